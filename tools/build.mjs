@@ -42,5 +42,6 @@ async function buildPackage(folder) {
   });
 }
 
-const folders = process.argv.length > 2 ? process.argv.slice(2).map((path) => resolve(path)) : packageFolders();
+const folders =
+  process.argv.length > 2 ? process.argv.slice(2).map((path) => resolve(path)) : packageFolders();
 await Promise.all(folders.map(buildPackage));

@@ -1,1 +1,2 @@
-export {};
+export * from './device.ts';
+export * from './errors.ts';

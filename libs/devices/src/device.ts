@@ -1,0 +1,78 @@
+// The plugin interface: all that a device must implement. Small on purpose, after PJRT and ExecuTorch's backends. A
+// device runs pure core graphs over buffers that it owns; it knows nothing of modules, autograd or clusters.
+import type { DType, Graph, Node, TensorSpec } from '@weft/ir';
+
+export interface DevicePlugin {
+  /** Names the device in programs and on command lines: `cpu`, `webgpu`. */
+  readonly type: string;
+  readonly apiVersion: 1;
+  /** Opens the devices of this type that are there; throws DeviceError with the reason when none can be. */
+  open(options: DeviceOptions): Promise<Device[]>;
+}
+
+export interface DeviceOptions {
+  /** Threads a device may use for itself; default: its own choice. */
+  readonly threads?: number;
+  /** Plugin-specific settings, from `--device-option name=value`. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export interface DeviceInfo {
+  readonly type: string;
+  readonly index: number;
+  readonly name: string;
+  /** Bytes that allocations may take in all. */
+  readonly memory: number;
+  /** Measured: floating-point operations a second on a large float32 product. */
+  readonly flops: number;
+  /** Measured: bytes a second of a large copy. */
+  readonly bandwidth: number;
+  readonly dtypes: readonly DType[];
+}
+
+/** Memory of a device. Host devices show it as `bytes` (over a SharedArrayBuffer, so that threads share weights). */
+export interface DeviceBuffer {
+  readonly byteLength: number;
+  readonly bytes?: Uint8Array;
+  /** Frees the memory now; otherwise it goes when the buffer is finalised. Using it afterwards is an error. */
+  free(): void;
+}
+
+/** A row-major tensor in a buffer. */
+export interface BufferView {
+  readonly buffer: DeviceBuffer;
+  /** A multiple of the element size. */
+  readonly byteOffset: number;
+  readonly spec: TensorSpec;
+}
+
+export interface CompileOptions {
+  /** Inputs (by index) whose contents never change, such as weights: may be packed once. */
+  readonly constantInputs?: readonly number[];
+}
+
+export interface Cost {
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export interface Device {
+  readonly info: DeviceInfo;
+  /** Throws DeviceError naming the size asked for and what is left. */
+  allocate(bytes: number): DeviceBuffer;
+  write(to: DeviceBuffer, offset: number, from: Uint8Array): void;
+  read(from: DeviceBuffer, offset: number, to: Uint8Array): void | Promise<void>;
+  /** Whether `compile` accepts this node: a core operator, or a composite by its name. */
+  supports(node: Node): boolean;
+  /** Throws UnsupportedError naming the node. The graph is not kept and not changed. */
+  compile(graph: Graph, options: CompileOptions): Executable;
+  synchronize(): Promise<void>;
+}
+
+export interface Executable {
+  /** Reads `inputs`, writes `outputs` (one view a graph input and output; they do not overlap). May return early. */
+  run(inputs: readonly BufferView[], outputs: readonly BufferView[]): void;
+  /** Bytes of temporary memory a run takes. */
+  readonly memory: number;
+  readonly cost: Cost;
+}

@@ -1,0 +1,74 @@
+// What there is to know of a core operator, in one place: attributes, type inference, derivative, cost, sharding rule.
+// Families of operators stand in ops/, one file each; `registerCoreOperator` is called there for each operator.
+// Names and meanings are StableHLO's (https://openxla.org/stablehlo/spec), with CHLO's for the few that are not in it.
+import type { Block, Node, Value } from '../graph/graph.ts';
+import type { AttributeKind } from '../graph/attribute.ts';
+import type { TensorSpec } from '../types/types.ts';
+import { OperatorError } from '../errors.ts';
+import type { CoreBuilder } from './builder.ts';
+
+/** Given to type inference: what is known before the node's outputs exist. */
+export interface InferenceSite {
+  readonly operator: string;
+  readonly operands: readonly TensorSpec[];
+  /** The node with its attributes and blocks (regions) set and no outputs yet. */
+  readonly node: Node;
+  readonly regions: readonly Block[];
+  /** Throws OperatorError naming the operator, the operand types and the source line. */
+  fail(reason: string): never;
+}
+
+/** Work a node does, for planning. Bytes are those of operands and results, each counted once. */
+export interface Cost {
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/**
+ * How dimensions of operands and results correspond, in Shardy's factor notation: each dimension is labelled with a
+ * factor (a number), null where it may not be split. A factor that is in operands but in no result is reduced over, so
+ * splitting it leaves results `partial`; `reduction` says how partial results combine. Factors in `replicated` (and any
+ * dimension labelled null) must be whole on every device.
+ */
+export interface ShardingRule {
+  readonly operands: readonly (readonly (number | null)[])[];
+  readonly results: readonly (readonly (number | null)[])[];
+  readonly reduction?: 'sum' | 'max' | 'min' | 'prod';
+  /** Results are linear in operand i when it alone is `partial(sum)` (or all of those listed are together). */
+  readonly linear?: readonly (readonly number[])[];
+}
+
+export interface CoreOperator {
+  /** StableHLO's name: `dot_general`. The node's kind is `core::dot_general`. */
+  readonly name: string;
+  /** Attribute names and kinds; a trailing `?` on the kind marks an optional one. */
+  readonly attributes: Readonly<Record<string, AttributeKind | `${AttributeKind}?`>>;
+  /** Number of nested blocks; -1 for any (`case`). */
+  readonly regions?: number;
+  /** Not pure: may not be removed, merged or reordered with its like (collectives, send, recv). */
+  readonly hasEffect?: boolean;
+  infer(site: InferenceSite): TensorSpec[];
+  /**
+   * Emits the vector–Jacobian product: given a cotangent for each output (null: zero), returns one for each operand
+   * (null: zero or not differentiable). Operands and outputs of `node` may be used as they are. Absent for operators
+   * whose result never depends differentiably on an operand (compare, floor, iota, …).
+   */
+  vjp?(b: CoreBuilder, node: Node, cotangents: readonly (Value | null)[]): (Value | null)[];
+  cost(node: Node): Cost;
+  sharding?(node: Node): ShardingRule;
+}
+
+const operators = new Map<string, CoreOperator>();
+
+export function registerCoreOperator(operator: CoreOperator): void {
+  operators.set(operator.name, operator);
+}
+
+/** The operator of that name (without `core::`); throws OperatorError naming it when there is none. */
+export function coreOperator(name: string): CoreOperator {
+  const operator = operators.get(name);
+  if (operator === undefined) throw new OperatorError(`there is no core operator '${name}'`);
+  return operator;
+}
+
+export const coreOperators = (): readonly CoreOperator[] => [...operators.values()];

@@ -1,0 +1,519 @@
+// Graph, Block, Node, Value: the SSA structure that both levels of the IR share. It knows nothing of what operators
+// mean. After TorchScript's ir.h: a Graph owns one top Block; a Block has parameters, a list of Nodes, and outputs; a Node
+// has a kind, attributes, operands, outputs and nested Blocks; every Value knows its uses. Values of enclosing blocks may be
+// used inside nested ones, never the other way. The invariants are written out in verifier.ts.
+import { InternalError } from '../errors.ts';
+import type { Type } from '../types/types.ts';
+import { AnyTensorType } from '../types/types.ts';
+import type { Attribute, AttributeKind, AttributeValue } from './attribute.ts';
+import type { SourceRange } from './source-range.ts';
+
+/** One place where a value is read: operand `index` of `user`, or output `index` of the block that `user` returns. */
+export interface Use {
+  readonly user: Node;
+  readonly index: number;
+}
+
+/** An SSA value: a parameter of a block or an output of a node. */
+export class Value {
+  readonly uses: Use[] = [];
+  private debugName: string | undefined;
+
+  /** @internal Values are made by blocks and nodes. */
+  constructor(
+    readonly id: number,
+    readonly node: Node,
+    public type: Type,
+  ) {}
+
+  get graph(): Graph {
+    return this.node.graph;
+  }
+  get index(): number {
+    return this.node.outputs.indexOf(this);
+  }
+  /** Whether this is a parameter of a block. */
+  get isParameter(): boolean {
+    return this.node.kind === 'prim::Param';
+  }
+  get hasUses(): boolean {
+    return this.uses.length > 0;
+  }
+  /** The printed name without `%`: the one given, else the number. */
+  get name(): string {
+    return this.debugName ?? String(this.id);
+  }
+  get hasName(): boolean {
+    return this.debugName !== undefined;
+  }
+
+  /** Names the value; when the name is taken in the graph, `.1`, `.2`, … is appended as PyTorch does. */
+  setName(name: string | undefined): this {
+    if (this.debugName !== undefined) this.graph.releaseName(this.debugName);
+    this.debugName = name === undefined ? undefined : this.graph.uniqueName(name, this);
+    return this;
+  }
+
+  setType(type: Type): this {
+    this.type = type;
+    return this;
+  }
+
+  /** Gives `this` the type and, if it has one, the name of `other`. */
+  copyMetadata(other: Value): this {
+    this.type = other.type;
+    if (other.hasName) this.setName(other.name.replace(/\.\d+$/, ''));
+    return this;
+  }
+
+  /** Every use of this value becomes a use of `replacement`. Result: this value has no uses. */
+  replaceAllUsesWith(replacement: Value): void {
+    if (replacement === this) return;
+    for (const use of [...this.uses]) use.user.replaceInput(use.index, replacement);
+  }
+}
+
+/** An operation. Kinds are namespaced: `aten::add`, `prim::If`, `core::dot_general`. */
+export class Node {
+  readonly inputs: Value[] = [];
+  readonly outputs: Value[] = [];
+  readonly blocks: Block[] = [];
+  readonly attributes = new Map<string, Attribute>();
+  source: SourceRange | undefined;
+  /** The block this node stands in; undefined while it is not inserted. */
+  block: Block | undefined;
+  /** @internal Neighbours in the block's list. */
+  prev: Node | undefined;
+  /** @internal */
+  next: Node | undefined;
+  /** @internal Position in the block, for `isBefore`. */
+  position = 0;
+  /**
+   * Name of the schema's overload once it is resolved ('' is one too). The printed form does not show it; the
+   * parser and the emitters resolve it.
+   */
+  overload: string | undefined;
+
+  /** @internal Nodes are made by `Graph.create`. */
+  constructor(
+    readonly graph: Graph,
+    readonly kind: string,
+  ) {}
+
+  get output(): Value {
+    if (this.outputs.length !== 1) {
+      throw new InternalError(`${this.kind} has ${this.outputs.length} outputs where one is expected`);
+    }
+    return this.outputs[0];
+  }
+
+  /** The part of the kind after `::`. */
+  get operator(): string {
+    return this.kind.slice(this.kind.indexOf('::') + 2);
+  }
+  get namespace(): string {
+    return this.kind.slice(0, this.kind.indexOf('::'));
+  }
+
+  /** The value of attribute `name`; throws InternalError when it is absent or of another kind. */
+  get<K extends AttributeKind>(kind: K, name: string): AttributeValue<K> {
+    const attribute = this.attributes.get(name);
+    if (attribute?.kind !== kind) {
+      throw new InternalError(`${this.kind} has no attribute '${name}' of kind ${kind}`);
+    }
+    return attribute.value as AttributeValue<K>;
+  }
+
+  /** As `get`, or undefined when the attribute is absent. */
+  find<K extends AttributeKind>(kind: K, name: string): AttributeValue<K> | undefined {
+    if (!this.attributes.has(name)) return undefined;
+    return this.get<K>(kind, name);
+  }
+
+  set(name: string, attribute: Attribute): this {
+    this.attributes.set(name, attribute);
+    return this;
+  }
+
+  /** An int attribute as a number. */
+  int(name: string): number {
+    return Number(this.get('i', name));
+  }
+  /** A list-of-ints attribute as numbers. */
+  ints(name: string): number[] {
+    return this.get('is', name).map(Number);
+  }
+  intPairs(name: string): number[][] {
+    return this.get('iss', name).map((row) => row.map(Number));
+  }
+
+  addInput(value: Value): this {
+    value.uses.push({ user: this, index: this.inputs.length });
+    this.inputs.push(value);
+    return this;
+  }
+
+  insertInput(index: number, value: Value): this {
+    const tail = this.inputs.slice(index);
+    this.truncateInputs(index);
+    this.addInput(value);
+    for (const input of tail) this.addInput(input);
+    return this;
+  }
+
+  /** Operand `index` becomes `value`. Returns the old operand. */
+  replaceInput(index: number, value: Value): Value {
+    const old = this.inputs[index];
+    dropUse(old, this, index);
+    this.inputs[index] = value;
+    value.uses.push({ user: this, index });
+    return old;
+  }
+
+  removeInput(index: number): void {
+    const tail = this.inputs.slice(index + 1);
+    this.truncateInputs(index);
+    for (const input of tail) this.addInput(input);
+  }
+
+  removeAllInputs(): void {
+    this.truncateInputs(0);
+  }
+
+  private truncateInputs(length: number): void {
+    for (let index = length; index < this.inputs.length; index++) dropUse(this.inputs[index], this, index);
+    this.inputs.length = length;
+  }
+
+  addOutput(type: Type = AnyTensorType): Value {
+    const value = new Value(this.graph.nextValueId(), this, type);
+    this.outputs.push(value);
+    return value;
+  }
+
+  /** Removes output `index`, which must have no uses. */
+  removeOutput(index: number): void {
+    const value = this.outputs[index];
+    if (value.hasUses)
+      throw new InternalError(`output %${value.name} of ${this.kind} is removed while it is used`);
+    value.setName(undefined);
+    this.outputs.splice(index, 1);
+  }
+
+  addBlock(): Block {
+    const block = new Block(this.graph, this);
+    this.blocks.push(block);
+    return block;
+  }
+
+  removeBlock(index: number): void {
+    this.blocks[index].clear();
+    this.blocks.splice(index, 1);
+  }
+
+  /** Inserts this node, which stands nowhere, before `other`. */
+  insertBefore(other: Node): this {
+    if (this.block !== undefined) throw new InternalError(`${this.kind} is inserted twice`);
+    if (other.block === undefined) throw new InternalError(`${other.kind} stands in no block`);
+    this.block = other.block;
+    this.prev = other.prev;
+    this.next = other;
+    if (other.prev !== undefined) other.prev.next = this;
+    other.prev = this;
+    this.block.nodeInserted(this);
+    return this;
+  }
+
+  insertAfter(other: Node): this {
+    if (other.next === undefined) throw new InternalError('nothing can stand after the return of a block');
+    return this.insertBefore(other.next);
+  }
+
+  moveBefore(other: Node): this {
+    this.unlink();
+    return this.insertBefore(other);
+  }
+
+  moveAfter(other: Node): this {
+    this.unlink();
+    return this.insertAfter(other);
+  }
+
+  private unlink(): void {
+    if (this.block === undefined) return;
+    if (this.prev !== undefined) this.prev.next = this.next;
+    if (this.next !== undefined) this.next.prev = this.prev;
+    this.block.nodeRemoved(this);
+    this.block = this.prev = this.next = undefined;
+  }
+
+  /** Whether this node stands before `other` of the same block. */
+  isBefore(other: Node): boolean {
+    return this.position < other.position;
+  }
+
+  /** Removes the node with its blocks. Its outputs must have no uses. */
+  destroy(): void {
+    while (this.outputs.length > 0) this.removeOutput(this.outputs.length - 1);
+    while (this.blocks.length > 0) this.removeBlock(this.blocks.length - 1);
+    this.removeAllInputs();
+    this.unlink();
+  }
+
+  /** Outputs of this node are replaced, one to one, by `values`; then the node is destroyed. */
+  replaceWith(values: readonly Value[]): void {
+    this.outputs.forEach((output, index) => output.replaceAllUsesWith(values[index]));
+    this.destroy();
+  }
+}
+
+/** A list of nodes with parameters and outputs. `paramNode` and `returnNode` bracket the list and are not part of it. */
+export class Block {
+  readonly paramNode: Node;
+  readonly returnNode: Node;
+
+  /** @internal Blocks are made by `Node.addBlock` and by `Graph`. */
+  constructor(
+    readonly graph: Graph,
+    readonly owner: Node | undefined,
+  ) {
+    this.paramNode = new Node(graph, 'prim::Param');
+    this.returnNode = new Node(graph, 'prim::Return');
+    this.paramNode.block = this.returnNode.block = this;
+    this.paramNode.next = this.returnNode;
+    this.returnNode.prev = this.paramNode;
+    this.paramNode.position = Number.MIN_SAFE_INTEGER;
+    this.returnNode.position = Number.MAX_SAFE_INTEGER;
+  }
+
+  get inputs(): readonly Value[] {
+    return this.paramNode.outputs;
+  }
+  get outputs(): readonly Value[] {
+    return this.returnNode.inputs;
+  }
+
+  addInput(type: Type = AnyTensorType, name?: string): Value {
+    return this.paramNode.addOutput(type).setName(name);
+  }
+  removeInput(index: number): void {
+    this.paramNode.removeOutput(index);
+  }
+  addOutput(value: Value): void {
+    this.returnNode.addInput(value);
+  }
+  removeOutput(index: number): void {
+    this.returnNode.removeInput(index);
+  }
+  replaceOutput(index: number, value: Value): void {
+    this.returnNode.replaceInput(index, value);
+  }
+
+  /** The nodes in order. The current node may be destroyed or moved while iterating. */
+  *nodes(): Generator<Node, void> {
+    for (let node = this.paramNode.next!; node !== this.returnNode;) {
+      const following = node.next!;
+      yield node;
+      node = node.block === this && node.next !== undefined ? node.next : following;
+    }
+  }
+
+  /** The nodes from last to first. The current node may be destroyed. */
+  *reverseNodes(): Generator<Node, void> {
+    for (let node = this.returnNode.prev!; node !== this.paramNode;) {
+      const preceding = node.prev!;
+      yield node;
+      node = preceding;
+    }
+  }
+
+  appendNode(node: Node): Node {
+    return node.insertBefore(this.returnNode);
+  }
+  prependNode(node: Node): Node {
+    return node.insertAfter(this.paramNode);
+  }
+
+  /** Destroys every node and output. The outputs of its nodes must not be used outside. */
+  clear(): void {
+    this.returnNode.removeAllInputs();
+    for (const node of this.reverseNodes()) node.destroy();
+  }
+
+  /**
+   * Appends copies of `source`'s parameters, nodes and outputs to this block. `map` takes values of the source's
+   * graph to values of this one: captured values must be in it beforehand; all copied ones are added.
+   */
+  copyFrom(source: Block, map: Map<Value, Value>): void {
+    for (const input of source.inputs) map.set(input, this.addInput(input.type).copyMetadata(input));
+    for (const node of source.nodes()) this.appendNode(cloneNode(this.graph, node, map));
+    for (const output of source.outputs) this.addOutput(lookUp(map, output));
+  }
+
+  /** The block that encloses this one's owner, or undefined for the top block. */
+  get parent(): Block | undefined {
+    return this.owner?.block;
+  }
+
+  /** Whether this block is `other` or encloses it. */
+  encloses(other: Block): boolean {
+    for (let block: Block | undefined = other; block !== undefined; block = block.parent) {
+      if (block === this) return true;
+    }
+    return false;
+  }
+
+  /** @internal */
+  nodeInserted(node: Node): void {
+    const before = node.prev === this.paramNode ? undefined : node.prev!.position;
+    const after = node.next === this.returnNode ? undefined : node.next!.position;
+    if (before === undefined && after === undefined) node.position = 0;
+    else if (after === undefined) node.position = before! + 1024;
+    else if (before === undefined) node.position = after - 1024;
+    else {
+      node.position = before + Math.floor((after - before) / 2);
+      if (node.position === before) this.renumber();
+    }
+  }
+
+  /** @internal */
+  nodeRemoved(_node: Node): void {}
+
+  private renumber(): void {
+    let position = 0;
+    for (let node = this.paramNode.next!; node !== this.returnNode; node = node.next!) {
+      node.position = position += 1024;
+    }
+  }
+}
+
+/** A whole graph, and the place to make nodes and values. */
+export class Graph {
+  readonly block: Block;
+  private valueCount = 0;
+  private readonly names = new Map<string, Value>();
+  private readonly suffixes = new Map<string, number>();
+  private insertPoint: Node;
+  /** Source range given to nodes created from now on. */
+  currentSource: SourceRange | undefined;
+
+  constructor() {
+    this.block = new Block(this, undefined);
+    this.insertPoint = this.block.returnNode;
+  }
+
+  get inputs(): readonly Value[] {
+    return this.block.inputs;
+  }
+  get outputs(): readonly Value[] {
+    return this.block.outputs;
+  }
+  get returnNode(): Node {
+    return this.block.returnNode;
+  }
+  nodes(): Generator<Node, void> {
+    return this.block.nodes();
+  }
+  addInput(type?: Type, name?: string): Value {
+    return this.block.addInput(type, name);
+  }
+  addOutput(value: Value): void {
+    this.block.addOutput(value);
+  }
+
+  /** A node that stands nowhere yet, with `outputs` outputs of unknown tensor type (or of the types given). */
+  create(kind: string, inputs: readonly Value[] = [], outputs: number | readonly Type[] = 1): Node {
+    const node = new Node(this, kind);
+    node.source = this.currentSource;
+    for (const input of inputs) node.addInput(input);
+    const types =
+      typeof outputs === 'number' ? Array.from({ length: outputs }, () => AnyTensorType) : outputs;
+    for (const type of types) node.addOutput(type);
+    return node;
+  }
+
+  /** Creates a node and inserts it at the insertion point. */
+  insert(kind: string, inputs: readonly Value[] = [], outputs: number | readonly Type[] = 1): Node {
+    return this.insertNode(this.create(kind, inputs, outputs));
+  }
+
+  insertNode(node: Node): Node {
+    return node.insertBefore(this.insertPoint);
+  }
+
+  /** Nodes are inserted before `point`: a node, or the end of a block. */
+  setInsertPoint(point: Node | Block): void {
+    this.insertPoint = point instanceof Block ? point.returnNode : point;
+  }
+  getInsertPoint(): Node {
+    return this.insertPoint;
+  }
+
+  /** Runs `body` with another insertion point and restores the old one, also when it throws. */
+  withInsertPoint<T>(point: Node | Block, body: () => T): T {
+    const saved = this.insertPoint;
+    this.setInsertPoint(point);
+    try {
+      return body();
+    } finally {
+      this.insertPoint = saved;
+    }
+  }
+
+  /** @internal */
+  nextValueId(): number {
+    return this.valueCount++;
+  }
+
+  /** @internal PyTorch's rule: a taken name gets the next free numeric suffix. */
+  uniqueName(wanted: string, value: Value): string {
+    let name = wanted;
+    if (this.names.has(name)) {
+      const base = wanted.replace(/\.\d+$/, '');
+      let suffix = this.suffixes.get(base) ?? 1;
+      do name = `${base}.${suffix++}`;
+      while (this.names.has(name));
+      this.suffixes.set(base, suffix);
+    }
+    this.names.set(name, value);
+    return name;
+  }
+  /** @internal */
+  releaseName(name: string): void {
+    this.names.delete(name);
+  }
+
+  /** A copy: equal structure, types, names, attributes (subgraphs shared) and sources. */
+  clone(): Graph {
+    const copy = new Graph();
+    copy.block.copyFrom(this.block, new Map());
+    return copy;
+  }
+}
+
+/** A copy of `node` for `graph`, standing nowhere; operands go through `map`, and its outputs are added to `map`. */
+export function cloneNode(graph: Graph, node: Node, map: Map<Value, Value>): Node {
+  const copy = graph.create(
+    node.kind,
+    node.inputs.map((input) => lookUp(map, input)),
+    0,
+  );
+  copy.source = node.source;
+  copy.overload = node.overload;
+  for (const [name, attribute] of node.attributes) copy.attributes.set(name, attribute);
+  for (const block of node.blocks) copy.addBlock().copyFrom(block, map);
+  for (const output of node.outputs) map.set(output, copy.addOutput(output.type).copyMetadata(output));
+  return copy;
+}
+
+function lookUp(map: Map<Value, Value>, value: Value): Value {
+  const copy = map.get(value);
+  if (copy === undefined) throw new InternalError(`%${value.name} is copied from but not mapped`);
+  return copy;
+}
+
+function dropUse(value: Value, user: Node, index: number): void {
+  const at = value.uses.findIndex((use) => use.user === user && use.index === index);
+  if (at < 0) throw new InternalError(`use ${index} of %${value.name} in ${user.kind} is not recorded`);
+  value.uses.splice(at, 1);
+}

@@ -9,7 +9,7 @@ const mayImport = {
   devices: ['ir'],
   tensor: ['ir', 'ops', 'devices'],
   jit: ['ir', 'ops', 'devices', 'tensor'],
-  cluster: ['ir', 'jit', 'devices'],
+  cluster: order.slice(0, 5),
   weft: order.slice(0, 6),
   app: [...order.slice(0, 7), 'app'],
   example: ['weft', 'devices', 'ir'],

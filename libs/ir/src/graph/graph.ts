@@ -127,7 +127,7 @@ export class Node {
   /** As `get`, or undefined when the attribute is absent. */
   find<K extends AttributeKind>(kind: K, name: string): AttributeValue<K> | undefined {
     if (!this.attributes.has(name)) return undefined;
-    return this.get<K>(kind, name);
+    return this.get(kind, name) as AttributeValue<K>;
   }
 
   set(name: string, attribute: Attribute): this {

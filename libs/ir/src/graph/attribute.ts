@@ -22,5 +22,6 @@ export type Attribute =
   | { readonly kind: 'ival'; readonly value: IValue };
 
 export type AttributeKind = Attribute['kind'];
+type AttributeValues = { readonly [A in Attribute as A['kind']]: A['value'] };
 /** The JavaScript type of an attribute of kind K. */
-export type AttributeValue<K extends AttributeKind> = Extract<Attribute, { kind: K }>['value'];
+export type AttributeValue<K extends AttributeKind> = AttributeValues[K];

@@ -126,7 +126,7 @@ export class Node {
 
   /** As `get`, or undefined when the attribute is absent. */
   find<K extends AttributeKind>(kind: K, name: string): AttributeValue<K> | undefined {
-    return this.attributes.has(name) ? (this.get(kind, name) as AttributeValue<K> | undefined) : undefined;
+    return this.attributes.has(name) ? this.get(kind, name) : undefined;
   }
 
   set(name: string, attribute: Attribute): this {

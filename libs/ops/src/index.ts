@@ -1,1 +1,7 @@
+// @weft/ops: what aten:: and prim:: operators mean. Importing it registers them, one family a file.
 export * from './operator.ts';
+export * from './promotion.ts';
+export { broadcastShapes, wrapDim, wrapDims, contiguousStrides } from './broadcast.ts';
+import './pointwise.ts';
+import './comparison.ts';
+import './unary.ts';

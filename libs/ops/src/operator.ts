@@ -5,8 +5,10 @@
 // Derived, and so never registered:
 //  - in-place forms (`aten::add_.Tensor`): the functional form, then a copy into `self`;
 //  - `out=` forms: the functional form, then a resize and a copy into `out`.
+// Some operators also write to arguments without an annotation in their schema (the running statistics of `batch_norm`):
+// they are registered with `mutates` (see OperatorMeaning).
 import type { Complex, CoreBuilder, IValue, TensorLiteral, Value } from '@weft/ir';
-import { InternalError } from '@weft/ir';
+import { InternalError, OperatorError, asTensorSpec } from '@weft/ir';
 
 /** A TorchScript Scalar: bigint for int, number for float. */
 export type Scalar = bigint | number | boolean | Complex;
@@ -60,13 +62,42 @@ export type KernelVjp = (
 export type HostFunction = (...args: IValue[]) => IValue | readonly IValue[];
 
 export type OperatorMeaning =
-  | { readonly kind: 'lowering'; readonly lower: Lowering }
+  /**
+   * `mutates` lists arguments, by their index in the schema, that the operator writes to although the schema does not
+   * say so. After the schema's returns the lowering returns one more Value for each of them that is given (not null), in
+   * order: its new contents, to be copied into the argument's tensor. An argument that stays as it is comes back itself.
+   */
+  | { readonly kind: 'lowering'; readonly lower: Lowering; readonly mutates?: readonly number[] }
   /** Aliases its operand in eager mode; lowered as a copy where there is no storage. */
   | { readonly kind: 'view'; readonly view: ViewFunction; readonly lower: Lowering }
   | { readonly kind: 'kernel'; readonly kernel: Kernel; readonly vjp?: KernelVjp }
   | { readonly kind: 'host'; readonly run: HostFunction };
 
 const meanings = new Map<string, OperatorMeaning>();
+
+/** `float32[2, 3]`, `2`, `[1, 1]`: an argument in an error message. */
+function describe(argument: LoweringArgument | TensorLiteral): string {
+  if (Array.isArray(argument)) return `[${argument.map(describe).join(', ')}]`;
+  if (typeof argument !== 'object' || argument === null) return String(argument);
+  if ('type' in argument && typeof argument.type === 'object') {
+    const spec = asTensorSpec(argument.type);
+    return spec === undefined ? 'Tensor' : `${spec.dtype}[${spec.sizes.join(', ')}]`;
+  }
+  if ('shape' in argument) return `${argument.dtype}[${argument.shape.join(', ')}]`;
+  return 're' in argument ? `(${argument.re}+${argument.im}j)` : String(argument);
+}
+
+/** Runs `body`; an OperatorError (in PyTorch's wording) gets a second line with the operator and its operands. */
+function inContext<T>(name: string, args: readonly (LoweringArgument | TensorLiteral)[], body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof OperatorError) || error.message.includes('\n  in aten::')) throw error;
+    throw new OperatorError(`${error.message}\n  in ${name}(${args.map(describe).join(', ')})`, undefined, {
+      cause: error,
+    });
+  }
+}
 
 function register(name: string, meaning: OperatorMeaning): void {
   if (meanings.has(name)) throw new InternalError(`operator ${name} is registered twice`);
@@ -81,8 +112,26 @@ export function lowerings(
   table: Readonly<Record<string, (b: CoreBuilder, ...args: never[]) => LoweringResult>>,
 ): void {
   for (const [name, lower] of Object.entries(table))
-    register(name, { kind: 'lowering', lower: lower as Lowering });
+    register(name, { kind: 'lowering', lower: located(name, lower as Lowering) });
 }
+
+/** Registers operators that write to arguments which their schema does not mark (see OperatorMeaning). */
+export function mutatingLowerings(
+  table: Readonly<
+    Record<
+      string,
+      { mutates: readonly number[]; lower: (b: CoreBuilder, ...args: never[]) => LoweringResult }
+    >
+  >,
+): void {
+  for (const [name, { mutates, lower }] of Object.entries(table))
+    register(name, { kind: 'lowering', lower: located(name, lower as Lowering), mutates });
+}
+
+const located =
+  (name: string, lower: Lowering): Lowering =>
+  (b, ...args) =>
+    inContext(name, args, () => lower(b, ...args));
 
 export function views(
   table: Readonly<
@@ -96,7 +145,9 @@ export function views(
   >,
 ): void {
   for (const [name, { view, lower }] of Object.entries(table)) {
-    register(name, { kind: 'view', view: view as ViewFunction, lower: lower as Lowering });
+    const locatedView: ViewFunction = (self, ...args) =>
+      inContext(name, args, () => (view as ViewFunction)(self, ...args));
+    register(name, { kind: 'view', view: locatedView, lower: located(name, lower as Lowering) });
   }
 }
 
@@ -112,7 +163,8 @@ export function kernels(
   >,
 ): void {
   for (const [name, { kernel, vjp }] of Object.entries(table)) {
-    register(name, { kind: 'kernel', kernel: kernel as Kernel, vjp });
+    const locatedKernel: Kernel = (...args) => inContext(name, args, () => (kernel as Kernel)(...args));
+    register(name, { kind: 'kernel', kernel: locatedKernel, vjp });
   }
 }
 

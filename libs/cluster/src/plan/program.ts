@@ -19,6 +19,12 @@ export interface PersistentSlot {
   readonly start: readonly number[];
 }
 
+/**
+ * Inputs of a step that are not rows of the batch, by these names: `lr` (float32, the learning rate), `step` (float32, the
+ * number of this update from 1) and `rng` (uint64[2 × micro-batches], a Philox key and counter for each).
+ */
+export const stepInputs = { learningRate: 'lr', step: 'step', random: 'rng' } as const;
+
 /** Which part of a batch input (by its name) this device needs for a micro-batch: rows `start … start + size` of dimension 0. */
 export interface BatchInput {
   readonly slot: Slot;
@@ -46,9 +52,11 @@ export type Action =
       readonly key: string;
       readonly spec: TensorSpec;
     }
+  /** Reduces each of `slots` over the group, all in one exchange; results replace them, or go to `outputs` where given. */
   | {
       readonly kind: 'all_reduce';
       readonly slots: readonly Slot[];
+      readonly outputs?: readonly Slot[];
       readonly group: readonly number[];
       readonly reduction: 'sum' | 'max' | 'min' | 'prod';
       readonly key: string;

@@ -114,7 +114,8 @@ class Assembler {
   private unit(phase: Phase, stage: number): Unit {
     const key = `${phase} ${stage}`;
     let unit = this.units.get(key);
-    if (unit === undefined) this.units.set(key, (unit = { phase, stage, nodes: [], needs: new Set(), wanted: new Set() }));
+    if (unit === undefined)
+      this.units.set(key, (unit = { phase, stage, nodes: [], needs: new Set(), wanted: new Set() }));
     return unit;
   }
 
@@ -161,7 +162,10 @@ class Assembler {
     const maker = this.unitOf.get(value);
     if (maker !== undefined) return maker;
     const last = this.step.assignment.stages - 1;
-    return this.unit(target.kind === 'gradient' ? 'backward' : 'forward', target.kind === 'loss' || target.kind === 'result' ? last : 0);
+    return this.unit(
+      target.kind === 'gradient' ? 'backward' : 'forward',
+      target.kind === 'loss' || target.kind === 'result' ? last : 0,
+    );
   }
 
   private placeTargets(): void {
@@ -179,9 +183,17 @@ class Assembler {
       const role = this.step.inputs[index];
       if (role.kind !== 'persistent') return;
       const target = this.step.targets.find(({ kind, slot, output }) =>
-        kind === 'buffer' ? output === role.output : kind === 'gradient' && slot === gradientSlot(role.name));
-      const readers = [...this.units.values()].filter((unit) => unit.needs.has(value)).map(({ stage }) => stage);
-      this.homes.set(role.name, target === undefined ? Math.min(...readers, this.step.assignment.stages - 1) : this.targetUnit(target).stage);
+        kind === 'buffer' ? output === role.output : kind === 'gradient' && slot === gradientSlot(role.name),
+      );
+      const readers = [...this.units.values()]
+        .filter((unit) => unit.needs.has(value))
+        .map(({ stage }) => stage);
+      this.homes.set(
+        role.name,
+        target === undefined
+          ? Math.min(...readers, this.step.assignment.stages - 1)
+          : this.targetUnit(target).stage,
+      );
     });
   }
 
@@ -191,11 +203,16 @@ class Assembler {
     for (const [value, role] of this.roleOf) {
       if (role.kind !== 'persistent') continue;
       const home = this.homes.get(role.name)!;
-      const readers = new Set([...this.units.values()].filter((unit) => unit.needs.has(value)).map(({ stage }) => stage));
+      const readers = new Set(
+        [...this.units.values()].filter((unit) => unit.needs.has(value)).map(({ stage }) => stage),
+      );
       readers.delete(home);
       const key = `parameter ${role.name}`;
-      if (home === this.stage) for (const reader of readers) this.actions.push({ kind: 'send', slot: role.name, peer: group[reader], key });
-      else if (readers.has(this.stage)) this.actions.push({ kind: 'recv', slot: role.name, peer: group[home], key, spec: specOf(value) });
+      if (home === this.stage)
+        for (const reader of readers)
+          this.actions.push({ kind: 'send', slot: role.name, peer: group[reader], key });
+      else if (readers.has(this.stage))
+        this.actions.push({ kind: 'recv', slot: role.name, peer: group[home], key, spec: specOf(value) });
     }
   }
 
@@ -230,7 +247,8 @@ class Assembler {
 
   private piecesOf(unit: Unit): readonly Piece[] {
     let pieces = this.pieces.get(unit);
-    if (pieces === undefined) this.pieces.set(unit, (pieces = makePieces(unit.nodes, this.step.free, [...unit.wanted])));
+    if (pieces === undefined)
+      this.pieces.set(unit, (pieces = makePieces(unit.nodes, this.step.free, [...unit.wanted])));
     return pieces;
   }
 
@@ -271,11 +289,33 @@ class Assembler {
     const reduction = node.find('s', 'reduction') as 'sum' | 'max' | 'min' | 'prod' | undefined;
     switch (node.operator) {
       case 'all_reduce':
-        return void this.actions.push({ kind: 'all_reduce', slots: [slot], outputs: [output], group, reduction: reduction!, key });
+        return void this.actions.push({
+          kind: 'all_reduce',
+          slots: [slot],
+          outputs: [output],
+          group,
+          reduction: reduction!,
+          key,
+        });
       case 'all_gather':
-        return void this.actions.push({ kind: 'all_gather', slot, output, dimension: node.int('all_gather_dim'), group, key });
+        return void this.actions.push({
+          kind: 'all_gather',
+          slot,
+          output,
+          dimension: node.int('all_gather_dim'),
+          group,
+          key,
+        });
       case 'reduce_scatter':
-        return void this.actions.push({ kind: 'reduce_scatter', slot, output, dimension: node.int('scatter_dimension'), group, reduction: reduction!, key });
+        return void this.actions.push({
+          kind: 'reduce_scatter',
+          slot,
+          output,
+          dimension: node.int('scatter_dimension'),
+          group,
+          reduction: reduction!,
+          key,
+        });
       default:
         throw new InternalError(`${node.kind} is no collective that a program can hold`);
     }
@@ -284,7 +324,9 @@ class Assembler {
   /** Sends what other stages read of this unit's values. */
   private offer(unit: Unit, microBatch: number, group: readonly number[]): void {
     for (const value of unit.wanted) {
-      const readers = new Set([...this.units.values()].filter((other) => other.needs.has(value)).map(({ stage }) => stage));
+      const readers = new Set(
+        [...this.units.values()].filter((other) => other.needs.has(value)).map(({ stage }) => stage),
+      );
       readers.delete(this.stage);
       const slot = this.slotOf(value, microBatch);
       for (const reader of readers) this.actions.push({ kind: 'send', slot, peer: group[reader], key: slot });
@@ -299,7 +341,9 @@ class Assembler {
       if (this.targetUnit(target) !== unit) continue;
       const value = this.step.graph.outputs[target.output];
       const entry = { from: `${this.names.get(value)!}@${microBatch}`, to: target.slot, value };
-      const isFirst = !this.actions.some((action) => action.kind === 'run' && action.outputs.includes(target.slot));
+      const isFirst = !this.actions.some(
+        (action) => action.kind === 'run' && action.outputs.includes(target.slot),
+      );
       if (target.kind === 'result') copies.push({ ...entry, to: resultSlot(target.slot, microBatch) });
       else if (isFirst || target.kind === 'buffer') copies.push(entry);
       else sums.push(entry);
@@ -308,7 +352,11 @@ class Assembler {
     if (sums.length > 0) this.runHelper(`${unit.phase}.accumulate`, sums, true);
   }
 
-  private runHelper(name: string, entries: readonly { from: Slot; to: Slot; value: Value }[], add: boolean): void {
+  private runHelper(
+    name: string,
+    entries: readonly { from: Slot; to: Slot; value: Value }[],
+    add: boolean,
+  ): void {
     const builder = new CoreBuilder();
     const fresh = entries.map(({ value }) => builder.input(specOf(value)));
     const sums = add ? entries.map(({ value }) => builder.input(specOf(value))) : [];
@@ -316,7 +364,13 @@ class Assembler {
     const graph = this.addGraph(name, builder.graph);
     const from = entries.map((entry) => entry.from);
     const to = entries.map((entry) => entry.to);
-    this.actions.push({ kind: 'run', graph, inputs: add ? [...from, ...to] : from, outputs: to, label: name });
+    this.actions.push({
+      kind: 'run',
+      graph,
+      inputs: add ? [...from, ...to] : from,
+      outputs: to,
+      label: name,
+    });
   }
 
   /** Keeps a graph under `name`, or under `name'`… when another one has that name. */

@@ -9,7 +9,7 @@ export function checkPlan(plan: Pick<Plan, 'programs'>): void {
   const position = plan.programs.map(() => 0);
   const offered = new Set<string>();
   const waiting = new Map<string, Set<number>>();
-  for (let moved = true; moved; ) {
+  for (let moved = true; moved;) {
     moved = false;
     plan.programs.forEach((program, index) => {
       while (position[index] < program.actions.length) {
@@ -29,7 +29,12 @@ export function checkPlan(plan: Pick<Plan, 'programs'>): void {
   throw new PlanError(`the plan deadlocks:\n  ${lines.join('\n  ')}`);
 }
 
-function ready(action: Action, device: number, offered: Set<string>, waiting: Map<string, Set<number>>): boolean {
+function ready(
+  action: Action,
+  device: number,
+  offered: Set<string>,
+  waiting: Map<string, Set<number>>,
+): boolean {
   switch (action.kind) {
     case 'run':
       return true;
@@ -52,17 +57,23 @@ function ready(action: Action, device: number, offered: Set<string>, waiting: Ma
 }
 
 function checkSlots(program: Program): void {
-  const known = new Set([...program.persistent.map(({ slot }) => slot), ...program.batchInputs.map(({ slot }) => slot)]);
+  const known = new Set([
+    ...program.persistent.map(({ slot }) => slot),
+    ...program.batchInputs.map(({ slot }) => slot),
+  ]);
   program.actions.forEach((action, index) => {
     for (const slot of slotsRead(action)) {
       if (!known.has(slot)) {
-        throw new PlanError(`device ${program.device} reads '${slot}' at action ${index} before it is there: ${describeAction(action)}`);
+        throw new PlanError(
+          `device ${program.device} reads '${slot}' at action ${index} before it is there: ${describeAction(action)}`,
+        );
       }
     }
     for (const slot of slotsWritten(action)) known.add(slot);
   });
   for (const { slot, name } of program.results) {
-    if (!known.has(slot)) throw new PlanError(`device ${program.device} reports '${name}' from '${slot}', which is never made`);
+    if (!known.has(slot))
+      throw new PlanError(`device ${program.device} reports '${name}' from '${slot}', which is never made`);
   }
 }
 

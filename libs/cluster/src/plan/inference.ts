@@ -27,12 +27,17 @@ export function planInference(model: InferenceModel, options: InferencePlanOptio
   const microBatches = options.microBatches ?? 1;
   const stages = mesh.axisSize('pipeline');
   const assignment = assignStages(model.graph, stages, new Set(), new Map(), options.speed);
-  const order = Array.from({ length: microBatches }, (_, microBatch) => ({ phase: 'forward' as const, microBatch }));
+  const order = Array.from({ length: microBatches }, (_, microBatch) => ({
+    phase: 'forward' as const,
+    microBatch,
+  }));
   const schedule = Array.from({ length: stages }, () => order);
   const inputs = inputRoles(model);
   const targets: OutputTarget[] = [
     ...model.results.map(({ name, output }): OutputTarget => ({ output, kind: 'result', slot: name })),
-    ...model.buffers.flatMap(({ name, output }): OutputTarget[] => (output === undefined ? [] : [{ output, kind: 'buffer', slot: name }])),
+    ...model.buffers.flatMap(({ name, output }): OutputTarget[] =>
+      output === undefined ? [] : [{ output, kind: 'buffer', slot: name }],
+    ),
   ];
   const programs = Array.from({ length: mesh.size }, (_, device): Program => {
     const local = shardForDevice(model.graph, device, mesh, model, targets, assignment);
@@ -66,7 +71,9 @@ export function planInference(model: InferenceModel, options: InferencePlanOptio
         const spec = specOf(model.graph.inputs[input]);
         return { name, spec: tensorSpec(spec.dtype, [spec.sizes[0] * microBatches, ...spec.sizes.slice(1)]) };
       }),
-      ...(model.random === undefined ? [] : [{ name: stepInputs.random, spec: tensorSpec('uint64', [2 * microBatches]) }]),
+      ...(model.random === undefined
+        ? []
+        : [{ name: stepInputs.random, spec: tensorSpec('uint64', [2 * microBatches]) }]),
     ],
   };
   checkPlan(plan);

@@ -34,12 +34,19 @@ export function programMemory(program: Omit<Program, 'memory'>): { persistent: n
 
   const lastRead = new Map<string, number>();
   program.actions.forEach((action, index) => slotsRead(action).forEach((slot) => lastRead.set(slot, index)));
-  const held = new Map<string, number>(program.batchInputs.map(({ slot, spec }) => [slot, bytesOfSpec(spec)]));
+  const held = new Map<string, number>(
+    program.batchInputs.map(({ slot, spec }) => [slot, bytesOfSpec(spec)]),
+  );
   let peak = 0;
   program.actions.forEach((action, index) => {
     slotsWritten(action).forEach((slot, output) => {
       if (persistent.has(slot)) return;
-      const bytes = action.kind === 'recv' ? bytesOfSpec(action.spec) : action.kind === 'run' ? bytesOfSpec(asTensorSpec(graphs.get(action.graph)!.outputs[output].type)!) : (held.get(slotsRead(action)[output] ?? slotsRead(action)[0]) ?? 0);
+      const bytes =
+        action.kind === 'recv'
+          ? bytesOfSpec(action.spec)
+          : action.kind === 'run'
+            ? bytesOfSpec(asTensorSpec(graphs.get(action.graph)!.outputs[output].type)!)
+            : (held.get(slotsRead(action)[output] ?? slotsRead(action)[0]) ?? 0);
       held.set(slot, bytes);
     });
     const now = [...held.values()].reduce((sum, bytes) => sum + bytes, 0);

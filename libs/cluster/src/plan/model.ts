@@ -6,7 +6,11 @@ import type { CoreBuilder, Graph, TensorSpec, Value } from '@weft/ir';
 export interface TrainingModel {
   readonly graph: Graph;
   /** Trained or frozen parameters: name as in the state dict, index of the graph input. */
-  readonly parameters: readonly { readonly name: string; readonly input: number; readonly trained: boolean }[];
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly input: number;
+    readonly trained: boolean;
+  }[];
   /** State that a run may replace: index of the input, and of the output that replaces it. */
   readonly buffers: readonly { readonly name: string; readonly input: number; readonly output?: number }[];
   /** Inputs whose dimension 0 is the batch. */
@@ -25,7 +29,13 @@ export interface UpdateRule {
   /** Emits the new parameter and the new state, in the order of `slots`. `learningRate` and `step` are float32 scalars. */
   emit(
     b: CoreBuilder,
-    site: { readonly parameter: Value; readonly gradient: Value; readonly state: readonly Value[]; readonly learningRate: Value; readonly step: Value },
+    site: {
+      readonly parameter: Value;
+      readonly gradient: Value;
+      readonly state: readonly Value[];
+      readonly learningRate: Value;
+      readonly step: Value;
+    },
   ): { readonly parameter: Value; readonly state: readonly Value[] };
 }
 

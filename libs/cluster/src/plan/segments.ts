@@ -19,7 +19,8 @@ export interface Collective {
 export type Piece = Segment | Collective;
 
 const collectives = new Set(['all_reduce', 'all_gather', 'reduce_scatter']);
-export const isCollective = (node: Node): boolean => node.namespace === 'core' && collectives.has(node.operator);
+export const isCollective = (node: Node): boolean =>
+  node.namespace === 'core' && collectives.has(node.operator);
 
 const cheap = new Set(['broadcast_in_dim', 'reshape']);
 
@@ -35,7 +36,11 @@ export function rootOf(value: Value): Value {
  * @param free nodes of the whole graph that are made anew where they are used
  * @param wanted values made here that others read (free ones included when this unit has to provide them)
  */
-export function makePieces(nodes: readonly Node[], free: ReadonlySet<Node>, wanted: readonly Value[]): Piece[] {
+export function makePieces(
+  nodes: readonly Node[],
+  free: ReadonlySet<Node>,
+  wanted: readonly Value[],
+): Piece[] {
   const runs: Node[][] = [[]];
   const between: Node[] = [];
   for (const node of nodes) {
@@ -62,13 +67,15 @@ export function makePieces(nodes: readonly Node[], free: ReadonlySet<Node>, want
     const provide = (value: Value) => {
       if (!outputs.includes(value)) outputs.push(value);
     };
-    for (const node of run) for (const output of node.outputs) if (later.has(output) || wanted.includes(output)) provide(output);
+    for (const node of run)
+      for (const output of node.outputs) if (later.has(output) || wanted.includes(output)) provide(output);
     if (isLast) {
       for (const value of wanted) if (value.isParameter || free.has(value.node)) provide(value);
     }
     // A collective may read a free value or a graph input directly.
     const next = between[index];
-    if (next !== undefined) for (const input of next.inputs) if (!input.isParameter && free.has(input.node)) provide(input);
+    if (next !== undefined)
+      for (const input of next.inputs) if (!input.isParameter && free.has(input.node)) provide(input);
     if (outputs.length > 0) pieces.push(makeSegment(members, free, outputs));
     if (next !== undefined) pieces.push({ kind: 'collective', node: next });
   });
@@ -76,7 +83,11 @@ export function makePieces(nodes: readonly Node[], free: ReadonlySet<Node>, want
 }
 
 /** A graph that computes `outputs` from `members` and what they make anew; everything else it reads is an input. */
-function makeSegment(members: ReadonlySet<Node>, free: ReadonlySet<Node>, outputs: readonly Value[]): Segment {
+function makeSegment(
+  members: ReadonlySet<Node>,
+  free: ReadonlySet<Node>,
+  outputs: readonly Value[],
+): Segment {
   const graph = new IrGraph();
   const map = new Map<Value, Value>();
   const inputs: Value[] = [];

@@ -57,7 +57,9 @@ export function assignStages(
   const free = freeNodes(graph);
   const forward = [...graph.nodes()].filter((node) => !backward.has(node) && !free.has(node));
   if (forward.length < stages) {
-    throw new PlanError(`${stages} pipeline stages are asked for, but the graph has only ${forward.length} operations to share out; use pipeline=${Math.max(1, forward.length)} or less`);
+    throw new PlanError(
+      `${stages} pipeline stages are asked for, but the graph has only ${forward.length} operations to share out; use pipeline=${Math.max(1, forward.length)} or less`,
+    );
   }
   const seconds = new Map(forward.map((node) => [node, timeOf(node, speed)]));
   for (const node of backward) {
@@ -97,7 +99,12 @@ function timeOf(node: Node, speed: DeviceSpeed): number {
 }
 
 /** Positions where stages 1, 2, … begin, such that the slowest stage (compute, and sending its result) is fastest. */
-function cutByCost(nodes: readonly Node[], seconds: ReadonlyMap<Node, number>, stages: number, speed: DeviceSpeed): number[] {
+function cutByCost(
+  nodes: readonly Node[],
+  seconds: ReadonlyMap<Node, number>,
+  stages: number,
+  speed: DeviceSpeed,
+): number[] {
   if (stages === 1) return [];
   const crossing = crossingBytes(nodes);
   const prefix = [0];

@@ -46,8 +46,14 @@ export function planTraining(model: TrainingModel, options: TrainingPlanOptions)
   const inputs = inputRoles(model);
   const targets: OutputTarget[] = [
     { output: model.loss, kind: 'loss', slot: lossResult },
-    ...model.buffers.flatMap(({ name, output }): OutputTarget[] => (output === undefined ? [] : [{ output, kind: 'buffer', slot: name }])),
-    ...trained.map(({ name }, index): OutputTarget => ({ output: joint.gradients[index], kind: 'gradient', slot: gradientSlot(name) })),
+    ...model.buffers.flatMap(({ name, output }): OutputTarget[] =>
+      output === undefined ? [] : [{ output, kind: 'buffer', slot: name }],
+    ),
+    ...trained.map(({ name }, index): OutputTarget => ({
+      output: joint.gradients[index],
+      kind: 'gradient',
+      slot: gradientSlot(name),
+    })),
   ];
 
   const programs = Array.from({ length: mesh.size }, (_, device): Program => {
@@ -57,9 +63,17 @@ export function planTraining(model: TrainingModel, options: TrainingPlanOptions)
     const owned = trained.filter(({ name }) => assembled.homes.get(name) === assembled.stage);
     const hasLoss = assembled.made.some(({ kind }) => kind === 'loss');
     finish.reduceOverData(
-      assembled.made.filter(({ kind, output }) => kind !== 'buffer' && local.outputPlacements[output].kind === 'partial').map(({ slot }) => slot),
+      assembled.made
+        .filter(({ kind, output }) => kind !== 'buffer' && local.outputPlacements[output].kind === 'partial')
+        .map(({ slot }) => slot),
     );
-    const state = finish.update(owned.map(({ name }) => ({ name, spec: specOf(model.graph.inputs[model.parameters.find((p) => p.name === name)!.input]) })), assembled.persistent);
+    const state = finish.update(
+      owned.map(({ name }) => ({
+        name,
+        spec: specOf(model.graph.inputs[model.parameters.find((p) => p.name === name)!.input]),
+      })),
+      assembled.persistent,
+    );
     if (hasLoss) finish.scaleLoss();
     const isReporter = hasLoss && (mesh.coordinate(device).data ?? 0) === 0;
     const program = {
@@ -74,7 +88,13 @@ export function planTraining(model: TrainingModel, options: TrainingPlanOptions)
     return { ...program, memory: programMemory(program) };
   });
 
-  const plan: Plan = { mesh: mesh.shape, microBatches, schedule: options.schedule ?? '1f1b', programs, inputs: stepInputSpecs(model, microBatches) };
+  const plan: Plan = {
+    mesh: mesh.shape,
+    microBatches,
+    schedule: options.schedule ?? '1f1b',
+    programs,
+    inputs: stepInputSpecs(model, microBatches),
+  };
   checkPlan(plan);
   return plan;
 }
@@ -88,8 +108,13 @@ export function shardForDevice(
   targets: readonly OutputTarget[],
   assignment: StageAssignment,
 ) {
-  const placements = graph.inputs.map((_, index): Placement => (model.batch.some(({ input }) => input === index) && mesh.axisSize('data') > 1 ? shard(0) : replicate));
-  const mayBePartial = (output: number) => targets.some((target) => target.output === output && (target.kind === 'loss' || target.kind === 'gradient'));
+  const placements = graph.inputs.map((_, index): Placement =>
+    model.batch.some(({ input }) => input === index) && mesh.axisSize('data') > 1 ? shard(0) : replicate,
+  );
+  const mayBePartial = (output: number) =>
+    targets.some(
+      (target) => target.output === output && (target.kind === 'loss' || target.kind === 'gradient'),
+    );
   const sharded = shardGraph(graph, {
     group: mesh.axes.includes('data') ? mesh.group(device, 'data') : [device],
     index: mesh.coordinate(device).data ?? 0,
@@ -119,7 +144,13 @@ export function shardForDevice(
 
 /** What a device does once a step, after its schedule: reduce gradients, clip, update, scale the loss. */
 class StepEnd {
-  readonly batchInputs: { slot: string; input: string; microBatch: number; spec: ReturnType<typeof tensorSpec>; start: number }[] = [];
+  readonly batchInputs: {
+    slot: string;
+    input: string;
+    microBatch: number;
+    spec: ReturnType<typeof tensorSpec>;
+    start: number;
+  }[] = [];
 
   constructor(
     private readonly device: number,
@@ -132,11 +163,20 @@ class StepEnd {
 
   reduceOverData(slots: readonly string[]): void {
     if (slots.length === 0 || this.mesh.axisSize('data') === 1) return;
-    this.actions.push({ kind: 'all_reduce', slots, group: this.mesh.group(this.device, 'data'), reduction: 'sum', key: 'gradients' });
+    this.actions.push({
+      kind: 'all_reduce',
+      slots,
+      group: this.mesh.group(this.device, 'data'),
+      reduction: 'sum',
+      key: 'gradients',
+    });
   }
 
   /** Updates the parameters of this device; returns the optimizer's state. */
-  update(parameters: readonly { name: string; spec: ReturnType<typeof tensorSpec> }[], persistent: readonly PersistentSlot[]): PersistentSlot[] {
+  update(
+    parameters: readonly { name: string; spec: ReturnType<typeof tensorSpec> }[],
+    persistent: readonly PersistentSlot[],
+  ): PersistentSlot[] {
     const squares = this.options.clipGradNorm === undefined ? undefined : this.squaredNorm(parameters);
     if (parameters.length === 0) return [];
     const rule = this.options.update;
@@ -159,7 +199,13 @@ class StepEnd {
       const parameter = input(name, spec);
       const gradient = this.scaled(b, input(gradientSlot(name), spec), norm);
       const slots = rule.slots.map((slot) => `${rule.name}.${slot}.${name}`);
-      const next = rule.emit(b, { parameter, gradient, state: slots.map((slot) => input(slot, spec)), learningRate, step });
+      const next = rule.emit(b, {
+        parameter,
+        gradient,
+        state: slots.map((slot) => input(slot, spec)),
+        learningRate,
+        step,
+      });
       const place = persistent.find(({ slot }) => slot === name)!;
       outputs.push(name, ...slots);
       b.graph.addOutput(next.parameter);
@@ -177,7 +223,10 @@ class StepEnd {
     let result = gradient;
     if (this.microBatches > 1) result = b.multiply(result, b.full(1 / this.microBatches, dtype, sizes));
     if (norm === undefined) return result;
-    const limit = b.divide(b.full(this.options.clipGradNorm!, 'float32'), b.add(norm, b.full(1e-6, 'float32')));
+    const limit = b.divide(
+      b.full(this.options.clipGradNorm!, 'float32'),
+      b.add(norm, b.full(1e-6, 'float32')),
+    );
     const factor = b.convert(b.minimum(limit, b.full(1, 'float32')), dtype);
     return b.multiply(result, b.broadcastTo(factor, sizes));
   }
@@ -189,13 +238,31 @@ class StepEnd {
     let total = b.full(0, 'float32');
     for (const { spec } of parameters) {
       const gradient = b.convert(this.scaled(b, b.input(spec), undefined), 'float32');
-      total = b.add(total, b.reduceSum(b.multiply(gradient, gradient), spec.sizes.map((_, index) => index)));
+      total = b.add(
+        total,
+        b.reduceSum(
+          b.multiply(gradient, gradient),
+          spec.sizes.map((_, index) => index),
+        ),
+      );
     }
     b.graph.addOutput(total);
     this.graphs.norm = printGraph(b.graph);
-    this.actions.push({ kind: 'run', graph: 'norm', inputs: parameters.map(({ name }) => gradientSlot(name)), outputs: [slot], label: 'norm' });
+    this.actions.push({
+      kind: 'run',
+      graph: 'norm',
+      inputs: parameters.map(({ name }) => gradientSlot(name)),
+      outputs: [slot],
+      label: 'norm',
+    });
     if (this.mesh.axisSize('pipeline') > 1) {
-      this.actions.push({ kind: 'all_reduce', slots: [slot], group: this.mesh.group(this.device, 'pipeline'), reduction: 'sum', key: 'norm' });
+      this.actions.push({
+        kind: 'all_reduce',
+        slots: [slot],
+        group: this.mesh.group(this.device, 'pipeline'),
+        reduction: 'sum',
+        key: 'norm',
+      });
     }
     return slot;
   }
@@ -207,11 +274,21 @@ class StepEnd {
     const loss = b.input(tensorSpec('float32', []));
     b.graph.addOutput(b.multiply(loss, b.full(1 / this.microBatches, 'float32')));
     this.graphs.loss = printGraph(b.graph);
-    this.actions.push({ kind: 'run', graph: 'loss', inputs: [lossResult], outputs: [lossResult], label: 'loss' });
+    this.actions.push({
+      kind: 'run',
+      graph: 'loss',
+      inputs: [lossResult],
+      outputs: [lossResult],
+      label: 'loss',
+    });
   }
 }
 
-export function inputRoles(model: Pick<TrainingModel, 'graph' | 'batch' | 'buffers' | 'random'> & { readonly parameters: readonly { name: string; input: number }[] }): InputRole[] {
+export function inputRoles(
+  model: Pick<TrainingModel, 'graph' | 'batch' | 'buffers' | 'random'> & {
+    readonly parameters: readonly { name: string; input: number }[];
+  },
+): InputRole[] {
   return model.graph.inputs.map((value, index): InputRole => {
     const parameter = model.parameters.find(({ input }) => input === index);
     if (parameter !== undefined) return { kind: 'persistent', name: parameter.name };
@@ -220,7 +297,9 @@ export function inputRoles(model: Pick<TrainingModel, 'graph' | 'batch' | 'buffe
     const batch = model.batch.find(({ input }) => input === index);
     if (batch !== undefined) return { kind: 'batch', name: batch.name };
     if (model.random?.input === index) return { kind: 'random' };
-    throw new PlanError(`input ${index} (%${value.name}) of the model's graph is neither a parameter, a buffer, a batch input nor the random state`);
+    throw new PlanError(
+      `input ${index} (%${value.name}) of the model's graph is neither a parameter, a buffer, a batch input nor the random state`,
+    );
   });
 }
 
@@ -233,13 +312,16 @@ function stepInputSpecs(model: TrainingModel, microBatches: number): Plan['input
     }),
     { name: stepInputs.learningRate, spec: scalar },
     { name: stepInputs.step, spec: scalar },
-    ...(model.random === undefined ? [] : [{ name: stepInputs.random, spec: tensorSpec('uint64', [2 * microBatches]) }]),
+    ...(model.random === undefined
+      ? []
+      : [{ name: stepInputs.random, spec: tensorSpec('uint64', [2 * microBatches]) }]),
   ];
 }
 
 export function requireAxes(mesh: Mesh): void {
   const unknown = mesh.axes.filter((axis) => axis !== 'pipeline' && axis !== 'data');
-  if (unknown.length > 0) throw new PlanError(`mesh axis '${unknown[0]}' is not one that can be planned; use pipeline and data`);
+  if (unknown.length > 0)
+    throw new PlanError(`mesh axis '${unknown[0]}' is not one that can be planned; use pipeline and data`);
 }
 
 export function requireDivisibleBatch(model: Pick<TrainingModel, 'graph' | 'batch'>, mesh: Mesh): void {
@@ -247,7 +329,9 @@ export function requireDivisibleBatch(model: Pick<TrainingModel, 'graph' | 'batc
   for (const { name, input } of model.batch) {
     const { sizes } = specOf(model.graph.inputs[input]);
     if (sizes.length === 0 || sizes[0] % parts !== 0) {
-      throw new PlanError(`batch input '${name}' has shape [${sizes.join(', ')}]; its first dimension (a micro-batch) must be a multiple of data=${parts}`);
+      throw new PlanError(
+        `batch input '${name}' has shape [${sizes.join(', ')}]; its first dimension (a micro-batch) must be a multiple of data=${parts}`,
+      );
     }
   }
 }

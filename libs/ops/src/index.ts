@@ -5,3 +5,7 @@ export { broadcastShapes, wrapDim, wrapDims, contiguousStrides } from './broadca
 import './pointwise.ts';
 import './comparison.ts';
 import './unary.ts';
+import './activations.ts';
+import './softmax.ts';
+import './reductions.ts';
+export * from './host/index.ts';

@@ -1,0 +1,230 @@
+// Arithmetic and comparison of ints, floats, complex numbers and booleans. Ints wrap at 64 bits; `//` and `%` take the
+// sign of the divisor, as in Python.
+import { Complex } from '@weft/ir';
+import { hostFunctions } from '../operator.ts';
+import {
+  absComplex,
+  addComplex,
+  divideComplex,
+  multiplyComplex,
+  powComplex,
+  subtractComplex,
+} from './complex.ts';
+import { fail } from './error.ts';
+import { overloads } from './overloads.ts';
+import { frexp, ieeeRemainder, ldexp, roundHalfEven } from './special.ts';
+import { type NumberValue, toComplex, toFloat, truncate, wrap } from './values.ts';
+
+/** Overloads of binary operators between int, float and complex; '' takes Scalars. */
+const real = ['float_int', 'int_float', 'float', ''];
+const mixedComplex = ['complex', 'complex_float', 'complex_int', 'float_complex', 'int_complex'];
+const hasComplex = new Set(['add', 'sub', 'mul']);
+
+const arithmetic: Record<
+  string,
+  {
+    int: (a: bigint, b: bigint) => bigint;
+    float: (a: number, b: number) => number;
+    complex: (a: Complex, b: Complex) => Complex;
+  }
+> = {
+  add: { int: (a, b) => wrap(a + b), float: (a, b) => a + b, complex: addComplex },
+  sub: { int: (a, b) => wrap(a - b), float: (a, b) => a - b, complex: subtractComplex },
+  mul: { int: (a, b) => wrap(a * b), float: (a, b) => a * b, complex: multiplyComplex },
+  floordiv: { int: floorDivide, float: (a, b) => Math.floor(a / b), complex: noComplex },
+  remainder: { int: floorModulo, float: floatModulo, complex: noComplex },
+};
+
+function noComplex(): never {
+  return fail('the operator is not defined for complex numbers');
+}
+
+export function floorDivide(a: bigint, b: bigint): bigint {
+  if (b === 0n) fail('division by 0');
+  const quotient = a / b;
+  return wrap(a % b !== 0n && a < 0n !== b < 0n ? quotient - 1n : quotient);
+}
+
+export function floorModulo(a: bigint, b: bigint): bigint {
+  if (b === 0n) fail('ZeroDivisionError: integer division or modulo by zero');
+  const rest = a % b;
+  return rest !== 0n && rest < 0n !== b < 0n ? rest + b : rest;
+}
+
+/** PyTorch's formula: fmod(b + fmod(a, b), b). */
+function floatModulo(a: number, b: number): number {
+  return (b + (a % b)) % b;
+}
+
+const isInt = (value: NumberValue): value is bigint | boolean =>
+  typeof value === 'bigint' || typeof value === 'boolean';
+
+for (const [name, { int, float, complex }] of Object.entries(arithmetic)) {
+  const generic = (a: NumberValue, b: NumberValue): NumberValue => {
+    if (isInt(a) && isInt(b)) return int(BigInt(a), BigInt(b));
+    if (a instanceof Complex || b instanceof Complex) return complex(toComplex(a), toComplex(b));
+    return float(toFloat(a), toFloat(b));
+  };
+  overloads(`aten::${name}`, ['int'], int);
+  overloads(`aten::${name}`, hasComplex.has(name) ? [...real, ...mixedComplex] : real, generic);
+}
+
+function divide(a: NumberValue, b: NumberValue): number | Complex {
+  if (a instanceof Complex || b instanceof Complex) return divideComplex(toComplex(a), toComplex(b));
+  return toFloat(a) / toFloat(b);
+}
+overloads('aten::div', ['', 'int', 'float', 'complex'], divide);
+
+/** JavaScript's `**` differs from C's pow where the base is ±1 and the exponent infinite or NaN. */
+export function power(base: number, exponent: number): number {
+  if (base === 1 || (base === -1 && !Number.isFinite(exponent) && !Number.isNaN(exponent))) return 1;
+  return base ** exponent;
+}
+
+function pow(a: NumberValue, b: NumberValue): number | Complex {
+  if (a instanceof Complex || b instanceof Complex) return powComplex(toComplex(a), toComplex(b));
+  return power(toFloat(a), toFloat(b));
+}
+overloads(
+  'aten::pow',
+  ['int', 'float', 'float_int', 'int_float', 'Scalar_Scalar', ...mixedComplex.slice(0, 2), 'float_complex'],
+  pow,
+);
+
+function integerPower(base: bigint, exponent: bigint): bigint {
+  if (exponent < 0n) fail('Integers to negative integer powers are not allowed.');
+  let result = 1n;
+  let square = base;
+  for (let left = exponent; left > 0n; left >>= 1n) {
+    if ((left & 1n) === 1n) result = wrap(result * square);
+    square = wrap(square * square);
+  }
+  return result;
+}
+
+function divmod(x: bigint | number, y: bigint | number): (bigint | number)[] {
+  if (typeof x === 'bigint' && typeof y === 'bigint') {
+    if (y === 0n) fail('ZeroDivisionError: integer division or modulo by zero');
+    return [floorDivide(x, y), floorModulo(x, y)];
+  }
+  const a = Number(x);
+  const b = Number(y);
+  if (b === 0) fail('ZeroDivisionError: float divmod()');
+  const rest = a % b;
+  const adjusted = rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+  return [Math.round((a - adjusted) / b), adjusted];
+}
+overloads('aten::divmod', ['int', 'float', 'float_int', 'int_float'], divmod);
+
+const compared = ['int', 'float', 'float_int', 'int_float', ''];
+type Ordered = bigint | number | boolean;
+/** Ints meet floats as doubles, as in C++. */
+const asPair = (a: Ordered, b: Ordered): [Ordered, Ordered] =>
+  typeof a === typeof b ? [a, b] : [Number(a), Number(b)];
+const comparisons: Record<string, (a: Ordered, b: Ordered) => boolean> = {
+  lt: (a, b) => a < b,
+  le: (a, b) => a <= b,
+  gt: (a, b) => a > b,
+  ge: (a, b) => a >= b,
+};
+for (const [name, compare] of Object.entries(comparisons)) {
+  overloads(`aten::${name}`, ['int', 'float'], compare);
+  overloads(`aten::${name}`, ['float_int', 'int_float', ''], (a: NumberValue, b: NumberValue) => {
+    if (a instanceof Complex || b instanceof Complex) return noComplex();
+    return compare(...asPair(a, b));
+  });
+}
+
+function equal(a: NumberValue, b: NumberValue): boolean {
+  if (a instanceof Complex || b instanceof Complex) {
+    const [x, y] = [toComplex(a), toComplex(b)];
+    return x.re === y.re && x.im === y.im;
+  }
+  return typeof a === typeof b ? a === b : Number(a) === Number(b);
+}
+const equated = [...compared, 'bool', 'complex', 'complex_float', 'float_complex'];
+overloads('aten::eq', equated, equal);
+overloads('aten::ne', equated, (a: NumberValue, b: NumberValue) => !equal(a, b));
+
+for (const [name, pick] of Object.entries({ min: comparisons.lt, max: comparisons.gt })) {
+  overloads(`prim::${name}`, ['int', 'float'], (a: Ordered, b: Ordered) => (pick(b, a) ? b : a));
+  overloads(`prim::${name}`, ['float_int', 'int_float', ''], (a: Ordered, b: Ordered) => {
+    const [x, y] = asPair(a, b);
+    return pick(y, x) ? y : x;
+  });
+}
+
+const shift = (count: bigint): bigint => count & 63n;
+
+function negate(a: NumberValue): NumberValue {
+  if (a instanceof Complex) return new Complex(-a.re, -a.im);
+  return typeof a === 'number' ? -a : wrap(-BigInt(a));
+}
+function absolute(a: NumberValue): NumberValue {
+  if (a instanceof Complex) return absComplex(a);
+  if (typeof a === 'number') return Math.abs(a);
+  const int = BigInt(a);
+  return int < 0n ? wrap(-int) : int;
+}
+overloads('aten::neg', ['int', 'float', 'complex', 'Scalar'], negate);
+overloads('prim::abs', ['int', 'float', 'complex', 'Scalar'], absolute);
+
+const gcd = (a: bigint, b: bigint): bigint => {
+  let [x, y] = [a < 0n ? -a : a, b < 0n ? -b : b];
+  while (y !== 0n) [x, y] = [y, x % y];
+  return wrap(x);
+};
+
+const realBinary = ['int', 'float', 'float_int', 'int_float', ''];
+/** Operators that take two real numbers as doubles. */
+function onFloats(operator: string, names: readonly string[], f: (a: number, b: number) => number): void {
+  overloads(operator, names, (a: NumberValue, b: NumberValue) => f(toFloat(a), toFloat(b)));
+}
+onFloats('aten::fmod', realBinary, (a, b) => a % b);
+onFloats('aten::mathremainder', realBinary, ieeeRemainder);
+onFloats('aten::copysign', realBinary, (a, b) => {
+  const negative = b < 0 || Object.is(b, -0);
+  return negative ? -Math.abs(a) : Math.abs(a);
+});
+onFloats('aten::atan2', [...realBinary.slice(0, 4), 'Scalar_Scalar'], Math.atan2);
+
+hostFunctions({
+  'aten::pow.int_to_int': integerPower,
+  'aten::__round_to_zero_floordiv.int': (a: bigint, b: bigint) =>
+    b === 0n ? fail('division by 0') : wrap(a / b),
+  'aten::__and__.int': (a: bigint, b: bigint) => a & b,
+  'aten::__or__.int': (a: bigint, b: bigint) => a | b,
+  'aten::__xor__.int': (a: bigint, b: bigint) => a ^ b,
+  'aten::__and__.bool': (a: boolean, b: boolean) => a && b,
+  'aten::__or__.bool': (a: boolean, b: boolean) => a || b,
+  'aten::__xor__.bool': (a: boolean, b: boolean) => a !== b,
+  'aten::__lshift__.int': (a: bigint, b: bigint) => wrap(a << shift(b)),
+  'aten::__rshift__.int': (a: bigint, b: bigint) => a >> shift(b),
+  'aten::__not__': (a: boolean) => !a,
+  'aten::gcd.int': gcd,
+  'aten::factorial.int': (n: bigint) => {
+    if (n < 0n) fail('factorial() not defined for negative values');
+    let product = 1n;
+    // Beyond 65 the product is a multiple of 2^64.
+    for (let factor = 2n; factor <= n && product !== 0n; factor++) product = wrap(product * factor);
+    return product;
+  },
+  'aten::ldexp': (x: number, exponent: bigint) => ldexp(x, Number(exponent)),
+  'aten::frexp': (x: number) => {
+    const [mantissa, exponent] = frexp(x);
+    return [mantissa, BigInt(exponent)];
+  },
+  'aten::modf': (x: number) => {
+    const whole = Math.trunc(x);
+    const part = Number.isFinite(x) ? x - whole : Number.isNaN(x) ? NaN : 0;
+    return [part === 0 && (x < 0 || Object.is(x, -0)) ? -0 : part, whole];
+  },
+});
+
+/** `ceil`, `floor`: ints for ints and floats. */
+for (const [name, f] of Object.entries({ ceil: Math.ceil, floor: Math.floor })) {
+  overloads(`aten::${name}`, ['float', 'int', 'Scalar'], (a: NumberValue) =>
+    typeof a === 'number' ? truncate(f(a)) : BigInt(toFloat(a)),
+  );
+}
+overloads('aten::round', ['float', 'int', 'Scalar'], (a: NumberValue) => roundHalfEven(toFloat(a)));

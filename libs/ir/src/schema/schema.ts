@@ -40,6 +40,6 @@ export interface Schema {
 export const qualifiedName = (schema: Pick<Schema, 'name' | 'overload'>): string =>
   schema.overload === '' ? schema.name : `${schema.name}.${schema.overload}`;
 
-/** Whether any argument is written to. */
+/** Whether any argument, or what a list argument holds, is written to. */
 export const isMutating = (schema: Schema): boolean =>
-  schema.arguments.some((argument) => argument.alias?.isWrite);
+  schema.arguments.some(({ alias }) => alias?.isWrite || alias?.contained?.isWrite);

@@ -1,2 +1,5 @@
+// @weft/devices: what a device plugin is, how one is found and opened, and the reference device that is always there.
 export * from './device.ts';
 export * from './errors.ts';
+export * from './host.ts';
+export { referenceDevice, referencePlugin } from './reference/device.ts';

@@ -35,6 +35,8 @@ const floatPower = (x: number, y: number): number =>
   x === 1 || (x === -1 && (y === Infinity || y === -Infinity)) ? 1 : x ** y;
 
 export const floatFunctions: Readonly<Record<string, FloatFunction>> = {
+  real: (x) => x,
+  imag: () => 0,
   abs: (x) => Math.abs(x),
   negate: (x) => -x,
   sign: (x) => Math.sign(x),

@@ -8,4 +8,7 @@ import './unary.ts';
 import './activations.ts';
 import './softmax.ts';
 import './reductions.ts';
+import './views.ts';
+import './factories.ts';
+import './joining.ts';
 export * from './host/index.ts';

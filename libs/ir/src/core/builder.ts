@@ -856,6 +856,7 @@ function toAttribute(kind: AttributeKind, value: AttributeInput): Attribute {
     case 'ts':
     case 'g':
     case 'ty':
+    case 'tys':
     case 'ival':
       throw new InternalError(`core operators have no attribute of kind ${kind}`);
     default:

@@ -18,6 +18,7 @@ export type Attribute =
   | { readonly kind: 'ts'; readonly value: readonly TensorLiteral[] }
   | { readonly kind: 'g'; readonly value: Graph }
   | { readonly kind: 'ty'; readonly value: Type }
+  | { readonly kind: 'tys'; readonly value: readonly Type[] }
   /** Any other constant: lists, tuples, dicts, objects, enums, complex numbers, devices. */
   | { readonly kind: 'ival'; readonly value: IValue };
 

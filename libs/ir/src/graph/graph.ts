@@ -21,7 +21,7 @@ export class Value {
 
   /** @internal Values are made by blocks and nodes. */
   constructor(
-    readonly id: number,
+    public id: number,
     readonly node: Node,
     public type: Type,
   ) {}
@@ -47,10 +47,13 @@ export class Value {
     return this.debugName !== undefined;
   }
 
-  /** Names the value; when the name is taken in the graph, `.1`, `.2`, … is appended as PyTorch does. */
+  /**
+   * Names the value; when the name is taken in the graph, `.1`, `.2`, … is appended as PyTorch does. Characters that
+   * the printed form needs for itself become `_`, and a number (the name of unnamed values) gets one in front.
+   */
   setName(name: string | undefined): this {
     if (this.debugName !== undefined) this.graph.releaseName(this.debugName);
-    this.debugName = name === undefined ? undefined : this.graph.uniqueName(name, this);
+    this.debugName = name === undefined ? undefined : this.graph.uniqueName(printableName(name), this);
     return this;
   }
 
@@ -80,6 +83,8 @@ export class Node {
   readonly blocks: Block[] = [];
   readonly attributes = new Map<string, Attribute>();
   source: SourceRange | undefined;
+  /** The path of modules that a trace was in: `__module.layers/__module.layers.0`. */
+  scope: string | undefined;
   /** The block this node stands in; undefined while it is not inserted. */
   block: Block | undefined;
   /** @internal Neighbours in the block's list. */
@@ -464,6 +469,11 @@ export class Graph {
     return this.valueCount++;
   }
 
+  /** @internal Values made from now on have ids from `id`, so that those below it can be given by a parser. */
+  startIdsAt(id: number): void {
+    this.valueCount = Math.max(this.valueCount, id);
+  }
+
   /** @internal PyTorch's rule: a taken name gets the next free numeric suffix. */
   uniqueName(wanted: string, value: Value): string {
     let name = wanted;
@@ -490,6 +500,11 @@ export class Graph {
   }
 }
 
+const printableName = (name: string): string => {
+  const printable = name.replace(/[\s,():=%#]/g, '_');
+  return /^\d*$/.test(printable) ? `_${printable}` : printable;
+};
+
 /** A copy of `node` for `graph`, standing nowhere; operands go through `map`, and its outputs are added to `map`. */
 export function cloneNode(graph: Graph, node: Node, map: Map<Value, Value>): Node {
   const copy = graph.create(
@@ -498,6 +513,7 @@ export function cloneNode(graph: Graph, node: Node, map: Map<Value, Value>): Nod
     0,
   );
   copy.source = node.source;
+  copy.scope = node.scope;
   copy.overload = node.overload;
   for (const [name, attribute] of node.attributes) copy.attributes.set(name, attribute);
   for (const block of node.blocks) copy.addBlock().copyFrom(block, map);

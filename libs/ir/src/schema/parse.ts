@@ -168,8 +168,7 @@ export function schemaToString(schema: Schema): string {
     (result) => `${argumentType(result)}${result.name ? ` ${result.name}` : ''}`,
   );
   if (schema.isVarret) results.push('...');
-  const single =
-    results.length === 1 && !results[0].includes(' ') && schema.returns[0]?.type.kind !== 'Tuple';
+  const single = results.length === 1 && !results[0].startsWith('(');
   const qualified = schema.overload === '' ? schema.name : `${schema.name}.${schema.overload}`;
   return `${qualified}(${parts.join(', ')}) -> ${single ? results[0] : `(${results.join(', ')})`}`;
 }

@@ -164,7 +164,7 @@ export interface TypeParseOptions extends TypeResolver {
   /** Whether names of a schema's type variables (`t`, `t1`, `tKey`) are variables. */
   readonly variables?: boolean;
   /** Reads defaults of named tuples' fields. */
-  readonly parseDefault?: (scanner: Scanner) => IValue;
+  readonly parseDefault?: (scanner: Scanner, type: Type) => IValue;
 }
 
 const simpleByText = new Map<string, Type>([
@@ -236,25 +236,11 @@ export function scanBaseType(scanner: Scanner, options: TypeParseOptions): Type 
       return scanNamedTuple(scanner, options);
     case 'Enum': {
       const enumName = scanAngled(scanner);
-      return (
-        options.enumNamed?.(enumName) ?? {
-          kind: 'Enum',
-          name: enumName,
-          valueType: { kind: 'Any' },
-          members: [],
-        }
-      );
+      return options.enumNamed?.(enumName) ?? globalScope.enumNamed!(enumName)!;
     }
     case 'InterfaceType': {
       const interfaceName = scanAngled(scanner);
-      return (
-        options.interfaceNamed?.(interfaceName) ?? {
-          kind: 'Interface',
-          name: interfaceName,
-          isModule: false,
-          methods: new Map(),
-        }
-      );
+      return options.interfaceNamed?.(interfaceName) ?? globalScope.interfaceNamed!(interfaceName)!;
     }
     default:
       return scanParameterised(scanner, name, inner) ?? scanNamed(scanner, name, options);
@@ -295,7 +281,7 @@ function scanParameterised(scanner: Scanner, name: string, inner: () => Type): T
     case 'Union':
       return unionOf(items());
     case 'RRef':
-      return opaqueClass(`RRef(${items(1).map(shortTypeString).join()})`);
+      return globalScope.named!(`RRef(${items(1).map(shortTypeString).join()})`)!;
     default:
       return undefined;
   }
@@ -309,19 +295,42 @@ function scanNamed(scanner: Scanner, name: string, options: TypeParseOptions): T
     if (scalar !== undefined) return scanTensor(scanner, options, scalar, true);
   }
   if (options.variables === true && variablePattern.test(name)) return { kind: 'Var', name };
-  return options.named?.(name) ?? opaqueClass(name);
+  return options.named?.(name) ?? globalScope.named!(name)!;
 }
 
-const opaqueClasses = new Map<string, Type>();
-/** One class type a name for all text that no resolver explains. */
-function opaqueClass(name: string): Type {
-  let type = opaqueClasses.get(name);
-  if (type === undefined) {
-    type = createClassType(name, false);
-    opaqueClasses.set(name, type);
-  }
-  return type;
+/**
+ * A resolver in which equal names mean the same type: what `resolver` does not know becomes an opaque type of that name,
+ * once. Give a scope of its own to texts whose names are unrelated.
+ */
+export function createTypeScope(resolver: TypeResolver = {}): TypeResolver {
+  const opaque = new Map<string, Type>();
+  const resolve = (key: string, known: Type | undefined, make: () => Type): Type => {
+    if (known !== undefined) return known;
+    let type = opaque.get(key);
+    if (type === undefined) opaque.set(key, (type = make()));
+    return type;
+  };
+  return {
+    named: (name) => resolve(name, resolver.named?.(name), () => createClassType(name, false)),
+    enumNamed: (name) =>
+      resolve(`Enum<${name}>`, resolver.enumNamed?.(name), () => ({
+        kind: 'Enum',
+        name,
+        valueType: { kind: 'Any' },
+        members: [],
+      })),
+    interfaceNamed: (name) =>
+      resolve(`InterfaceType<${name}>`, resolver.interfaceNamed?.(name), () => ({
+        kind: 'Interface',
+        name,
+        isModule: false,
+        methods: new Map(),
+      })),
+  };
 }
+
+/** Names in single types and schemas, which mean the same everywhere. */
+const globalScope = createTypeScope();
 
 function scanAngled(scanner: Scanner): string {
   scanner.expect('<');
@@ -339,7 +348,7 @@ function scanNamedTuple(scanner: Scanner, options: TypeParseOptions): Type {
     scanner.expect(':');
     const type = scanType(scanner, options);
     if (options.parseDefault !== undefined && scanner.accept('='))
-      defaults.push(options.parseDefault(scanner));
+      defaults.push(options.parseDefault(scanner, type));
     return type;
   });
   return { kind: 'Tuple', elements, name: '', fields, ...(defaults.length > 0 && { defaults }) };

@@ -11,4 +11,6 @@ import './reductions.ts';
 import './views.ts';
 import './factories.ts';
 import './joining.ts';
+import './matmul.ts';
+import './indexing.ts';
 export * from './host/index.ts';

@@ -174,6 +174,20 @@ export function hostFunctions(
   for (const [name, run] of Object.entries(table)) register(name, { kind: 'host', run: run as HostFunction });
 }
 
+/**
+ * Checks what only the data can tell (an index out of range) and throws PyTorch's error. Called with the operator's
+ * arguments, tensors as literals, before it runs where their data is at hand (eager, interpreter); compiled graphs clamp.
+ */
+export type DataCheck = (
+  ...args: (TensorLiteral | readonly (TensorLiteral | null)[] | LoweringArgument)[]
+) => void;
+const checks = new Map<string, DataCheck>();
+
+export function dataChecks(table: Readonly<Record<string, (...args: never[]) => void>>): void {
+  for (const [name, check] of Object.entries(table)) checks.set(name, check as DataCheck);
+}
+export const dataCheckOf = (name: string): DataCheck | undefined => checks.get(name);
+
 /** The meaning of a qualified operator name, or undefined. Derived forms are resolved by their callers. */
 export const operatorMeaning = (name: string): OperatorMeaning | undefined => meanings.get(name);
 export const operatorsWithMeaning = (): readonly string[] => [...meanings.keys()];

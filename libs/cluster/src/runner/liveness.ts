@@ -1,40 +1,6 @@
-// Which slots an action reads and writes, and after which action each step value is dead: what the runner frees by.
+// After which action each step value is dead, which is what the runner frees by; and actions in a few words, for reports.
+import { slotsRead, slotsWritten } from '../plan/check.ts';
 import type { Action, Program, Slot } from '../plan/program.ts';
-
-export function slotsRead(action: Action): readonly Slot[] {
-  switch (action.kind) {
-    case 'run':
-      return action.inputs;
-    case 'send':
-    case 'all_gather':
-    case 'reduce_scatter':
-      return [action.slot];
-    case 'all_reduce':
-      return action.slots;
-    case 'recv':
-      return [];
-    default:
-      return action satisfies never;
-  }
-}
-
-export function slotsWritten(action: Action): readonly Slot[] {
-  switch (action.kind) {
-    case 'run':
-      return action.outputs;
-    case 'recv':
-      return [action.slot];
-    case 'all_reduce':
-      return action.slots;
-    case 'all_gather':
-    case 'reduce_scatter':
-      return [action.output];
-    case 'send':
-      return [];
-    default:
-      return action satisfies never;
-  }
-}
 
 /** For each action, the step values that nothing reads after it. Persistent slots and results are never among them. */
 export function deadAfter(program: Program): readonly (readonly Slot[])[] {
@@ -58,7 +24,7 @@ export function deadAfter(program: Program): readonly (readonly Slot[])[] {
 }
 
 /** One line that names an action in reports: its kind, label or key, and the peers it needs. */
-export function describeAction(action: Action): string {
+export function summarizeAction(action: Action): string {
   switch (action.kind) {
     case 'run':
       return `run ${action.label ?? action.graph}`;

@@ -1,10 +1,9 @@
 // Values of a running program: reference-counted views of device buffers, and a pool that keeps buffers for the next step,
 // whose values have the same sizes. Memory held is bounded by the peak of a step.
 import type { TensorSpec } from '@weft/ir';
-import { InternalError, dtypes, numel } from '@weft/ir';
+import { InternalError } from '@weft/ir';
 import type { BufferView, Device, DeviceBuffer } from '@weft/devices';
-
-export const bytesOfSpec = (spec: TensorSpec): number => numel(spec.sizes) * dtypes[spec.dtype].bytes;
+import { bytesOfSpec } from '../plan/memory.ts';
 
 export class BufferPool {
   private readonly idle = new Map<number, DeviceBuffer[]>();

@@ -8,10 +8,12 @@ import type { Device, Executable } from '@weft/devices';
 import { allGather, allReduce, reduceScatter, sharedBytes } from '../collectives/collectives.ts';
 import { bfloat16Value, float16Value } from '../collectives/reduce.ts';
 import { ClusterError, NonFiniteLossError } from '../errors.ts';
+import { slotsWritten } from '../plan/check.ts';
+import { bytesOfSpec } from '../plan/memory.ts';
 import type { Action, BatchInput, PersistentSlot, Program, Slot } from '../plan/program.ts';
 import type { Transport } from '../transport/transport.ts';
-import { deadAfter, describeAction } from './liveness.ts';
-import { BufferPool, HeldValue, bytesOfSpec } from './memory.ts';
+import { deadAfter, summarizeAction } from './liveness.ts';
+import { BufferPool, HeldValue } from './memory.ts';
 import type { Progress } from './progress.ts';
 import { ProgressCounters } from './progress.ts';
 
@@ -153,7 +155,7 @@ export class ProgramRunner {
       if (error instanceof NonFiniteLossError || index >= actions.length) throw error;
       throw withContext(
         error,
-        `step ${step}, action ${index} (${describeAction(actions[index])}) on ${this.where}`,
+        `step ${step}, action ${index} (${summarizeAction(actions[index])}) on ${this.where}`,
       );
     }
   }
@@ -224,13 +226,14 @@ export class ProgramRunner {
     batch: Batch,
   ): Promise<void> {
     await this.device.synchronize();
-    const byDType = new Map<DType, Slot[]>();
-    for (const slot of action.slots) {
-      const { dtype } = this.value(slot, batch).spec;
-      byDType.set(dtype, [...(byDType.get(dtype) ?? []), slot]);
-    }
-    for (const [dtype, slots] of byDType) {
-      const parts = await Promise.all(slots.map((slot) => this.value(slot, batch).bytes()));
+    const byDType = new Map<DType, { value: HeldValue; output: Slot }[]>();
+    action.slots.forEach((slot, index) => {
+      const value = this.value(slot, batch);
+      const one = { value, output: (action.outputs ?? action.slots)[index] };
+      byDType.set(value.spec.dtype, [...(byDType.get(value.spec.dtype) ?? []), one]);
+    });
+    for (const [dtype, exchanged] of byDType) {
+      const parts = await Promise.all(exchanged.map(({ value }) => value.bytes()));
       const packed = sharedBytes(parts.reduce((sum, part) => sum + part.byteLength, 0));
       let offset = 0;
       for (const part of parts) {
@@ -246,11 +249,11 @@ export class ProgramRunner {
         `${step}/${action.key}/${dtype}`,
       );
       offset = 0;
-      slots.forEach((slot, index) => {
-        const reduced = new HeldValue(this.device, this.pool, this.value(slot, batch).spec);
+      exchanged.forEach(({ value, output }, index) => {
+        const reduced = new HeldValue(this.device, this.pool, value.spec);
         reduced.write(packed.subarray(offset, offset + parts[index].byteLength));
         offset += parts[index].byteLength;
-        this.define(slot, reduced);
+        this.define(output, reduced);
       });
     }
   }
@@ -366,12 +369,7 @@ function watched(transport: Transport, progress: ProgressCounters): Transport {
 /** Inputs of each graph that are the same, never written persistent slot in every run of it. */
 function constantInputs(program: Program): Map<string, number[]> {
   const runs = program.actions.filter((action) => action.kind === 'run');
-  const written = new Set(runs.flatMap((action) => action.outputs));
-  for (const action of program.actions) {
-    if (action.kind === 'recv') written.add(action.slot);
-    if (action.kind === 'all_reduce') for (const slot of action.slots) written.add(slot);
-    if (action.kind === 'all_gather' || action.kind === 'reduce_scatter') written.add(action.output);
-  }
+  const written = new Set(program.actions.flatMap(slotsWritten));
   const constant = new Set(program.persistent.map(({ slot }) => slot).filter((slot) => !written.has(slot)));
   const result = new Map<string, number[]>();
   for (const graph of new Set(runs.map((action) => action.graph))) {

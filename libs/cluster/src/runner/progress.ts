@@ -1,7 +1,7 @@
 // What a runner is doing right now, in a few shared integers: its thread writes them, the worker's main thread reads them
 // for every heartbeat, also while the thread is inside a native call. Stuck is told from dead by these.
 import type { Program } from '../plan/program.ts';
-import { describeAction } from './liveness.ts';
+import { summarizeAction } from './liveness.ts';
 
 const fields = { step: 0, action: 1, waitingFor: 2, ticks: 3 } as const;
 const length = Object.keys(fields).length;
@@ -45,7 +45,7 @@ export class ProgressCounters {
     const current = program.actions[action];
     const doing =
       current !== undefined
-        ? describeAction(current)
+        ? summarizeAction(current)
         : action < 0
           ? 'waiting for the first step'
           : 'between steps';

@@ -1,0 +1,15 @@
+// Original file: weft/v1/scheduler.proto
+
+import type { Epoch as _weft_v1_Epoch, Epoch__Output as _weft_v1_Epoch__Output } from '../../weft/v1/Epoch.generated.ts';
+
+export interface Release {
+  'job'?: (string);
+  'epoch'?: (_weft_v1_Epoch | null);
+  'device'?: (number);
+}
+
+export interface Release__Output {
+  'job': (string);
+  'epoch': (_weft_v1_Epoch__Output | null);
+  'device': (number);
+}

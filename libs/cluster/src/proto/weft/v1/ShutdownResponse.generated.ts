@@ -1,0 +1,8 @@
+// Original file: weft/v1/client.proto
+
+
+export interface ShutdownResponse {
+}
+
+export interface ShutdownResponse__Output {
+}

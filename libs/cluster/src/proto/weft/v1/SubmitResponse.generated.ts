@@ -1,0 +1,10 @@
+// Original file: weft/v1/client.proto
+
+
+export interface SubmitResponse {
+  'job'?: (string);
+}
+
+export interface SubmitResponse__Output {
+  'job': (string);
+}

@@ -132,7 +132,7 @@ type Product = (
   depth: number,
 ) => void;
 
-function productOf(operand: DType, result: DType): Product {
+export function productOf(operand: DType, result: DType): Product {
   if (isComplex(operand)) return complexProduct;
   if (isFloatingPoint(operand)) return contract as Product;
   if (operand === 'bool') return boolProduct;

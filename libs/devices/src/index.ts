@@ -2,4 +2,7 @@
 export * from './device.ts';
 export * from './errors.ts';
 export * from './host.ts';
+export * from './partition.ts';
+export * from './plugin.ts';
+export * from './registry.ts';
 export { referenceDevice, referencePlugin } from './reference/device.ts';

@@ -48,18 +48,26 @@ export function compileGraph(source: Graph): Program {
 
 /** Replaces every composite by its body. */
 function openComposites(block: Block): void {
-  for (const node of block.nodes()) {
-    if (node.kind === 'core::composite') {
-      const [body] = node.blocks;
-      body.inputs.forEach((input, index) => input.replaceAllUsesWith(node.inputs[index]));
-      // Moving, not copying: what stands inside is opened in its turn.
-      openComposites(body);
-      for (const inside of body.nodes()) inside.moveBefore(node);
-      const results = [...body.outputs];
-      node.outputs.forEach((output, index) => output.replaceAllUsesWith(results[index]));
-      node.destroy();
-    } else for (const nested of node.blocks) openComposites(nested);
+  for (const node of [...block.nodes()]) {
+    if (node.kind === 'core::composite') openComposite(node, true);
+    else for (const nested of node.blocks) openComposites(nested);
   }
+}
+
+/**
+ * Replaces a composite by its body, whose nodes are moved before it and returned. Result: the node is gone. With
+ * `deeply`, composites inside are opened too.
+ */
+export function openComposite(node: Node, deeply = false): Node[] {
+  const [body] = node.blocks;
+  if (deeply) openComposites(body);
+  body.inputs.forEach((input, index) => input.replaceAllUsesWith(node.inputs[index]));
+  const moved = [...body.nodes()];
+  for (const inside of moved) inside.moveBefore(node);
+  const results = [...body.outputs];
+  node.outputs.forEach((output, index) => output.replaceAllUsesWith(results[index]));
+  node.destroy();
+  return moved;
 }
 
 class Compiler {

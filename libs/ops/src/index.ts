@@ -13,4 +13,8 @@ import './factories.ts';
 import './joining.ts';
 import './matmul.ts';
 import './indexing.ts';
+import './composite-derivatives.ts';
+import './convolution.ts';
+import './pooling.ts';
+import './normalization.ts';
 export * from './host/index.ts';

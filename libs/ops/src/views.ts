@@ -1,5 +1,5 @@
 // View operators: reshape, transpose, slice, split and their like, each written once for strides and for copies.
-import type { Value } from '@weft/ir';
+import type { TensorLiteral, Value } from '@weft/ir';
 import { numel } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import { check, fail, range, sizesOf, wrapDim, withSize } from './broadcast.ts';
@@ -71,12 +71,15 @@ function expandSizes(sizes: Sizes, target: Sizes): number[] {
   });
 }
 
+/** Views are made from tensors as data, lowerings from values. */
+const shapeOf = (x: Value | TensorLiteral): Sizes => ('shape' in x ? x.shape : sizesOf(x));
+
 const expand: ViewOperator = <T>(v: ViewAlgebra<T>, x: T, size: Sizes) =>
   v.expand(x, expandSizes(v.sizes(x), size));
-const expandAs: ViewOperator = <T>(v: ViewAlgebra<T>, x: T, other: Value) =>
-  v.expand(x, expandSizes(v.sizes(x), sizesOf(other)));
-const viewAs: ViewOperator = <T>(v: ViewAlgebra<T>, x: T, other: Value) =>
-  v.reshape(x, inferSizes(sizesOf(other), numel(v.sizes(x))));
+const expandAs: ViewOperator = <T>(v: ViewAlgebra<T>, x: T, other: Value | TensorLiteral) =>
+  v.expand(x, expandSizes(v.sizes(x), shapeOf(other)));
+const viewAs: ViewOperator = <T>(v: ViewAlgebra<T>, x: T, other: Value | TensorLiteral) =>
+  v.reshape(x, inferSizes(shapeOf(other), numel(v.sizes(x))));
 
 const transpose: ViewOperator = <T>(v: ViewAlgebra<T>, x: T, dim0: number, dim1: number) => {
   const rank = v.sizes(x).length;

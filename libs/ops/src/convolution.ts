@@ -1,0 +1,343 @@
+// Convolutions of 1 to 3 spatial dimensions: plain, transposed, grouped, dilated, with padding given in numbers or by name.
+import type { CoreBuilder, Value } from '@weft/ir';
+import { lowerings } from './operator.ts';
+import { printName } from './promotion.ts';
+import { check, expandList, fail, range, rankOf, sizesOf } from './broadcast.ts';
+import { dtypeOf } from './elementwise.ts';
+import { insertDim } from './shapes.ts';
+
+type Sizes = readonly number[];
+const show = (sizes: Sizes): string => `[${sizes.join(', ')}]`;
+
+interface ConvolutionArguments {
+  readonly stride: Sizes;
+  /** Low and high of each dimension. */
+  readonly padding: readonly (readonly [number, number])[];
+  readonly dilation: Sizes;
+  readonly transposed: boolean;
+  readonly outputPadding: Sizes;
+  readonly groups: number;
+}
+
+/** PyTorch's C++ names of dtypes, as its convolution errors have them. */
+const cppNames: Partial<Record<string, string>> = {
+  int64: 'long int',
+  int32: 'int',
+  int16: 'short int',
+  int8: 'signed char',
+  uint8: 'unsigned char',
+  float32: 'float',
+  float64: 'double',
+  float16: 'c10::Half',
+  bfloat16: 'c10::BFloat16',
+  bool: 'bool',
+};
+const cppName = (value: Value): string => cppNames[dtypeOf(value)] ?? printName(dtypeOf(value));
+
+function checkOperands(
+  input: Value,
+  weight: Value,
+  bias: Value | null,
+  { padding, dilation, groups, transposed, stride }: ConvolutionArguments,
+): void {
+  const [xs, ws] = [sizesOf(input), sizesOf(weight)];
+  if (bias !== null) {
+    check(
+      dtypeOf(input) === dtypeOf(bias),
+      () => `Input type (${cppName(input)}) and bias type (${cppName(bias)}) should be the same`,
+    );
+  }
+  check(
+    dtypeOf(input) === dtypeOf(weight),
+    () => `expected scalar type ${printName(dtypeOf(input))} but found ${printName(dtypeOf(weight))}`,
+  );
+  check(
+    stride.every((each) => each > 0),
+    () => 'non-positive stride is not supported',
+  );
+  check(
+    dilation.every((each) => each > 0),
+    () => 'dilation should be greater than zero',
+  );
+  const channels = transposed ? ws[0] : ws[1] * groups;
+  const outputs = transposed ? ws[1] * groups : ws[0];
+  check(
+    xs[1] === channels,
+    () =>
+      `Given ${transposed ? 'transposed=1' : `groups=${groups}`}, weight of size ${show(ws)}, expected input${show(xs)} to have ${channels} channels, but got ${xs[1]} channels instead`,
+  );
+  check(
+    transposed || ws[0] % groups === 0,
+    () =>
+      `Given groups=${groups}, expected weight to be divisible by ${groups} at dimension 0, but got weight of size ${show(ws)} instead`,
+  );
+  if (bias !== null) {
+    check(rankOf(bias) === 1 && sizesOf(bias)[0] === outputs, () =>
+      `Given ${transposed ? 'transposed=1' : ''}, weight of size ${show(ws)}, expected bias to be 1-dimensional with ${outputs} elements, but got bias of size ${show(sizesOf(bias))} instead`.replace(
+        'Given , ',
+        'Given ',
+      ),
+    );
+  }
+  if (transposed) return;
+  const padded = xs.slice(2).map((size, dim) => size + padding[dim][0] + padding[dim][1]);
+  const kernel = ws.slice(2).map((size, dim) => dilation[dim] * (size - 1) + 1);
+  if (padded.some((size, dim) => size < kernel[dim])) {
+    fail(
+      `Calculated padded input size per channel: (${padded.join(' x ')}). Kernel size: (${kernel.join(' x ')}). Kernel size can't be greater than actual input size`,
+    );
+  }
+}
+
+export function convolve(
+  b: CoreBuilder,
+  name: string,
+  input: Value,
+  weight: Value,
+  bias: Value | null,
+  options: ConvolutionArguments,
+): Value {
+  const spatial = rankOf(weight) - 2;
+  if (rankOf(input) !== spatial + 1 && rankOf(input) !== spatial + 2) {
+    fail(
+      `Expected ${spatial + 1}D (unbatched) or ${spatial + 2}D (batched) input to ${name}, but got input of size: ${show(sizesOf(input))}`,
+    );
+  }
+  const batched = rankOf(input) === spatial + 2;
+  const x = batched ? input : insertDim(b, input, 0);
+  checkOperands(x, weight, bias, options);
+  const result = options.transposed ? transposed(b, x, weight, options) : plain(b, x, weight, options);
+  const shifted = bias === null ? result : b.add(result, b.broadcastInDim(bias, sizesOf(result), [1]));
+  return batched ? shifted : b.reshape(shifted, sizesOf(shifted).slice(1));
+}
+
+const plain = (b: CoreBuilder, x: Value, weight: Value, o: ConvolutionArguments): Value =>
+  b.convolution(x, weight, {
+    windowStrides: o.stride,
+    padding: o.padding,
+    rhsDilation: o.dilation,
+    featureGroupCount: o.groups,
+  });
+
+/** The derivative of a convolution by its input: spread by the stride, then convolved with the turned kernel. */
+function transposed(b: CoreBuilder, x: Value, weight: Value, o: ConvolutionArguments): Value {
+  const [inputs, outputs, ...kernel] = sizesOf(weight);
+  const spatial = range(kernel.length);
+  const grouped = b.reshape(weight, [o.groups, inputs / o.groups, outputs, ...kernel]);
+  const turned = b.reshape(b.transpose(grouped, [0, 2, 1, ...spatial.map((dim) => dim + 3)]), [
+    o.groups * outputs,
+    inputs / o.groups,
+    ...kernel,
+  ]);
+  return b.convolution(
+    x,
+    b.reverse(
+      turned,
+      spatial.map((dim) => dim + 2),
+    ),
+    {
+      windowStrides: kernel.map(() => 1),
+      padding: spatial.map((dim) => {
+        const reach = o.dilation[dim] * (kernel[dim] - 1);
+        return [reach - o.padding[dim][0], reach - o.padding[dim][1] + o.outputPadding[dim]];
+      }),
+      lhsDilation: o.stride,
+      rhsDilation: o.dilation,
+      featureGroupCount: o.groups,
+    },
+  );
+}
+
+const both = (padding: Sizes): [number, number][] => padding.map((each) => [each, each]);
+
+/** 'valid' pads nothing; 'same' keeps the size, the odd one at the end. */
+function namedPadding(name: string, weight: Value, stride: Sizes, dilation: Sizes): [number, number][] {
+  const kernel = sizesOf(weight).slice(2);
+  if (name === 'valid') return kernel.map(() => [0, 0]);
+  if (name !== 'same') fail(`Invalid padding string: '${name}'`);
+  check(
+    stride.every((each) => each === 1),
+    () => "padding='same' is not supported for strided convolutions",
+  );
+  return kernel.map((size, dim) => {
+    const total = dilation[dim] * (size - 1);
+    return [Math.floor(total / 2), total - Math.floor(total / 2)];
+  });
+}
+
+const none = (spatial: number): number[] => range(spatial).map(() => 0);
+
+for (const spatial of [1, 2, 3]) {
+  const name = `conv${spatial}d`;
+  const options = (stride: Sizes, dilation: Sizes, groups: number) => ({
+    stride: expandList(stride, spatial, 'stride'),
+    dilation: expandList(dilation, spatial, 'dilation'),
+    transposed: false,
+    outputPadding: none(spatial),
+    groups,
+  });
+  const transposeName = `conv_transpose${spatial}d`;
+  lowerings({
+    [`aten::${name}`]: (
+      b: CoreBuilder,
+      input: Value,
+      weight: Value,
+      bias: Value | null,
+      stride: Sizes,
+      padding: Sizes,
+      dilation: Sizes,
+      groups: number,
+    ) =>
+      convolve(b, name, input, weight, bias, {
+        ...options(stride, dilation, groups),
+        padding: both(expandList(padding, spatial, 'padding')),
+      }),
+    [`aten::${name}.padding`]: (
+      b: CoreBuilder,
+      input: Value,
+      weight: Value,
+      bias: Value | null,
+      stride: Sizes,
+      padding: string,
+      dilation: Sizes,
+      groups: number,
+    ) => {
+      const given = options(stride, dilation, groups);
+      return convolve(b, name, input, weight, bias, {
+        ...given,
+        padding: namedPadding(padding, weight, given.stride, given.dilation),
+      });
+    },
+    [spatial === 1 ? `aten::${transposeName}` : `aten::${transposeName}.input`]: (
+      b: CoreBuilder,
+      input: Value,
+      weight: Value,
+      bias: Value | null,
+      stride: Sizes,
+      padding: Sizes,
+      outputPadding: Sizes,
+      groups: number,
+      dilation: Sizes,
+    ) =>
+      convolve(b, transposeName, input, weight, bias, {
+        ...options(stride, dilation, groups),
+        padding: both(expandList(padding, spatial, 'padding')),
+        outputPadding: expandList(outputPadding, spatial, 'output_padding'),
+        transposed: true,
+      }),
+  });
+}
+
+function general(
+  b: CoreBuilder,
+  input: Value,
+  weight: Value,
+  bias: Value | null,
+  stride: Sizes,
+  padding: Sizes,
+  dilation: Sizes,
+  isTransposed: boolean,
+  outputPadding: Sizes,
+  groups: number,
+): Value {
+  const spatial = rankOf(weight) - 2;
+  return convolve(b, `conv${isTransposed ? '_transpose' : ''}${spatial}d`, input, weight, bias, {
+    stride: expandList(stride, spatial, 'stride'),
+    padding: both(expandList(padding, spatial, 'padding')),
+    dilation: expandList(dilation, spatial, 'dilation'),
+    transposed: isTransposed,
+    outputPadding: expandList(outputPadding, spatial, 'output_padding'),
+    groups,
+  });
+}
+
+/** Convolution of two spatial dimensions without groups, as older operators have it. */
+const kernelSized = (
+  b: CoreBuilder,
+  input: Value,
+  weight: Value,
+  _kernel: Sizes,
+  bias: Value | null,
+  stride: Sizes,
+  padding: Sizes,
+  dilation: Sizes | null = null,
+): Value => general(b, input, weight, bias, stride, padding, dilation ?? [1], false, [0], 1);
+
+lowerings({
+  'aten::convolution': general,
+  'aten::_convolution': general,
+  'aten::_convolution.deprecated': general,
+  'aten::convolution_overrideable': general,
+  'aten::_convolution_mode': (
+    b,
+    input: Value,
+    weight: Value,
+    bias: Value | null,
+    stride: Sizes,
+    padding: string,
+    dilation: Sizes,
+    groups: number,
+  ) => {
+    const spatial = rankOf(weight) - 2;
+    const [steps, spaces] = [
+      expandList(stride, spatial, 'stride'),
+      expandList(dilation, spatial, 'dilation'),
+    ];
+    return convolve(b, `conv${spatial}d`, input, weight, bias, {
+      stride: steps,
+      dilation: spaces,
+      padding: namedPadding(padding, weight, steps, spaces),
+      transposed: false,
+      outputPadding: none(spatial),
+      groups,
+    });
+  },
+  'aten::thnn_conv2d': kernelSized,
+  'aten::slow_conv3d': kernelSized,
+  'aten::slow_conv_dilated2d': kernelSized,
+  'aten::slow_conv_dilated3d': kernelSized,
+  'aten::_conv_depthwise2d': (
+    b,
+    input: Value,
+    weight: Value,
+    _kernel: Sizes,
+    bias: Value | null,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+  ) =>
+    general(b, input, weight, bias, stride, padding, dilation, false, [0], sizesOf(input)[rankOf(input) - 3]),
+  'aten::slow_conv_transpose2d': (
+    b,
+    input: Value,
+    weight: Value,
+    _kernel: Sizes,
+    bias: Value | null,
+    stride: Sizes,
+    padding: Sizes,
+    outputPadding: Sizes,
+    dilation: Sizes,
+  ) => general(b, input, weight, bias, stride, padding, dilation, true, outputPadding, 1),
+  'aten::slow_conv_transpose3d': (
+    b,
+    input: Value,
+    weight: Value,
+    _kernel: Sizes,
+    bias: Value | null,
+    stride: Sizes,
+    padding: Sizes,
+    outputPadding: Sizes,
+    dilation: Sizes,
+  ) => general(b, input, weight, bias, stride, padding, dilation, true, outputPadding, 1),
+  /** Time, batch, channel; the kernel is time, input, output. */
+  'aten::conv_tbc': (b, self: Value, weight: Value, bias: Value, pad: number) => {
+    const result = b.convolution(self, weight, {
+      windowStrides: [1],
+      padding: [[pad, pad]],
+      inputDimensions: [1, 2, 0],
+      kernelDimensions: [2, 1, 0],
+      outputDimensions: [1, 2, 0],
+    });
+    return b.add(result, b.broadcastInDim(bias, sizesOf(result), [2]));
+  },
+});

@@ -38,6 +38,14 @@ export interface ShardingRule {
   readonly linear?: readonly (readonly number[])[];
 }
 
+/** What a derivative rule knows of the accumulation that it is part of. */
+export interface CotangentScope {
+  /** Whether the cotangent of `value` is asked for at all. */
+  wants(value: Value): boolean;
+  /** Adds to the cotangent of a value from outside that a region of the node uses. */
+  add(captured: Value, cotangent: Value): void;
+}
+
 export interface CoreOperator {
   /** StableHLO's name: `dot_general`. The node's kind is `core::dot_general`. */
   readonly name: string;
@@ -51,9 +59,15 @@ export interface CoreOperator {
   /**
    * Emits the vector–Jacobian product: given a cotangent for each output (null: zero), returns one for each operand
    * (null: zero or not differentiable). Operands and outputs of `node` may be used as they are. Absent for operators
-   * whose result never depends differentiably on an operand (compare, floor, iota, …).
+   * whose result never depends differentiably on an operand (compare, floor, iota, …). Rules follow PyTorch's convention
+   * for complex numbers: a cotangent is the conjugate of the derivative. Call it through `reverseAccumulate`.
    */
-  vjp?(b: CoreBuilder, node: Node, cotangents: readonly (Value | null)[]): (Value | null)[];
+  vjp?(
+    b: CoreBuilder,
+    node: Node,
+    cotangents: readonly (Value | null)[],
+    scope: CotangentScope,
+  ): (Value | null)[];
   cost(node: Node): Cost;
   sharding?(node: Node): ShardingRule;
 }
@@ -72,3 +86,10 @@ export function coreOperator(name: string): CoreOperator {
 }
 
 export const coreOperators = (): readonly CoreOperator[] => [...operators.values()];
+
+/** The work that a core node does; throws OperatorError when there is no such operator. */
+export const costOf = (node: Node): Cost => coreOperator(node.operator).cost(node);
+
+/** The sharding rule of a core node, or undefined when its operands and results must be whole. */
+export const shardingOf = (node: Node): ShardingRule | undefined =>
+  coreOperator(node.operator).sharding?.(node);

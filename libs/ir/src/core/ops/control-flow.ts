@@ -2,6 +2,7 @@
 import type { Block, Node } from '../../graph/graph.ts';
 import type { TensorSpec } from '../../types/types.ts';
 import { asTensorSpec, tensorSpec } from '../../types/types.ts';
+import { compositeVjp } from '../composite.ts';
 import type { Cost, InferenceSite } from '../operator.ts';
 import { coreOperator, registerCoreOperator } from '../operator.ts';
 import { costOfMove, equalSpecs, expectOperands, expectRegion, trafficOf } from './inference.ts';
@@ -103,6 +104,7 @@ registerCoreOperator({
     expectRegion(site, 0, site.operands, results);
     return results;
   },
+  vjp: compositeVjp,
   /** The body's arithmetic; only operands and results travel, as a device that claims the whole would have it. */
   cost: (node) => ({ flops: costOfRegion(node.blocks[0]).flops, bytes: trafficOf(node) }),
 });

@@ -20,6 +20,7 @@ import {
   range,
   sizesText,
 } from './inference.ts';
+import { shapeVjps } from './shape-vjp.ts';
 
 registerCoreOperator({
   name: 'constant',
@@ -66,6 +67,7 @@ registerCoreOperator({
     }
     return [tensorSpec(dtype, shape)];
   },
+  vjp: shapeVjps.reshape,
   cost: costOfMove,
   sharding: reshapeSharding,
 });
@@ -116,6 +118,7 @@ registerCoreOperator({
     });
     return [tensorSpec(dtype, shape)];
   },
+  vjp: shapeVjps.broadcast_in_dim,
   cost: costOfMove,
   sharding(node) {
     const { sizes } = specOf(node.inputs[0]);
@@ -144,6 +147,7 @@ registerCoreOperator({
       ),
     ];
   },
+  vjp: shapeVjps.transpose,
   cost: costOfMove,
   sharding(node) {
     const permutation = node.ints('permutation');
@@ -159,6 +163,7 @@ registerCoreOperator({
     expectDimensions(site, 'dimensions', site.node.ints('dimensions'), site.operands[0].sizes.length);
     return [site.operands[0]];
   },
+  vjp: shapeVjps.reverse,
   cost: costOfMove,
   sharding(node) {
     const reversed = node.ints('dimensions');
@@ -197,6 +202,7 @@ registerCoreOperator({
       ),
     ];
   },
+  vjp: shapeVjps.slice,
   cost: costOfMove,
   sharding(node) {
     const [from, to] = [specOf(node.inputs[0]).sizes, specOf(node.outputs[0]).sizes];
@@ -226,6 +232,7 @@ registerCoreOperator({
       site.fail(`padding ${low[bad]}, ${high[bad]} leaves dimension ${bad} with size ${shape[bad]}`);
     return [tensorSpec(dtype, shape)];
   },
+  vjp: shapeVjps.pad,
   cost: costOfMove,
   sharding(node) {
     const amounts = ['edge_padding_low', 'edge_padding_high', 'interior_padding'].map((name) =>
@@ -265,6 +272,7 @@ registerCoreOperator({
       ),
     ];
   },
+  vjp: shapeVjps.concatenate,
   cost: costOfMove,
   sharding(node) {
     const dimension = node.int('dimension');

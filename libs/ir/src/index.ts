@@ -28,7 +28,7 @@ export * from './core/reverse.ts';
 export * from './core/composite.ts';
 export * from './core/dead-code.ts';
 export * from './core/differentiate.ts';
-export { gatherPlan, scatterPlan } from './core/ops/indexing.ts';
+export { gatherPlan, scatterPlan } from './core/ops/indexing-plan.ts';
 export { convolutionPlan, dotPlan } from './core/ops/contraction-plan.ts';
 export { combinerOf, constantOf, isConstant } from './core/ops/inference.ts';
 import './core/ops/index.ts';

@@ -86,3 +86,6 @@ export const is = (
   direction: 'EQ' | 'NE' | 'GE' | 'GT' | 'LE' | 'LT',
   value: number,
 ) => b.compare(x, like(b, x, value), direction);
+
+/** Integers and bool as float32, floats as they are. */
+export const toFloatValue = (b: CoreBuilder, x: Value): Value => b.convert(x, toFloat(dtypeOf(x)));

@@ -17,4 +17,7 @@ import './composite-derivatives.ts';
 import './convolution.ts';
 import './pooling.ts';
 import './normalization.ts';
+import './losses.ts';
+import './random.ts';
+import './scans.ts';
 export * from './host/index.ts';

@@ -5,7 +5,7 @@ import { isComplex, isFloatingPoint, numel, realDType } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import { computeType, isIntegral, printName, toSum } from './promotion.ts';
-import { check, fail, range, sizesOf, wrapDim, wrapDims } from './broadcast.ts';
+import { check, fail, range, rankOf, sizesOf, wrapDim, wrapDims } from './broadcast.ts';
 import { dtypeOf, is, isNaN, like, over, realOf, zeroUnless } from './elementwise.ts';
 import { spread } from './softmax.ts';
 import { takeAlong } from './gathering.ts';
@@ -88,7 +88,13 @@ function nanMean(b: CoreBuilder, self: Value, dim: Dims, keepdim: boolean, dtype
 }
 
 function prod(b: CoreBuilder, self: Value, dim: Dims, keepdim: boolean, dtype: DType | null): Value {
-  return accumulate(b, self, dim, keepdim, dtype ?? toSum(dtypeOf(self)), (x, dims) => b.reduceProd(x, dims));
+  return accumulate(b, self, dim, keepdim, dtype ?? toSum(dtypeOf(self)), (x, dims) => {
+    // One dimension: the composite whose derivative is right where elements are zero.
+    const rest = range(rankOf(x)).filter((each) => !dims.includes(each));
+    const lead = rest.map((each) => sizesOf(x)[each]);
+    const flat = b.reshape(b.transpose(x, [...rest, ...dims]), [...lead, countOf(sizesOf(x), dims)]);
+    return b.composite('prod', [flat], { dim: lead.length }, (b, y) => [b.reduceProd(y, [lead.length])])[0];
+  });
 }
 
 /** Variance and mean in two passes; `correction` is taken off the count. */

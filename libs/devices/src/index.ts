@@ -2,6 +2,9 @@
 export * from './device.ts';
 export * from './errors.ts';
 export * from './host.ts';
+export { conformanceCases, runConformance } from './conformance/run.ts';
+export type { ConformanceOptions, ConformanceReport, Failure } from './conformance/run.ts';
+export type { ConformanceCase } from './conformance/case.ts';
 export * from './partition.ts';
 export * from './plugin.ts';
 export * from './registry.ts';

@@ -4,6 +4,7 @@
 // forbidden the same steps are interpreted element by element.
 import type { DType, Node } from '@weft/ir';
 import { isComplex } from '@weft/ir';
+import { generationIsAllowed } from './code-generation.ts';
 import { bfloat16Values, float16Values, isHalf } from './half.ts';
 import { reducedPrecision } from './reduced-precision.ts';
 import type { Kernel, Registers } from './program.ts';
@@ -132,24 +133,6 @@ export function elementwiseKernel(group: Group): Kernel {
 }
 
 const loops = new Map<string, Loop>();
-let generationAllowed = true;
-
-/** Switches generated loops off (or on again): for tests of the interpreter, which serves where `Function` is forbidden. */
-export function allowCodeGeneration(allowed: boolean): void {
-  generationAllowed = allowed;
-}
-/** Whether kernels may be generated; found out by the first attempt. */
-export function generationIsAllowed(): boolean {
-  if (generationAllowed) {
-    try {
-      new Function('');
-    } catch {
-      generationAllowed = false;
-    }
-  }
-  return generationAllowed;
-}
-
 function generateLoop(group: Group, sizes: number[], strides: number[][]): Loop | undefined {
   if (!generationIsAllowed()) return undefined;
   const { text, functions } = loopText(group, sizes, strides);

@@ -3,7 +3,8 @@
 // element. Scalars are JavaScript numbers or bigints, halves decoded, complex numbers two entries.
 import type { Block, DType, TensorSpec, Value } from '@weft/ir';
 import { isComplex, numel } from '@weft/ir';
-import { elementwiseStep, generationIsAllowed } from './elementwise.ts';
+import { generationIsAllowed } from './code-generation.ts';
+import { elementwiseStep } from './elementwise.ts';
 import { halfEncoder, halfValues, isHalf } from './half.ts';
 import type { Registers, Site } from './program.ts';
 import { runKernels } from './program.ts';

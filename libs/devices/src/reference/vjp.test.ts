@@ -12,7 +12,22 @@ test('smoke', () => {
   b.graph.addOutput(b.reduceSum(y, [0, 1]));
   const j = jointGraph(b.graph, { wrt: [0, 1], loss: 0 });
   const d = differentiate(b.graph, { wrt: [0, 1] });
-  const lit = (shape: number[], v: number[]) => new TensorLiteral('float64', shape, new Uint8Array(new Float64Array(v).buffer));
-  const out = executeOnHost(j.graph, [lit([2, 3], [1, 2, 3, 4, 5, 6].map((v) => v / 10)), lit([3, 2], [1, 2, 3, 4, 5, 6].map((v) => v / 7))]);
-  console.log(out.map((o) => [...new Float64Array(o.bytes.slice().buffer)]), d.saved, [...d.forward.nodes()].map(n=>n.kind), [...d.backward.nodes()].map(n => n.kind));
+  const lit = (shape: number[], v: number[]) =>
+    new TensorLiteral('float64', shape, new Uint8Array(new Float64Array(v).buffer));
+  const out = executeOnHost(j.graph, [
+    lit(
+      [2, 3],
+      [1, 2, 3, 4, 5, 6].map((v) => v / 10),
+    ),
+    lit(
+      [3, 2],
+      [1, 2, 3, 4, 5, 6].map((v) => v / 7),
+    ),
+  ]);
+  console.log(
+    out.map((o) => [...new Float64Array(o.bytes.slice().buffer)]),
+    d.saved,
+    [...d.forward.nodes()].map((n) => n.kind),
+    [...d.backward.nodes()].map((n) => n.kind),
+  );
 });

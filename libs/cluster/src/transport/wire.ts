@@ -27,6 +27,9 @@ const definition = loadSync(
   ['weft/v1/bulk.proto', 'weft/v1/scheduler.proto', 'weft/v1/client.proto', 'grpc/health/v1/health.proto'],
   { includeDirs: [protoFolder()], longs: Number, enums: String, defaults: true, arrays: true, oneofs: true },
 );
+// Failures reach the caller as errors; grpc-js would print some of them as well.
+grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+
 const loaded = grpc.loadPackageDefinition(definition) as unknown as BulkTypes &
   SchedulerTypes &
   ClientTypes &

@@ -9,13 +9,18 @@ export class ScriptFunction implements FunctionRef {
 
   /**
    * @param name qualified, such as `__torch__.Cell.forward`
+   * @param declared the schema, or how to find it when that takes compiling the body (no return type is written)
    * @param define makes the graph when it is first asked for, so that functions may call each other
    */
   constructor(
     readonly name: string,
-    readonly schema: Schema,
+    private readonly declared: Schema | (() => Schema),
     private readonly define: () => Graph,
   ) {}
+
+  get schema(): Schema {
+    return typeof this.declared === 'function' ? this.declared() : this.declared;
+  }
 
   get graph(): Graph {
     return (this.compiled ??= this.define());

@@ -3,9 +3,9 @@
 import type { Node, Value } from '../graph/graph.ts';
 import { InternalError } from '../errors.ts';
 import type { CoreBuilder } from './builder.ts';
-import type { CoreOperator, CotangentScope } from './operator.ts';
+import type { CoreOperator } from './operator.ts';
 import { inlineRegion } from './region.ts';
-import { reverseAccumulate } from './reverse.ts';
+import { vjpThrough } from './reverse.ts';
 
 export interface CompositeDefinition {
   /** As CoreOperator.vjp. Without one the body is differentiated: computed again in the backward pass. */
@@ -28,18 +28,8 @@ export type CompositeAttributes = Readonly<Record<string, number | boolean | str
 export const compositeAttributes = (node: Node): CompositeAttributes =>
   JSON.parse(node.get('s', 'composite_attributes')) as CompositeAttributes;
 
-export const compositeVjp: CoreOperator['vjp'] = (b, node, cotangents, scope: CotangentScope) => {
+export const compositeVjp: CoreOperator['vjp'] = (b, node, cotangents, scope) => {
   const own = composites.get(compositeName(node))?.vjp;
   if (own !== undefined) return own(b, node, cotangents);
-  const { nodes, outputs } = inlineRegion(b, node.blocks[0], node.inputs);
-  const wrt = [...new Set(node.inputs.filter((input) => scope.wants(input)))];
-  const found = reverseAccumulate(b, {
-    nodes,
-    seeds: outputs.map((output, index) => [output, cotangents[index]]),
-    wrt,
-  });
-  // An operand that is given twice has one cotangent, which is counted once.
-  return node.inputs.map((input, index) =>
-    node.inputs.indexOf(input) === index ? (found[wrt.indexOf(input)] ?? null) : null,
-  );
+  return vjpThrough(b, node, cotangents, scope, () => inlineRegion(b, node.blocks[0], node.inputs).outputs);
 };

@@ -152,8 +152,12 @@ class Joint {
       seeds,
       wrt: this.wrt,
       onEmit: (forward, from) => {
-        for (let node = from.next!; node !== this.graph.returnNode; node = node.next!)
-          this.origin.set(node, forward);
+        // A loop is replaced by one that keeps its states, right in front of it.
+        const isReplaced = forward.outputs.every((output) => !output.hasUses);
+        const origin = isReplaced ? forward.prev! : forward;
+        for (let node = from.next!; node !== this.graph.returnNode; node = node.next!) {
+          this.origin.set(node, origin);
+        }
       },
     });
     return found.map((gradient, index) => gradient ?? zerosLike(this.b, this.wrt[index]));

@@ -68,3 +68,33 @@ function activeValues(nodes: readonly Node[], wrt: readonly Value[]): Set<Value>
   }
   return active;
 }
+
+/**
+ * The cotangents of a node's operands by way of an equivalent: `expand` emits operators that compute the node's outputs from
+ * its operands, and those are differentiated. For operators whose general form has no shorter derivative.
+ */
+export function vjpThrough(
+  b: CoreBuilder,
+  node: Node,
+  cotangents: readonly (Value | null)[],
+  scope: CotangentScope,
+  expand: () => readonly Value[],
+): (Value | null)[] {
+  const before = b.graph.getInsertPoint().prev!;
+  const outputs = expand();
+  const nodes: Node[] = [];
+  for (let at = before.next!; at !== b.graph.getInsertPoint(); at = at.next!) nodes.push(at);
+  const operands = [...new Set(node.inputs)];
+  const captures = [...new Set(node.blocks.flatMap(capturesOf))].filter((value) => !operands.includes(value));
+  const wrt = [...operands, ...captures].filter((value) => scope.wants(value));
+  const seeds = outputs.map((output, index) => [output, cotangents[index]] as const);
+  const found = new Map(reverseAccumulate(b, { nodes, seeds, wrt }).map((value, at) => [wrt[at], value]));
+  for (const capture of captures) {
+    const cotangent = found.get(capture) ?? null;
+    if (cotangent !== null) scope.add(capture, cotangent);
+  }
+  // An operand that is given twice has one cotangent, which is counted once.
+  return node.inputs.map((input, index) =>
+    node.inputs.indexOf(input) === index ? (found.get(input) ?? null) : null,
+  );
+}

@@ -19,6 +19,7 @@ import {
   sizesText,
   trafficOf,
 } from './inference.ts';
+import { choleskyVjp, fftVjp, sortVjp, topKVjp, triangularSolveVjp } from './algorithms-vjp.ts';
 
 /** Every operand and result keeps dimension i where `splits(i)`; the other dimensions stay whole. */
 function batchSharding(node: Node, splits: (dimension: number) => boolean): ShardingRule {
@@ -44,6 +45,7 @@ registerCoreOperator({
     expectRegion(site, 0, scalars, [tensorSpec('bool', [])]);
     return [...site.operands];
   },
+  vjp: sortVjp,
   cost(node) {
     const { sizes } = specOf(node.inputs[0]);
     const length = sizes[node.int('dimension')];
@@ -70,6 +72,7 @@ registerCoreOperator({
     const result = [...sizes.slice(0, -1), k];
     return [tensorSpec(dtype, result), tensorSpec('int32', result)];
   },
+  vjp: topKVjp,
   cost(node) {
     const elements = numel(specOf(node.inputs[0]).sizes);
     return { flops: elements * Math.max(1, Math.log2(node.int('k') + 1)), bytes: trafficOf(node) };
@@ -108,6 +111,7 @@ registerCoreOperator({
     if (!isComplex(dtype)) site.fail(`${type} takes complex elements`);
     return [type === 'IRFFT' ? tensorSpec(realDType(dtype), [...batch, ...length]) : site.operands[0]];
   },
+  vjp: fftVjp,
   cost(node) {
     const elements = numel(specOf(node.outputs[0]).sizes);
     const length = numel(node.ints('fft_length'));
@@ -135,6 +139,7 @@ registerCoreOperator({
     expectOperands(site, 1);
     return [expectSquare(site, 0)];
   },
+  vjp: choleskyVjp,
   cost(node) {
     const { sizes } = specOf(node.inputs[0]);
     return { flops: (numel(sizes) * sizes.at(-1)!) / 3, bytes: trafficOf(node) };
@@ -165,6 +170,7 @@ registerCoreOperator({
     }
     return [b];
   },
+  vjp: triangularSolveVjp,
   cost(node) {
     const size = specOf(node.inputs[0]).sizes.at(-1)!;
     return { flops: size * numel(specOf(node.inputs[1]).sizes), bytes: trafficOf(node) };

@@ -15,6 +15,7 @@ import {
   sizesText,
   trafficOf,
 } from './inference.ts';
+import { collectiveVjps } from './collectives-vjp.ts';
 
 /** Groups of one size, none empty, no device twice. Returns the size. */
 function expectGroups(site: InferenceSite): number {
@@ -142,7 +143,14 @@ const operators: readonly (Omit<CoreOperator, 'cost'> & { cost?: (node: Node) =>
     },
   },
 ];
-for (const operator of operators) registerCoreOperator({ cost: costOfMove, ...operator, hasEffect: true });
+for (const operator of operators) {
+  registerCoreOperator({
+    cost: costOfMove,
+    ...operator,
+    vjp: collectiveVjps[operator.name],
+    hasEffect: true,
+  });
+}
 
 for (const name of ['partition_id', 'replica_id']) {
   registerCoreOperator({

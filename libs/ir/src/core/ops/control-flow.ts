@@ -6,6 +6,7 @@ import { compositeVjp } from '../composite.ts';
 import type { Cost, InferenceSite } from '../operator.ts';
 import { coreOperator, registerCoreOperator } from '../operator.ts';
 import { costOfMove, equalSpecs, expectOperands, expectRegion, trafficOf } from './inference.ts';
+import { barrierVjp, branchVjp, whileVjp } from './control-flow-vjp.ts';
 
 /** The work of one run of a region. */
 export function costOfRegion(region: Block): Cost {
@@ -51,6 +52,7 @@ registerCoreOperator({
       site.fail('the predicate must be a bool scalar');
     return inferBranches(site);
   },
+  vjp: branchVjp,
   cost: costOfBranches,
 });
 
@@ -65,6 +67,7 @@ registerCoreOperator({
     if (site.regions.length === 0) site.fail('at least one branch is expected');
     return inferBranches(site);
   },
+  vjp: branchVjp,
   cost: costOfBranches,
 });
 
@@ -77,6 +80,7 @@ registerCoreOperator({
     expectRegion(site, 1, site.operands, site.operands);
     return [...site.operands];
   },
+  vjp: whileVjp,
   /** One iteration: how many there will be is not known here. */
   cost(node) {
     const [condition, body] = node.blocks.map(costOfRegion);
@@ -88,6 +92,7 @@ registerCoreOperator({
   name: 'optimization_barrier',
   attributes: {},
   infer: (site) => [...site.operands],
+  vjp: barrierVjp,
   cost: costOfMove,
 });
 

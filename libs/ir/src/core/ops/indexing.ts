@@ -3,6 +3,9 @@ import type { Node, Value } from '../../graph/graph.ts';
 import { numel, tensorSpec } from '../../types/types.ts';
 import type { Cost, InferenceSite, ShardingRule } from '../operator.ts';
 import { registerCoreOperator } from '../operator.ts';
+import type { IndexingPlan } from './indexing-plan.ts';
+import { gatherPlan, scatterPlan } from './indexing-plan.ts';
+import { dynamicSliceVjp, dynamicUpdateSliceVjp, gatherVjp, scatterVjp } from './indexing-vjp.ts';
 import { specOf } from '../builder.ts';
 import type { Combiner } from './inference.ts';
 import {
@@ -57,6 +60,7 @@ registerCoreOperator({
     if (bad >= 0) site.fail(`slice size ${slice[bad]} exceeds dimension ${bad} of size ${sizes[bad]}`);
     return [tensorSpec(dtype, slice)];
   },
+  vjp: dynamicSliceVjp,
   cost: costOfSlices,
   sharding(node) {
     const slice = node.ints('slice_sizes');
@@ -84,6 +88,7 @@ registerCoreOperator({
     }
     return [operand];
   },
+  vjp: dynamicUpdateSliceVjp,
   cost: costOfMove,
   sharding(node) {
     const update = specOf(node.inputs[1]).sizes;
@@ -93,32 +98,6 @@ registerCoreOperator({
 });
 
 // ---- gather -------------------------------------------------------------------------------------------------------
-
-/** Which dimensions of a gather or scatter correspond; shared by inference, sharding and derivatives. */
-export interface IndexingPlan {
-  /** Dimensions of the result (gather) or updates (scatter) that index within a slice, and the operand's they run over. */
-  readonly windowDims: readonly number[];
-  readonly operandWindowDims: readonly number[];
-  /** Dimensions of the result or updates that go over the index vectors, and the dimensions of the indices they are. */
-  readonly batchDims: readonly number[];
-  readonly indicesBatchDims: readonly number[];
-}
-
-function planIndexing(
-  operandRank: number,
-  indicesRank: number,
-  sliceRank: number,
-  windowDims: readonly number[],
-  removedDims: readonly number[],
-  indexVectorDim: number,
-): IndexingPlan {
-  return {
-    windowDims,
-    operandWindowDims: range(operandRank).filter((dimension) => !removedDims.includes(dimension)),
-    batchDims: range(sliceRank).filter((dimension) => !windowDims.includes(dimension)),
-    indicesBatchDims: range(indicesRank).filter((dimension) => dimension !== indexVectorDim),
-  };
-}
 
 /** Checks common to gather and scatter; returns the dimensions of the operand that slices lack. */
 function expectIndexing(
@@ -159,30 +138,6 @@ function expectIndexing(
     }
   });
   return [...removed, ...operandBatching];
-}
-
-/** The correspondence of dimensions in a gather node. */
-export function gatherPlan(node: Node, resultRank: number): IndexingPlan {
-  return planIndexing(
-    specOf(node.inputs[0]).sizes.length,
-    specOf(node.inputs[1]).sizes.length,
-    resultRank,
-    node.ints('offset_dims'),
-    [...node.ints('collapsed_slice_dims'), ...node.ints('operand_batching_dims')],
-    node.int('index_vector_dim'),
-  );
-}
-
-/** The correspondence of dimensions in a scatter node; slices are the updates. */
-export function scatterPlan(node: Node): IndexingPlan {
-  return planIndexing(
-    specOf(node.inputs[0]).sizes.length,
-    specOf(node.inputs[1]).sizes.length,
-    specOf(node.inputs[2]).sizes.length,
-    node.ints('update_window_dims'),
-    [...node.ints('inserted_window_dims'), ...node.ints('input_batching_dims')],
-    node.int('index_vector_dim'),
-  );
 }
 
 registerCoreOperator({
@@ -229,6 +184,7 @@ registerCoreOperator({
     );
     return [tensorSpec(operand.dtype, sizes)];
   },
+  vjp: gatherVjp,
   cost: costOfSlices,
   sharding: (node) => {
     const plan = gatherPlan(node, specOf(node.outputs[0]).sizes.length);
@@ -317,6 +273,7 @@ registerCoreOperator({
     expectRegion(site, 0, [scalar, scalar], [scalar]);
     return [operand];
   },
+  vjp: scatterVjp,
   cost(node) {
     const flops = numel(specOf(node.inputs[2]).sizes) * regionFlops(node.blocks[0]);
     return { flops, bytes: trafficOf(node) };

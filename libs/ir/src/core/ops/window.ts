@@ -22,6 +22,7 @@ import {
   trafficOf,
 } from './inference.ts';
 import { windowOutput } from './window-shape.ts';
+import { reduceVjp, reduceWindowVjp, selectAndScatterVjp } from './window-vjp.ts';
 
 /** N inputs of one shape, N scalar initial values of their dtypes, a region of 2N scalars to N. Returns N. */
 function expectReduction(site: InferenceSite): number {
@@ -76,6 +77,7 @@ registerCoreOperator({
     const kept = sizes.filter((_, dimension) => !dimensions.includes(dimension));
     return site.operands.slice(0, count).map(({ dtype }) => tensorSpec(dtype, kept));
   },
+  vjp: reduceVjp,
   cost: reductionCost,
   sharding(node) {
     const count = node.outputs.length;
@@ -116,6 +118,7 @@ registerCoreOperator({
     });
     return site.operands.slice(0, count).map(({ dtype }) => tensorSpec(dtype, sizes));
   },
+  vjp: reduceWindowVjp,
   cost: (node) => ({
     flops:
       numel(specOf(node.outputs[0]).sizes) *
@@ -195,6 +198,7 @@ registerCoreOperator({
     expectRegion(site, 1, [scalar, scalar], [scalar]);
     return [operand];
   },
+  vjp: selectAndScatterVjp,
   cost: (node) => ({
     flops: numel(specOf(node.inputs[1]).sizes) * (numel(node.ints('window_dimensions')) + 1),
     bytes: trafficOf(node),

@@ -62,6 +62,16 @@ export class Value {
     return this;
   }
 
+  /** Takes the name as PyTorch's front end does: a value that has it already gets a numeric suffix instead. */
+  claimName(name: string): this {
+    const owner = this.graph.valueNamed(name);
+    if (owner === this) return this;
+    owner?.setName(undefined);
+    this.setName(name);
+    owner?.setName(name.replace(/\.\d+$/, ''));
+    return this;
+  }
+
   /** Gives `this` the type and, if it has one, the name of `other`. */
   copyMetadata(other: Value): this {
     this.type = other.type;
@@ -486,6 +496,10 @@ export class Graph {
     }
     this.names.set(name, value);
     return name;
+  }
+  /** The value that is printed as `%name`, if any has been named so. */
+  valueNamed(name: string): Value | undefined {
+    return this.names.get(name);
   }
   /** @internal */
   releaseName(name: string): void {

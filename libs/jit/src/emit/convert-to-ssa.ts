@@ -98,7 +98,7 @@ function addBlockOutput(block: Block, name: string, type: Type): void {
 
 function addNodeOutput(node: Node, name: string, type: Type): void {
   const output = node.addOutput(type);
-  if (isMeaningful(name)) output.setName(displayName(name));
+  if (isMeaningful(name)) output.claimName(displayName(name));
   createStore(node.graph, name, output).insertAfter(node);
 }
 
@@ -132,7 +132,7 @@ function addLoopVariables(node: Node, parent: Frame<Type>): void {
     if (unified === undefined) throw new InternalError(`the types of loop variable '${name}' do not unify`);
     node.addInput(createLoad(node.graph, name, outer).insertBefore(node).output);
     const carried = body.addInput(unified);
-    if (isMeaningful(name)) carried.setName(displayName(name));
+    if (isMeaningful(name)) carried.claimName(displayName(name));
     createStore(node.graph, name, carried).insertAfter(body.paramNode);
     addBlockOutput(body, name, inner);
     addNodeOutput(node, name, unified);

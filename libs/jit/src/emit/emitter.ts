@@ -151,7 +151,6 @@ export class Emitter {
       if (index === 0 && self !== undefined) {
         this.environment.set(parameter.range, parameter.name, self.sugared(value));
       } else {
-        if (value.hasName && self === undefined) value.setName(parameter.name);
         this.environment.set(parameter.range, parameter.name, new SimpleValue(value));
       }
     }

@@ -50,7 +50,7 @@ export class Environment {
     if (type === undefined) return undefined;
     const { graph } = this.emitter;
     const load = graph.insert('prim::Load', [], [type]).set('name', { kind: 's', value: name });
-    if (isMeaningful(name)) load.output.setName(plainName(name));
+    if (isMeaningful(name)) load.output.claimName(plainName(name));
     return new SimpleValue(load.output);
   }
 
@@ -93,7 +93,7 @@ export class Environment {
       simple.node.block === this.block &&
       simple.node.kind !== 'prim::Load'
     ) {
-      simple.setName(plainName(name));
+      simple.claimName(plainName(name));
     }
     if (this.parent?.has(name)) {
       if (annotation !== undefined) {

@@ -30,7 +30,7 @@ import { emitSpecialForm } from './special-forms.ts';
 import type { SugaredValue } from './sugared-value.ts';
 import { RangeValue, SimpleValue, SpecialForm } from './sugared-value.ts';
 import { emitSubscript } from './subscripts.ts';
-import { resolveType } from './type-expressions.ts';
+import { markRecord, resolveType } from './type-expressions.ts';
 
 /** Whether the expression is a TypeScript value: one that may turn from an int into a float. */
 export const isWidening = (expression: tree.Expression | undefined): boolean =>
@@ -145,13 +145,15 @@ function emitSimple(e: Emitter, expression: Simple, hint: Type | undefined): Val
         })),
         hint,
       );
-    case 'Object':
-      return emitDict(
-        e,
-        range,
-        expression.entries.map(({ name, value }) => ({ key: () => insertConstant(graph, name), value })),
-        hint,
-      );
+    case 'Object': {
+      const entries = expression.entries.map(({ name, value }) => ({
+        key: () => insertConstant(graph, name),
+        value,
+      }));
+      const dict = emitDict(e, range, entries, hint);
+      if (wanted?.kind !== 'Dict') markRecord(dict.type);
+      return dict;
+    }
     case 'Comprehension':
       return emitComprehension(e, expression, hint);
     case 'DictComprehension':

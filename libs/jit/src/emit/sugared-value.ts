@@ -299,7 +299,7 @@ export function insertGetAttr(
 ): Value {
   const node = e.graph.insert('prim::GetAttr', [object], [type]).set('name', { kind: 's', value: name });
   node.source = range;
-  node.output.setName(name);
+  node.output.claimName(name);
   return node.output;
 }
 

@@ -46,6 +46,14 @@ const builtinTypes: Readonly<Record<string, Type>> = {
   Capsule: { kind: 'Capsule' },
 };
 
+const records = new WeakSet<Type>();
+/** Marks a dict that is a plain object in TypeScript (`Record<string, T>`), not a Map. */
+export function markRecord<T extends Type>(type: T): T {
+  records.add(type);
+  return type;
+}
+export const isRecord = (type: Type): boolean => records.has(type);
+
 /** `a.b.c` of nested names, or undefined for other expressions. */
 export function dottedName(expression: tree.Expression): string | undefined {
   if (expression.kind === 'Name') return expression.name;
@@ -84,6 +92,9 @@ export function resolveType(
       case 'Dict':
         if (parameters.length !== 2) fail(range, 'Dict takes two types');
         return dictOf(resolve(parameters[0]), resolve(parameters[1]));
+      case 'Record':
+        if (parameters.length !== 2) fail(range, 'Record takes two types');
+        return markRecord(dictOf(resolve(parameters[0]), resolve(parameters[1])));
       case 'Union':
         return unionOf(parameters.map(resolve));
       case 'Tuple': {

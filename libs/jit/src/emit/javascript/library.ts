@@ -6,6 +6,7 @@ import type { Emitter } from '../emitter.ts';
 import { emitOperator } from '../schema-matching.ts';
 import { fail } from '../script-error.ts';
 import { SimpleValue, SugaredValue } from '../sugared-value.ts';
+import { textOf } from './template.ts';
 
 /** Math's functions and constants. */
 export class MathValue extends SugaredValue {
@@ -212,3 +213,23 @@ class CallableNamespace extends NamespaceValue {
     );
   }
 }
+
+/** `console.log(…)`: prim::Print. */
+export class PrintFunction extends SugaredValue {
+  readonly kind = 'a function that prints';
+  static console(): SugaredValue {
+    return new NamespaceValue((name) =>
+      name === 'log' || name === 'info' ? new PrintFunction() : undefined,
+    );
+  }
+  override call(e: Emitter, range: SourceRange, positional: readonly { value: Value }[]): SugaredValue {
+    e.graph.insert(
+      'prim::Print',
+      positional.map(({ value }) => (printsAsText(value) ? textOf(e, range, value) : value)),
+      0,
+    );
+    return new SimpleValue(insertConstant(e.graph, null));
+  }
+}
+
+const printsAsText = (value: Value): boolean => ['float', 'number', 'bool', 'Enum'].includes(value.type.kind);

@@ -1,0 +1,165 @@
+// Asks V8 about live functions, through node:inspector on the own thread: in which script and where a function was written,
+// and the values of its free variables. Nothing is paused and no port is opened.
+import { Session } from 'node:inspector';
+import { InternalError } from '@weft/ir';
+
+export interface ScriptInfo {
+  readonly url: string;
+  readonly sourceMapUrl: string;
+  readonly id: string;
+}
+/** Where a function starts in the script that V8 runs; line and column from 0. */
+export interface FunctionLocation {
+  readonly script: ScriptInfo;
+  readonly line: number;
+  readonly column: number;
+}
+
+interface RemoteObject {
+  readonly objectId?: string;
+  readonly type: string;
+  readonly value?: unknown;
+  readonly description?: string;
+}
+interface PropertyDescriptor {
+  readonly name: string;
+  readonly value?: RemoteObject;
+}
+
+/** Values go to and from the inspector through this object, which is on the main realm's global while a question runs. */
+interface Exchange {
+  given?: unknown;
+  found?: boolean;
+  value?: unknown;
+}
+
+const exchangeKey = '__weftInspectorExchange';
+
+class Inspector {
+  private readonly session = new Session();
+  private readonly scripts = new Map<string, ScriptInfo>();
+  private readonly exchange: Exchange = {};
+  /** The global of the main realm, which is where expressions are evaluated (Jest runs tests in another one). */
+  private readonly root: Record<string, unknown>;
+
+  constructor() {
+    this.session.connect();
+    this.session.on('Debugger.scriptParsed', ({ params }) => {
+      this.scripts.set(params.scriptId, {
+        id: params.scriptId,
+        url: params.url,
+        sourceMapUrl: params.sourceMapURL ?? '',
+      });
+    });
+    this.root = this.mainGlobal();
+  }
+
+  private mainGlobal(): Record<string, unknown> {
+    const make = (Session as unknown as { constructor: (body: string) => () => Record<string, unknown> })
+      .constructor;
+    try {
+      return make('return globalThis')();
+    } catch {
+      return globalThis as unknown as Record<string, unknown>;
+    }
+  }
+
+  private post<T>(method: string, params: Record<string, unknown> = {}): T {
+    let answer: { error: Error | null; result: unknown } | undefined;
+    const send = this.session.post.bind(this.session) as (
+      method: string,
+      params: Record<string, unknown>,
+      callback: (error: Error | null, result: unknown) => void,
+    ) => void;
+    send(method, params, (error, result) => (answer = { error, result }));
+    if (answer === undefined) throw new InternalError(`the inspector did not answer ${method} at once`);
+    if (answer.error !== null) throw new InternalError(`${method}: ${answer.error.message}`);
+    return answer.result as T;
+  }
+
+  /** Runs `body` with the debugger domain on, which lists scripts, and releases what the inspector holds afterwards. */
+  ask<T>(body: () => T): T {
+    this.post('Debugger.enable', { maxScriptsCacheSize: 0 });
+    this.root[exchangeKey] = this.exchange;
+    try {
+      return body();
+    } finally {
+      this.exchange.given = this.exchange.value = undefined;
+      delete this.root[exchangeKey];
+      this.post('Runtime.releaseObjectGroup', { objectGroup: 'weft' });
+      this.post('Debugger.disable');
+    }
+  }
+
+  private remote(value: unknown): string {
+    this.exchange.given = value;
+    const { result } = this.post<{ result: RemoteObject }>('Runtime.evaluate', {
+      expression: `globalThis.${exchangeKey}.given`,
+      objectGroup: 'weft',
+      silent: true,
+    });
+    if (result.objectId === undefined) throw new InternalError('the inspector gave no handle of a function');
+    return result.objectId;
+  }
+
+  private properties(objectId: string): {
+    result: PropertyDescriptor[];
+    internalProperties?: PropertyDescriptor[];
+  } {
+    return this.post('Runtime.getProperties', { objectId, ownProperties: true });
+  }
+
+  location(fn: object): FunctionLocation | undefined {
+    const internal = this.properties(this.remote(fn)).internalProperties ?? [];
+    const place = internal.find(({ name }) => name === '[[FunctionLocation]]')?.value?.value as
+      { scriptId: string; lineNumber: number; columnNumber: number } | undefined;
+    const script = place && this.scripts.get(place.scriptId);
+    return script && { script, line: place.lineNumber, column: place.columnNumber };
+  }
+
+  source(script: ScriptInfo): string {
+    return this.post<{ scriptSource: string }>('Debugger.getScriptSource', { scriptId: script.id })
+      .scriptSource;
+  }
+
+  /** The value of the variable `name` as `fn` sees it, innermost scope first. */
+  variable(fn: object, name: string): { value: unknown } | undefined {
+    const internal = this.properties(this.remote(fn)).internalProperties ?? [];
+    const scopes = internal.find(({ name: own }) => own === '[[Scopes]]')?.value?.objectId;
+    if (scopes === undefined) return undefined;
+    const exchange = this.remote(this.exchange);
+    for (const { value: scope } of this.properties(scopes).result) {
+      if (scope?.objectId === undefined || scope.description === 'Global') continue;
+      this.exchange.found = false;
+      this.post('Runtime.callFunctionOn', {
+        objectId: scope.objectId,
+        functionDeclaration: `function (exchange, name) {
+          const { object } = this;
+          if (!Object.prototype.hasOwnProperty.call(object, name)) return;
+          exchange.value = object[name];
+          exchange.found = true;
+        }`,
+        arguments: [{ objectId: exchange }, { value: name }],
+        silent: true,
+      });
+      if (this.exchange.found) return { value: this.exchange.value };
+    }
+    return undefined;
+  }
+}
+
+let inspector: Inspector | undefined;
+const instance = (): Inspector => (inspector ??= new Inspector());
+
+/** Where V8 has `fn` from, with the script's text; undefined for native and bound functions. */
+export function locateFunction(fn: object): { location: FunctionLocation; source: string } | undefined {
+  return instance().ask(() => {
+    const location = instance().location(fn);
+    return location && { location, source: instance().source(location.script) };
+  });
+}
+
+/** The value of a free variable of `fn`, or undefined when there is none of that name. */
+export function freeVariable(fn: object, name: string): { value: unknown } | undefined {
+  return instance().ask(() => instance().variable(fn, name));
+}

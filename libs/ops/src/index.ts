@@ -1,6 +1,8 @@
 // @weft/ops: what aten:: and prim:: operators mean. Importing it registers them, one family a file.
 export * from './operator.ts';
+export * from './optimizers.ts';
 export * from './promotion.ts';
+export { integersOf, literalOf, numbersOf } from './literal.ts';
 export { broadcastShapes, wrapDim, wrapDims, contiguousStrides } from './broadcast.ts';
 import './pointwise.ts';
 import './comparison.ts';
@@ -20,4 +22,5 @@ import './normalization.ts';
 import './losses.ts';
 import './random.ts';
 import './scans.ts';
+import './data-dependent.ts';
 export * from './host/index.ts';

@@ -1,8 +1,8 @@
 // Reading and writing elements by index: index with every form, index_put, gather, scatter, index_select, embedding,
 // masked_fill. Boolean masks, whose results depend on data, are in data-dependent.ts.
-import type { CoreBuilder, TensorLiteral, Value } from '@weft/ir';
+import type { CoreBuilder, TensorLike, TensorLiteral, Value } from '@weft/ir';
 import { numel } from '@weft/ir';
-import type { Scalar } from './operator.ts';
+import type { ReadTensor, Scalar } from './operator.ts';
 import { dataChecks, lowerings } from './operator.ts';
 import { printName } from './promotion.ts';
 import {
@@ -562,18 +562,21 @@ const signedIndex = within(outOfBounds, true);
 const unsignedIndex = within(outOfBounds, false);
 const rowIndex = within(() => 'index out of range in self', false);
 
-const checkAlong = (self: TensorLiteral, dim: number, at: TensorLiteral): void => {
+const checkAlong = (read: ReadTensor, self: TensorLike, dim: number, at: TensorLike): void => {
   const axis = wrapDim(dim, self.shape.length);
-  unsignedIndex(at, axis, self.shape[axis] ?? 1);
+  unsignedIndex(read(at), axis, self.shape[axis] ?? 1);
 };
-const checkTensors = (self: TensorLiteral, indices: readonly (TensorLiteral | null)[]): void => {
-  for (const [dim, at] of indices.entries()) if (at?.dtype === 'int64') signedIndex(at, dim, self.shape[dim]);
+const checkTensors = (read: ReadTensor, self: TensorLike, indices: readonly (TensorLike | null)[]): void => {
+  for (const [dim, at] of indices.entries()) {
+    if (at?.dtype === 'int64') signedIndex(read(at), dim, self.shape[dim]);
+  }
 };
-const checkRows = (self: TensorLiteral, dim: number, at: TensorLiteral): void =>
-  rowIndex(at, 0, self.shape[wrapDim(dim, self.shape.length)] ?? 1);
+const checkRows = (read: ReadTensor, self: TensorLike, dim: number, at: TensorLike): void =>
+  rowIndex(read(at), 0, self.shape[wrapDim(dim, self.shape.length)] ?? 1);
 
 dataChecks({
   'aten::index.Tensor': checkTensors,
+  'aten::index.Tensor_hacked_twin': checkTensors,
   'aten::index_put': checkTensors,
   'aten::index_put.hacked_twin': checkTensors,
   'aten::gather': checkAlong,
@@ -586,12 +589,13 @@ dataChecks({
   'aten::index_select': checkRows,
   'aten::index_add': checkRows,
   'aten::index_copy': checkAlong,
-  'aten::embedding': (weight: TensorLiteral, at: TensorLiteral) => rowIndex(at, 0, weight.shape[0]),
-  'aten::take': (self: TensorLiteral, at: TensorLiteral) => {
+  'aten::embedding': (read, weight: TensorLike, at: TensorLike) => rowIndex(read(at), 0, weight.shape[0]),
+  'aten::take': (read, self: TensorLike, at: TensorLike) => {
     const size = numel(self.shape);
-    for (const each of integersOf(at)) {
-      if (each >= BigInt(size) || each < BigInt(-size))
+    for (const each of integersOf(read(at))) {
+      if (each >= BigInt(size) || each < BigInt(-size)) {
         fail(`out of range: tried to access index ${each} on a tensor of ${size} elements.`);
+      }
     }
   },
 });

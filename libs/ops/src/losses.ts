@@ -1,8 +1,8 @@
 // Loss functions. `reduction` is PyTorch's number: 0 none, 1 mean, 2 sum.
-import type { CoreBuilder, TensorLiteral, Value } from '@weft/ir';
+import type { CoreBuilder, TensorLike, Value } from '@weft/ir';
 import { isFloatingPoint, numel } from '@weft/ir';
 import { dataChecks, lowerings } from './operator.ts';
-import type { Scalar } from './operator.ts';
+import type { ReadTensor, Scalar } from './operator.ts';
 import { computeType, printName } from './promotion.ts';
 import { broadcastAll, check, fail, range, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, is, isNaN, like, over, plus, pointwise, realOf, times, zeroUnless } from './elementwise.ts';
@@ -508,11 +508,11 @@ lowerings({
 /** Targets are class numbers, or the one that is ignored. */
 const checkTargets =
   (ignoreAt: number) =>
-  (self: TensorLiteral, target: TensorLiteral, ...rest: unknown[]): void => {
+  (read: ReadTensor, self: TensorLike, target: TensorLike, ...rest: unknown[]): void => {
     if (isFloatingPoint(target.dtype)) return;
     const classes = BigInt(self.shape[self.shape.length === 1 ? 0 : 1] ?? 1);
     const ignored = BigInt(rest[ignoreAt] as number);
-    for (const at of integersOf(target)) {
+    for (const at of integersOf(read(target))) {
       if (at !== ignored && (at < 0n || at >= classes)) fail(`Target ${at} is out of bounds.`);
     }
   };

@@ -7,7 +7,7 @@
 //  - `out=` forms: the functional form, then a resize and a copy into `out`.
 // Some operators also write to arguments without an annotation in their schema (the running statistics of `batch_norm`):
 // they are registered with `mutates` (see OperatorMeaning).
-import type { Complex, CoreBuilder, IValue, TensorLiteral, Value } from '@weft/ir';
+import type { Complex, CoreBuilder, IValue, TensorLike, TensorLiteral, Value } from '@weft/ir';
 import { InternalError, OperatorError, asTensorSpec } from '@weft/ir';
 
 /** A TorchScript Scalar: bigint for int, number for float. */
@@ -174,19 +174,48 @@ export function hostFunctions(
   for (const [name, run] of Object.entries(table)) register(name, { kind: 'host', run: run as HostFunction });
 }
 
+/** Gives the data of a tensor argument; it may wait for a device. */
+export type ReadTensor = (tensor: TensorLike) => TensorLiteral;
+/** A lowering's arguments where tensors have data: they stand as themselves and are read on demand. */
+export type DataArgument = LoweringArgument | TensorLike | readonly (TensorLike | null)[];
+
 /**
- * Checks what only the data can tell (an index out of range) and throws PyTorch's error. Called with the operator's
- * arguments, tensors as literals, before it runs where their data is at hand (eager, interpreter); compiled graphs clamp.
+ * Checks what only the data can tell (an index out of range) and throws PyTorch's error. Called before the operator
+ * runs and after it was lowered, where the operands' data is at hand (eager, interpreter); compiled graphs clamp.
  */
-export type DataCheck = (
-  ...args: (TensorLiteral | readonly (TensorLiteral | null)[] | LoweringArgument)[]
-) => void;
+export type DataCheck = (read: ReadTensor, ...args: DataArgument[]) => void;
 const checks = new Map<string, DataCheck>();
 
-export function dataChecks(table: Readonly<Record<string, (...args: never[]) => void>>): void {
-  for (const [name, check] of Object.entries(table)) checks.set(name, check as DataCheck);
+export function dataChecks(
+  table: Readonly<Record<string, (read: ReadTensor, ...args: never[]) => void>>,
+): void {
+  for (const [name, check] of Object.entries(table)) {
+    checks.set(name, (read, ...args) =>
+      inContext(name, args as never, () => (check as DataCheck)(read, ...args)),
+    );
+  }
 }
 export const dataCheckOf = (name: string): DataCheck | undefined => checks.get(name);
+
+/**
+ * Replaces arguments on whose data the shape of the result depends by ones that fix it: a boolean mask among indices by
+ * the positions where it is true, a count that is to be inferred by its value. Called before lowering where data is at
+ * hand; gives the new arguments (those that stay are identical, new tensors are literals), or null when all may stay.
+ * Afterwards the operator is an ordinary lowering with the derivative that follows from it.
+ */
+export type Preparation = (read: ReadTensor, ...args: DataArgument[]) => readonly DataArgument[] | null;
+const preparing = new Map<string, Preparation>();
+
+export function preparations(
+  table: Readonly<Record<string, (read: ReadTensor, ...args: never[]) => readonly DataArgument[] | null>>,
+): void {
+  for (const [name, prepare] of Object.entries(table)) {
+    preparing.set(name, (read, ...args) =>
+      inContext(name, args as never, () => (prepare as Preparation)(read, ...args)),
+    );
+  }
+}
+export const preparationOf = (name: string): Preparation | undefined => preparing.get(name);
 
 /** The meaning of a qualified operator name, or undefined. Derived forms are resolved by their callers. */
 export const operatorMeaning = (name: string): OperatorMeaning | undefined => meanings.get(name);

@@ -343,8 +343,8 @@ lowerings({
   'aten::minimum': minimum,
   'aten::max.other': maximum,
   'aten::min.other': minimum,
-  'aten::fmax': two({}, (b, x, y) => b.select(isNaN(b, x), y, b.select(isNaN(b, y), x, b.maximum(x, y)))),
-  'aten::fmin': two({}, (b, x, y) => b.select(isNaN(b, x), y, b.select(isNaN(b, y), x, b.minimum(x, y)))),
+  'aten::fmax': two({}, (b, x, y) => b.select(b.or(b.compare(x, y, 'GE'), isNaN(b, y)), x, y)),
+  'aten::fmin': two({}, (b, x, y) => b.select(b.or(b.compare(x, y, 'LE'), isNaN(b, y)), x, y)),
   'aten::atan2': arcTan2,
   'aten::arctan2': arcTan2,
   'aten::hypot': two({ steps: true }, (b, x, y) => {
@@ -360,7 +360,7 @@ lowerings({
   'aten::copysign.Tensor': copysign,
   'aten::copysign.Scalar': copysign,
   'aten::heaviside': two({}, (b, x, y) =>
-    b.select(is(b, x, 'EQ', 0), y, b.select(isNaN(b, x), x, b.convert(is(b, x, 'GT', 0), dtypeOf(x)))),
+    b.select(is(b, x, 'EQ', 0), y, b.convert(is(b, x, 'GT', 0), dtypeOf(x))),
   ),
   'aten::gcd': two({}, gcd),
   'aten::lcm': lcm,

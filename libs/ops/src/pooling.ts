@@ -23,13 +23,15 @@ interface Window {
 
 /** The output sizes; in ceil mode a last window must start inside the input or its low padding. */
 function windowOf(
-  input: Sizes,
+  x: Value,
   kernelSize: Sizes,
   strides: Sizes,
   paddings: Sizes,
   dilations: Sizes,
   ceil: boolean,
 ): Window {
+  const input = spatialOf(x);
+  const plane = sizesOf(x)[1];
   const count = input.length;
   const kernel = expandList(kernelSize, count, 'kernel_size');
   const stride = strides.length === 0 ? kernel : expandList(strides, count, 'stride');
@@ -55,7 +57,7 @@ function windowOf(
   check(
     output.every((size) => size > 0),
     () =>
-      `Given input size: (${input.join('x')}). Calculated output size: (${output.join('x')}). Output size is too small`,
+      `Given input size: (${[plane, ...input].join('x')}). Calculated output size: (${[plane, ...output].join('x')}). Output size is too small`,
   );
   const high = input.map(
     (size, dim) =>
@@ -331,7 +333,7 @@ for (const spatial of [1, 2, 3]) {
       ceil: boolean,
     ) =>
       batched(b, self, spatial, `${maxName}()`, (x) => [
-        maxPoolValues(b, x, windowOf(spatialOf(x), kernel, stride, padding, dilation, ceil)),
+        maxPoolValues(b, x, windowOf(x, kernel, stride, padding, dilation, ceil)),
       ])[0],
     [`aten::${maxName}_with_indices`]: (
       b: CoreBuilder,
@@ -343,7 +345,7 @@ for (const spatial of [1, 2, 3]) {
       ceil: boolean,
     ) =>
       batched(b, self, spatial, `${maxName}()`, (x) =>
-        maxPool(b, x, windowOf(spatialOf(x), kernel, stride, padding, dilation, ceil)),
+        maxPool(b, x, windowOf(x, kernel, stride, padding, dilation, ceil)),
       ),
     [`aten::avg_pool${spatial}d`]: (
       b: CoreBuilder,
@@ -356,7 +358,7 @@ for (const spatial of [1, 2, 3]) {
       override: number | null = null,
     ) =>
       batched(b, self, spatial, `avg_pool${spatial}d()`, (x) => [
-        averagePool(b, x, windowOf(spatialOf(x), kernel, stride, padding, [1], ceil), includePad, override),
+        averagePool(b, x, windowOf(x, kernel, stride, padding, [1], ceil), includePad, override),
       ])[0],
     [`aten::${averageName}`]: adaptive,
     [`aten::${adaptiveName}`]: (b: CoreBuilder, self: Value, output: Sizes) =>

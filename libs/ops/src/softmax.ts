@@ -56,11 +56,11 @@ function normalised(
   body: (b: CoreBuilder, x: Value, axis: number) => Value,
 ): Value {
   const x = dtype === null ? self : b.convert(self, dtype);
-  check(
-    isFloatingPoint(dtypeOf(x)),
-    () => `"${name}_kernel_impl" not implemented for '${printName(dtypeOf(x))}'`,
-  );
   const axis = wrapDim(dim, rankOf(x));
+  check(isFloatingPoint(dtypeOf(x)), () => {
+    const kernel = axis === rankOf(x) - 1 ? `${name}_lastdim_kernel_impl` : 'softmax_kernel_impl';
+    return `"${kernel}" not implemented for '${printName(dtypeOf(x))}'`;
+  });
   if (rankOf(x) === 0) return like(b, x, name === 'softmax' ? 1 : 0);
   return b.composite(name, [x], { dim: axis }, (b, input) => {
     const wide = b.convert(input, computeType(dtypeOf(input)));

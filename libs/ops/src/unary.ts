@@ -127,9 +127,12 @@ function negative(b: CoreBuilder, self: Value): Value {
   return b.negate(self);
 }
 
-/** x / |x| for complex, zero at zero; the sign for the rest. */
+/** x / |x| for complex, zero at zero; the sign for the rest, zero for NaN. */
 function sgn(b: CoreBuilder, self: Value): Value {
-  return dtypeOf(self) === 'bool' ? self : b.sign(self);
+  const dtype = dtypeOf(self);
+  if (dtype === 'bool') return self;
+  const sign = b.sign(self);
+  return isFloatingPoint(dtype) ? b.select(isNaN(b, self), like(b, self, 0), sign) : sign;
 }
 
 function angle(b: CoreBuilder, self: Value): Value {

@@ -1,6 +1,6 @@
 // View operators: reshape, transpose, slice, split and their like, each written once for strides and for copies.
-import type { TensorLiteral, Value } from '@weft/ir';
-import { numel } from '@weft/ir';
+import type { CoreBuilder, TensorLiteral, Value } from '@weft/ir';
+import { isComplex, numel, specOf } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import { check, fail, range, sizesOf, wrapDim, withSize } from './broadcast.ts';
 import { swapped } from './shapes.ts';
@@ -52,23 +52,26 @@ function expandSizes(sizes: Sizes, target: Sizes): number[] {
       `expand(${show(sizes)}, size=${show(target)}): the number of sizes provided (${target.length}) must be greater or equal to the number of dimensions in the tensor (${sizes.length})`,
     );
   }
-  return target.map((size, dim) => {
+  const result = [...target];
+  for (let dim = target.length - 1; dim >= 0; dim--) {
+    const size = target[dim];
     if (dim < lead) {
-      if (size < 0)
-        fail(
+      check(
+        size >= 0,
+        () =>
           `The expanded size of the tensor (${size}) isn't allowed in a leading, non-existing dimension ${dim}`,
-        );
-      return size;
+      );
+      continue;
     }
     const old = sizes[dim - lead];
-    if (size === -1) return old;
-    if (old !== 1 && old !== size) {
+    if (size === -1) result[dim] = old;
+    else if (old !== 1 && old !== size) {
       fail(
         `The expanded size of the tensor (${size}) must match the existing size (${old}) at non-singleton dimension ${dim}.  ${where}`,
       );
     }
-    return size;
-  });
+  }
+  return result;
 }
 
 /** Views are made from tensors as data, lowerings from values. */
@@ -501,7 +504,25 @@ for (const [name, operator] of Object.entries(copies)) {
   });
 }
 
+/** Transposes of complex matrices are conjugated, which makes a copy. */
+const adjoint =
+  (name: string) =>
+  (b: CoreBuilder, self: Value): Value => {
+    const transposed = matrixTranspose(name)(copiedViews(b), self) as Value;
+    if (!isComplex(specOf(self).dtype)) return transposed;
+    return b.complex(b.real(transposed), b.negate(b.imag(transposed)));
+  };
+
 lowerings({
+  'aten::mH': adjoint('mH'),
+  'aten::adjoint': adjoint('adjoint'),
+  'aten::matrix_H': (b, self: Value) => {
+    check(
+      sizesOf(self).length === 2,
+      () => `tensor.H is only supported on matrices (2-D tensors). Got ${sizesOf(self).length}-D tensor.`,
+    );
+    return adjoint('H')(b, self);
+  },
   'aten::atleast_1d.Sequence': (b, tensors: readonly Value[]) =>
     tensors.map((x) => atLeast(1)(copiedViews(b), x) as Value),
   'aten::atleast_2d.Sequence': (b, tensors: readonly Value[]) =>

@@ -1,0 +1,260 @@
+// Runs one recorded operator call (see tools/make-operator-cases.py) on the reference device, from its lowering or kernel
+// and their derivatives, and compares with what PyTorch computed.
+import type { DType, Schema, TensorLike, Type, Value } from '@weft/ir';
+import {
+  Complex,
+  CoreBuilder,
+  dtypeOfScalarType,
+  findSchema,
+  isComplex,
+  isFloatingPoint,
+  specOf,
+  TensorLiteral,
+  vjpOfGraph,
+} from '@weft/ir';
+import { executeOnHost } from '@weft/devices';
+import type { DataArgument, LoweringArgument } from '@weft/ops';
+import { dataCheckOf, literalOf, numbersOf, operatorMeaning, preparationOf } from '@weft/ops';
+
+export interface TensorData {
+  readonly t: DType;
+  readonly s: readonly number[];
+  readonly d: readonly (number | string | boolean)[];
+}
+type Recorded =
+  | null
+  | boolean
+  | number
+  | string
+  | TensorData
+  | { f: number | string }
+  | { c: [number, number] }
+  | { dtype: DType }
+  | Recorded[];
+export interface OperatorCase {
+  readonly op: string;
+  readonly args: readonly Recorded[];
+  readonly out?: Recorded;
+  readonly grads?: readonly (TensorData | null)[];
+  readonly error?: string;
+  readonly tolerance?: number;
+}
+
+const isData = (value: Recorded): value is TensorData =>
+  typeof value === 'object' && value !== null && 't' in value;
+const numberOf = (value: number | string | boolean): number =>
+  value === 'nan' ? NaN : value === 'inf' ? Infinity : value === '-inf' ? -Infinity : Number(value);
+
+const literal = (data: TensorData): TensorLiteral => literalOf(data.t, data.s, data.d.map(numberOf));
+
+/** The argument as a lowering receives it. */
+function argument(
+  value: Recorded,
+  type: Type,
+  listSize: number | undefined,
+  tensor: (data: TensorData) => Value | TensorLiteral,
+): LoweringArgument {
+  if (value === null) return null;
+  if (type.kind === 'Optional') return argument(value, type.element, listSize, tensor);
+  if (isData(value)) return tensor(value) as LoweringArgument;
+  if (Array.isArray(value)) {
+    const element: Type = type.kind === 'List' ? type.element : type;
+    return value.map((each) => argument(each, element, undefined, tensor)) as LoweringArgument;
+  }
+  if (type.kind === 'List') {
+    return new Array<LoweringArgument>(listSize ?? 1).fill(
+      argument(value, type.element, undefined, tensor),
+    ) as LoweringArgument;
+  }
+  if (type.kind === 'ScalarType' && typeof value === 'number') return dtypeOfScalarType(value)!;
+  if (typeof value === 'object') {
+    if ('dtype' in value) return value.dtype;
+    if ('c' in value) return new Complex(value.c[0], value.c[1]);
+    return numberOf(value.f);
+  }
+  return typeof value === 'number' && type.kind === 'number' ? BigInt(value) : value;
+}
+
+const argumentsOf = (
+  schema: Schema,
+  args: readonly Recorded[],
+  tensor: (data: TensorData) => Value | TensorLiteral,
+): LoweringArgument[] =>
+  schema.arguments.map((formal, index) => argument(args[index], formal.type, formal.listSize, tensor));
+
+const flatten = (value: Recorded | undefined): TensorData[] =>
+  value === undefined || value === null
+    ? []
+    : isData(value)
+      ? [value]
+      : Array.isArray(value)
+        ? value.flatMap(flatten)
+        : [];
+
+/** ((37 i mod 11) - 4) / 4, and -½ of it as the imaginary part. */
+function cotangent(dtype: DType, sizes: readonly number[]): TensorLiteral {
+  const count = sizes.reduce((product, size) => product * size, 1);
+  const ramp = Array.from({ length: count }, (_, index) => (((37 * index) % 11) - 4) / 4);
+  return literalOf(dtype, sizes, isComplex(dtype) ? ramp.flatMap((x) => [x, -0.5 * x]) : ramp);
+}
+
+const tolerances: Partial<Record<DType, number>> = {
+  float16: 2e-3,
+  bfloat16: 1e-2,
+  float64: 1e-9,
+  complex128: 1e-9,
+};
+
+/** What differs, in words; null when all agrees. */
+function difference(
+  what: string,
+  actual: TensorLiteral,
+  expected: TensorData,
+  tolerance: number | undefined,
+): string | null {
+  if (actual.dtype !== expected.t) return `${what}: dtype ${actual.dtype}, PyTorch ${expected.t}`;
+  if (String(actual.shape) !== String(expected.s))
+    return `${what}: shape [${actual.shape.join()}], PyTorch [${expected.s.join()}]`;
+  const found = numbersOf(actual);
+  const floats = isFloatingPoint(expected.t) || isComplex(expected.t);
+  const rtol = tolerance ?? tolerances[expected.t] ?? 2e-5;
+  for (const [index, each] of expected.d.entries()) {
+    const wanted = numberOf(each);
+    const got = found[index];
+    if (Object.is(got, wanted) || got === wanted || (Number.isNaN(got) && Number.isNaN(wanted))) continue;
+    if (floats && Math.abs(got - wanted) <= rtol * (1 + Math.abs(wanted))) continue;
+    return `${what}: element ${index} is ${got}, PyTorch ${wanted} (${Array.from(found).join()} / ${expected.d.join()})`;
+  }
+  return null;
+}
+
+/** Runs a case; returns how it differs from PyTorch, or null. */
+export function runCase(recorded: OperatorCase): string | null {
+  try {
+    const result = execute(recorded);
+    return recorded.error === undefined ? result : `no error; PyTorch: ${recorded.error}`;
+  } catch (error) {
+    const message = (error as Error).message.split('\n')[0];
+    if (recorded.error === undefined) return `error: ${(error as Error).stack?.slice(0, 600)}`;
+    return message === recorded.error ? null : `error '${message}', PyTorch: '${recorded.error}'`;
+  }
+}
+
+function execute(recorded: OperatorCase): string | null {
+  const schema = findSchema(recorded.op);
+  const meaning = operatorMeaning(recorded.op);
+  if (schema === undefined || meaning === undefined) return 'has no meaning';
+  if (meaning.kind === 'host') return 'is a host operator';
+  const read = (tensor: TensorLike): TensorLiteral => tensor as TensorLiteral;
+  if (meaning.kind === 'kernel') {
+    const result = meaning.kernel(...argumentsOf(schema, recorded.args, literal));
+    const outputs = Array.isArray(result) ? (result as TensorLiteral[]) : [result as TensorLiteral];
+    const expected = flatten(recorded.out);
+    return compareOutputs(outputs, expected, recorded) ?? kernelGradients(schema, recorded, outputs);
+  }
+  const b = new CoreBuilder();
+  const data = argumentsOf(schema, recorded.args, literal) as DataArgument[];
+  const literals: TensorLiteral[] = [];
+  const symbolic = (value: DataArgument): LoweringArgument => {
+    if (value instanceof TensorLiteral) {
+      literals.push(value);
+      return b.input({ kind: 'Tensor', dtype: value.dtype, sizes: value.shape });
+    }
+    return (Array.isArray(value) ? value.map(symbolic) : value) as LoweringArgument;
+  };
+  const prepared = preparationOf(recorded.op)?.(read, ...data) ?? data;
+  const result = meaning.lower(b, ...prepared.map(symbolic));
+  dataCheckOf(recorded.op)?.(read, ...prepared);
+  const count = flatten(recorded.out).length;
+  const outputs = (Array.isArray(result) ? (result as Value[]) : [result as Value]).slice(0, count);
+  for (const output of outputs) b.graph.addOutput(output);
+  const found = executeOnHost(b.graph, literals);
+  const problem = compareOutputs(found, flatten(recorded.out), recorded);
+  if (problem !== null || recorded.grads === undefined) return problem;
+  const joint = new CoreBuilder();
+  const operands = literals.map(({ dtype, shape }) => joint.input({ kind: 'Tensor', dtype, sizes: shape }));
+  const seeds = outputs.map((output) => {
+    const { dtype, sizes } = specOf(output);
+    return isFloatingPoint(dtype) || isComplex(dtype) ? joint.constant(cotangent(dtype, sizes)) : null;
+  });
+  const vjp = vjpOfGraph(joint, b.graph, operands, seeds);
+  const floats = literals.flatMap(({ dtype }, index) =>
+    isFloatingPoint(dtype) || isComplex(dtype) ? [index] : [],
+  );
+  return compareGradients(
+    joint,
+    floats.map((index) => vjp.cotangents[index]),
+    recorded,
+    literals,
+  );
+}
+
+function kernelGradients(
+  schema: Schema,
+  recorded: OperatorCase,
+  outputs: readonly TensorLiteral[],
+): string | null {
+  const meaning = operatorMeaning(recorded.op);
+  if (recorded.grads === undefined) return null;
+  if (meaning?.kind !== 'kernel' || meaning.vjp === undefined) return 'has no derivative';
+  const b = new CoreBuilder();
+  const literals: TensorLiteral[] = [];
+  const floats: number[] = [];
+  const args = argumentsOf(schema, recorded.args, (data) => {
+    if (isFloatingPoint(data.t) || isComplex(data.t)) floats.push(literals.length);
+    literals.push(literal(data));
+    return b.input({ kind: 'Tensor', dtype: data.t, sizes: data.s });
+  });
+  const results = outputs.map((output) => {
+    literals.push(output);
+    return b.input({ kind: 'Tensor', dtype: output.dtype, sizes: output.shape });
+  });
+  const seeds = outputs.map(({ dtype, shape }) =>
+    isFloatingPoint(dtype) || isComplex(dtype) ? b.constant(cotangent(dtype, shape)) : null,
+  );
+  const found = meaning.vjp(b, { args, outputs: results, cotangents: seeds });
+  return compareGradients(
+    b,
+    floats.map((index) => found[index] ?? null),
+    recorded,
+    literals,
+  );
+}
+
+function compareOutputs(
+  outputs: readonly TensorLiteral[],
+  expected: readonly TensorData[],
+  recorded: OperatorCase,
+): string | null {
+  if (outputs.length !== expected.length) return `${outputs.length} outputs, PyTorch ${expected.length}`;
+  for (const [index, output] of outputs.entries()) {
+    const problem = difference(`output ${index}`, output, expected[index], recorded.tolerance);
+    if (problem !== null) return problem;
+  }
+  return null;
+}
+
+function compareGradients(
+  b: CoreBuilder,
+  cotangents: readonly (Value | null)[],
+  recorded: OperatorCase,
+  inputs: readonly TensorLiteral[],
+): string | null {
+  for (const value of cotangents) if (value !== null) b.graph.addOutput(value);
+  const found = executeOnHost(b.graph, [...inputs]);
+  let next = 0;
+  for (const [index, value] of cotangents.entries()) {
+    const expected = recorded.grads?.[index] ?? null;
+    const actual = value === null ? null : found[next++];
+    const zero = expected?.d.every((each) => numberOf(each) === 0) ?? true;
+    if (expected === null || actual === null) {
+      if (!zero) return `gradient ${index} is missing`;
+      if (actual !== null && numbersOf(actual).some((each) => each !== 0))
+        return `gradient ${index} should be none`;
+      continue;
+    }
+    const problem = difference(`gradient ${index}`, actual, expected, recorded.tolerance ?? 5e-5);
+    if (problem !== null) return problem;
+  }
+  return null;
+}

@@ -1,0 +1,872 @@
+"""Records what PyTorch computes for a table of operator calls: outputs and gradients, one JSON file a family.
+
+    python3 tools/make-operator-cases.py [family...]      (PyTorch 1.13; Debian: apt-get install python3-torch)
+
+libs/tensor/src/operators/operators.test.ts runs every case. A line `case("add.Tensor", T(2, 3), T(3), alpha=2)` is one
+call. Values: tensors {"t": dtype, "s": sizes, "d": data}, floats {"f": 1.5}, ints, bools, strings, null, lists.
+Gradients are those of the sum of the outputs times `cotangent(n)`, which the test computes in the same way.
+"""
+
+import json
+import math
+import os
+import sys
+
+import torch
+
+OUT = os.path.join(os.path.dirname(__file__), "..", "libs", "tensor", "src", "operators", "cases")
+FAMILIES = {}
+CASES = []
+
+
+def family(function):
+    FAMILIES[function.__name__] = function
+    return function
+
+
+_generator = torch.Generator()
+
+
+def T(*sizes, dtype=torch.float32, low=-2.0, high=2.0):
+    """A tensor of numbers spread over [low, high), with few digits."""
+    if dtype == torch.bool:
+        return torch.rand(sizes, generator=_generator) > 0.5
+    if not (dtype.is_floating_point or dtype.is_complex):
+        return torch.randint(int(low), int(high) + 1, sizes, generator=_generator).to(dtype)
+    values = torch.rand(sizes, generator=_generator, dtype=torch.float64) * (high - low) + low
+    values = (values * 1000).round() / 1000
+    if dtype.is_complex:
+        other = torch.rand(sizes, generator=_generator, dtype=torch.float64) * (high - low) + low
+        return torch.complex(values, (other * 1000).round() / 1000).to(dtype)
+    return values.to(dtype)
+
+
+def P(*sizes, dtype=torch.float32):
+    """Positive numbers."""
+    return T(*sizes, dtype=dtype, low=0.1, high=3.0)
+
+
+def U(*sizes, dtype=torch.float32):
+    """Numbers in (0, 1)."""
+    return T(*sizes, dtype=dtype, low=0.05, high=0.95)
+
+
+def I(*sizes, low=0, high=9, dtype=torch.int64):
+    return T(*sizes, dtype=dtype, low=low, high=high)
+
+
+def B(*sizes):
+    return T(*sizes, dtype=torch.bool)
+
+
+def number(value, dtype):
+    if isinstance(value, bool) or isinstance(value, int):
+        return value
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    digits = 15 if dtype in (torch.float64, torch.complex128) else 7
+    return float(f"{value:.{digits}g}")
+
+
+def encode(value):
+    if isinstance(value, torch.Tensor):
+        value = value.detach().resolve_conj().resolve_neg()
+        flat = value.contiguous()
+        if value.is_complex():
+            flat = torch.view_as_real(flat)
+        data = [number(x, value.dtype) for x in flat.reshape(-1).tolist()]
+        return {"t": str(value.dtype).replace("torch.", ""), "s": list(value.shape), "d": data}
+    if isinstance(value, bool) or value is None or isinstance(value, (int, str)):
+        return value
+    if isinstance(value, float):
+        return {"f": number(value, torch.float64)}
+    if isinstance(value, complex):
+        return {"c": [value.real, value.imag]}
+    if isinstance(value, torch.dtype):
+        return {"dtype": str(value).replace("torch.", "")}
+    if isinstance(value, (list, tuple)):
+        return [encode(x) for x in value]
+    raise TypeError(type(value))
+
+
+def cotangent(tensor):
+    n = tensor.numel()
+    ramp = ((torch.arange(n) * 37 % 11).to(torch.float64) - 4) / 4
+    real = ramp.reshape(tensor.shape)
+    if tensor.is_complex():
+        return torch.complex(real, -0.5 * real).to(tensor.dtype)
+    return real.to(tensor.dtype)
+
+
+def tensors_in(value):
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [t for x in value for t in tensors_in(x)]
+    return []
+
+
+def case(name, *args, grad=True, tolerance=None, strict=False, **kwargs):
+    base, _, overload = name.partition(".")
+    operator = getattr(getattr(torch.ops.aten, base), overload or "default")
+    formals = operator._schema.arguments
+    full = list(args)
+    for formal in formals[len(args):]:
+        if formal.name in kwargs:
+            full.append(kwargs.pop(formal.name))
+        elif formal.has_default_value():
+            full.append(formal.default_value)
+        else:
+            raise TypeError(f"{name}: {formal.name} is missing")
+    assert not kwargs, (name, kwargs)
+    positional = [x for x, formal in zip(full, formals) if not formal.kwarg_only]
+    keywords = {formal.name: x for x, formal in zip(full, formals) if formal.kwarg_only}
+    floats = [t for t in tensors_in(full) if t.is_floating_point() or t.is_complex()]
+    before = encode(full)
+    record = {"op": f"aten::{name}", "args": before}
+    if tolerance is not None:
+        record["tolerance"] = tolerance
+    try:
+        wants = grad and bool(floats) and all(t.dtype in (torch.float32, torch.float64, torch.complex64, torch.complex128) for t in floats)
+        for t in floats:
+            t.requires_grad_(wants)
+        try:
+            out = operator(*positional, **keywords)
+            outs = [t for t in tensors_in(out) if t.requires_grad]
+            if wants and outs:
+                total = sum((t * cotangent(t).conj()).sum().real if t.is_complex() else (t * cotangent(t)).sum() for t in outs)
+                found = torch.autograd.grad(total, floats, allow_unused=True)
+                record["grads"] = [None if g is None else encode(g) for g in found]
+        except (RuntimeError, NotImplementedError) as error:
+            if not wants:
+                raise
+            for t in floats:
+                t.requires_grad_(False)
+            out = operator(*positional, **keywords)
+        finally:
+            for t in floats:
+                t.requires_grad_(False)
+        record["out"] = encode(out)
+    except (RuntimeError, IndexError, NotImplementedError, ValueError) as error:
+        record["error"] = str(error).split("\n")[0]
+        if "not implemented for" in record["error"] and not strict:
+            return  # weft computes more dtypes than PyTorch's CPU kernels
+    CASES.append(record)
+
+
+f16, f32, f64, bf16 = torch.float16, torch.float32, torch.float64, torch.bfloat16
+i8, u8, i16, i32, i64 = torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64
+c64, c128, boolean = torch.complex64, torch.complex128, torch.bool
+inf, nan = float("inf"), float("nan")
+
+
+def edges(dtype=torch.float32):
+    return torch.tensor([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, inf, -inf, nan], dtype=dtype)
+
+
+@family
+def pointwise():
+    for op in ["add", "sub", "mul", "div", "remainder", "fmod"]:
+        case(f"{op}.Tensor", T(2, 3), T(3))
+        case(f"{op}.Tensor", I(2, 3, low=-7), I(3, low=1))
+        case(f"{op}.Tensor", T(2, 2), I(2, low=1))
+        case(f"{op}.Tensor", T(2, 2, dtype=f16), T(2, 2, dtype=f16))
+        case(f"{op}.Tensor", I(3, dtype=i32), T(dtype=f64, low=1))
+        case(f"{op}.Tensor", T(2, 3), T(2))
+        case(f"{op}.Scalar", T(3), 1.5)
+        case(f"{op}.Scalar", I(3, low=-5, dtype=u8 if op != "sub" else i8), 2)
+        case(f"{op}.Scalar", I(3, low=-5), 2.5)
+    for op in ["add", "sub"]:
+        case(f"{op}.Tensor", T(2, 3), T(3), alpha=2)
+        case(f"{op}.Scalar", T(3), 1.5, alpha=3)
+        case(f"{op}.Tensor", I(3), I(3), alpha=1.5)
+    for op in ["add", "mul"]:
+        case(f"{op}.Tensor", B(4), B(4))
+        case(f"{op}.Tensor", T(2, dtype=c64), T(2))
+        case(f"{op}.Scalar", T(2), 1 + 2j)
+    case("sub.Tensor", B(4), B(4))
+    case("div.Tensor", T(2, dtype=c64), T(2, dtype=c64))
+    for op in ["subtract", "multiply", "divide", "true_divide"]:
+        case(f"{op}.Tensor", T(2, 3), P(3))
+    for mode in ["floor", "trunc"]:
+        case("div.Tensor_mode", T(6), T(6), rounding_mode=mode)
+        case("div.Tensor_mode", I(6, low=-9), I(6, low=1), rounding_mode=mode)
+        case("div.Scalar_mode", I(6, low=-9), -2, rounding_mode=mode)
+        case("div.Scalar_mode", edges(), 0.3, rounding_mode=mode, grad=False)
+        case("divide.Tensor_mode", T(6), T(6), rounding_mode=mode)
+    case("div.Tensor_mode", T(6), T(6), rounding_mode="up")
+    case("floor_divide", I(4, low=-9), I(4, low=1))
+    case("floor_divide.Scalar", T(4), 0.7)
+    case("rsub.Scalar", T(3), 2, 3)
+    case("rsub.Tensor", T(3), T(3))
+    case("remainder.Scalar_Tensor", 7, I(4, low=1))
+    case("_add_relu.Tensor", T(4), T(4))
+    for exponent in [0, 1, 2, 3, -1, 0.5, -0.5, 2.5]:
+        case("pow.Tensor_Scalar", P(4), exponent)
+    case("pow.Tensor_Scalar", I(4), 3)
+    case("pow.Tensor_Scalar", I(4), -1)
+    case("pow.Tensor_Tensor", P(2, 3), T(3))
+    case("pow.Tensor_Tensor", I(4), I(4, high=4))
+    case("pow.Scalar", 2, T(3))
+    case("float_power.Tensor_Tensor", P(3), T(3))
+    case("float_power.Tensor_Scalar", I(3), 2)
+    case("square", T(3))
+    for op in ["maximum", "minimum", "fmax", "fmin"]:
+        case(op, T(2, 3), T(3))
+        case(op, I(4), I(4))
+        case(op, edges(), edges().flip(0).contiguous(), grad=False)
+        case(op, torch.tensor([1.0, 2.0, 2.0]), torch.tensor([1.0, 3.0, 2.0]))
+    case("max.other", T(4), T(4))
+    case("min.other", T(4), T(4))
+    for op in ["atan2", "arctan2", "hypot", "logaddexp", "logaddexp2", "copysign.Tensor"]:
+        case(op, T(2, 3), T(3))
+    case("atan2", I(3), I(3, low=1))
+    case("copysign.Scalar", T(3), -1.0)
+    case("nextafter", T(4), T(4))
+    case("nextafter", T(4, dtype=f64), T(4, dtype=f64))
+    case("heaviside", torch.tensor([-1.0, 0.0, 2.0, nan]), T(4))
+    case("gcd", I(5, low=-20, high=20), I(5, low=-20, high=20))
+    case("lcm", I(5, low=-20, high=20), I(5, low=-20, high=20))
+    case("xlogy.Tensor", T(4), P(4))
+    case("xlogy.Tensor", torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, nan, 0.0]), grad=False)
+    case("xlogy.Scalar_Other", T(4), 2.0)
+    case("xlogy.Scalar_Self", 2.0, P(4))
+    case("special_xlog1py", T(4), P(4))
+    case("special_xlogy", T(4), P(4))
+    case("ldexp.Tensor", T(4), I(4))
+    case("addcmul", T(2, 3), T(3), T(2, 1), value=0.5)
+    case("addcdiv", T(2, 3), T(3), P(2, 1), value=0.5)
+    case("addcdiv", I(3), I(3), I(3, low=1))
+    case("lerp.Scalar", T(3), T(3), 0.3)
+    case("lerp.Tensor", T(3), T(3), U(3))
+    for op in ["bitwise_and", "bitwise_or", "bitwise_xor"]:
+        case(f"{op}.Tensor", I(4), I(4))
+        case(f"{op}.Tensor", B(4), B(4))
+        case(f"{op}.Scalar", I(4, dtype=u8), 6)
+        case(f"{op}.Tensor", T(3), T(3), strict=True)
+    for op in ["__and__", "__or__", "__xor__", "__lshift__", "__rshift__"]:
+        case(f"{op}.Tensor", I(4), I(4, high=4))
+        case(f"{op}.Scalar", I(4), 3)
+    for op in ["bitwise_left_shift", "bitwise_right_shift"]:
+        case(f"{op}.Tensor", I(4, low=-8), I(4, high=4))
+        case(f"{op}.Tensor_Scalar", I(4, low=-8), 2)
+    for p in [0, 1, 2, 3, inf]:
+        case("dist", T(2, 3), T(2, 3), p)
+
+
+@family
+def comparison():
+    for op in ["eq", "ne", "lt", "le", "gt", "ge", "not_equal", "greater", "greater_equal", "less", "less_equal"]:
+        case(f"{op}.Tensor", I(2, 3, high=2), I(3, high=2))
+        case(f"{op}.Scalar", edges(), 0.5)
+    case("lt.Tensor", B(5), B(5))
+    case("eq.Tensor", T(2, dtype=c64), T(2, dtype=c64))
+    case("gt.Scalar", I(4), 2.5)
+    for op in ["logical_and", "logical_or", "logical_xor"]:
+        case(op, I(2, 3, high=1), T(3))
+    case("logical_not", I(4, high=1))
+    case("where.self", B(2, 3), T(3), T(2, 1))
+    case("where.self", B(3), I(3), T(3))
+    case("where.ScalarOther", B(3), T(3), 2.0)
+    case("where.ScalarSelf", B(3), 1, T(3))
+    case("where.Scalar", B(3), 1.0, 2.0)
+    case("clamp", T(5), -1.0, 1.0)
+    case("clamp", I(5), 2, 5)
+    case("clamp", I(5), 1.5, None)
+    case("clamp", edges(), 0.0, 1.0)
+    case("clamp.Tensor", T(2, 3), T(3), None)
+    case("clamp", T(2), None, None)
+    case("clip", T(5), -1.0, None)
+    case("clamp_min", T(5), 0)
+    case("clamp_max", T(5), 0.5)
+    case("clamp_min.Tensor", T(5), T(5))
+    case("isclose", torch.tensor([1.0, 2.0, nan, inf]), torch.tensor([1.00001, 2.1, nan, inf]))
+    case("isclose", torch.tensor([1.0, 2.0, nan, inf]), torch.tensor([1.00001, 2.1, nan, inf]), equal_nan=True)
+    case("isreal", T(2, dtype=c64))
+    case("isin.Tensor_Tensor", I(6), I(3))
+    case("isin.Tensor_Scalar", I(6), 3)
+    case("isin.Tensor_Tensor", I(6), I(3), invert=True)
+
+
+@family
+def unary():
+    signed = ["exp", "expm1", "special_expm1", "exp2", "special_exp2", "sigmoid", "special_expit", "sin", "cos", "tan", "atan", "arctan", "sinh", "cosh", "tanh", "asinh", "arcsinh", "erf", "special_erf", "erfc", "special_erfc", "deg2rad", "rad2deg", "sinc", "special_sinc", "special_ndtr", "special_log_ndtr", "special_erfcx", "abs", "absolute", "neg", "negative", "sign", "sgn", "floor", "ceil", "trunc", "fix", "round", "frac", "reciprocal", "positive", "special_round"]
+    for op in signed:
+        case(op, T(5))
+        if op not in ["frac"]:
+            case(op, I(3, low=-4, high=4))
+    for op in ["log", "log2", "log10", "log1p", "special_log1p", "sqrt", "rsqrt", "lgamma", "special_gammaln", "digamma", "special_digamma", "special_psi", "special_entr"]:
+        case(op, P(5))
+        case(op, I(3, low=1))
+    for op in ["asin", "arcsin", "acos", "arccos", "atanh", "arctanh", "erfinv", "special_erfinv"]:
+        case(op, T(4, low=-0.9, high=0.9))
+    for op in ["acosh", "arccosh"]:
+        case(op, T(4, low=1.1, high=3))
+    case("special_ndtri", U(4))
+    for op in ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "reciprocal", "neg", "sgn", "conj", "real", "imag", "angle", "square", "asin", "acosh", "log10", "rsqrt"]:
+        case(op, T(3, dtype=c64))
+    for op in ["exp", "tanh", "log", "sqrt", "sigmoid", "sin", "erf"]:
+        case(op, P(4, dtype=f16))
+        case(op, P(4, dtype=bf16))
+        case(op, P(4, dtype=f64))
+        case(op, edges())
+    case("lgamma", T(4, low=-3.3, high=-0.2))
+    case("digamma", T(4, low=-3.3, high=-0.2))
+    case("round", torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5]))
+    case("round.decimals", T(4), decimals=2)
+    case("round.decimals", T(4, low=-200, high=200), decimals=-1)
+    for op in ["isnan", "isinf", "isfinite", "isposinf", "isneginf", "signbit", "sign", "trunc", "frac"]:
+        case(op, edges(), grad=False)
+    case("isnan", I(3))
+    case("signbit", I(3, low=-3))
+    case("frexp.Tensor", torch.tensor([0.3, -4.0, 0.0, 100.5, 1e-3]))
+    case("bitwise_not", I(4))
+    case("bitwise_not", B(4))
+    case("bitwise_not", T(2), strict=True)
+    case("nan_to_num", edges())
+    case("nan_to_num", edges(), 1.0, 2.0, 3.0)
+    case("logit", U(4))
+    case("logit", T(4, low=-0.2, high=1.2), 0.1)
+    case("special_logit", U(4))
+    case("angle", T(4))
+    case("complex", T(3), T(3))
+    case("polar", P(3), T(3))
+    case("mvlgamma", T(3, low=2, high=4), 3)
+    case("special_multigammaln", T(3, low=2, high=4), 2)
+    case("neg", B(2))
+    case("conj_physical", T(3, dtype=c64))
+    case("resolve_conj", T(3))
+    case("view_as_real", T(2, 2, dtype=c64))
+    case("view_as_complex", T(3, 2))
+
+
+@family
+def activations():
+    for op in ["relu", "relu6", "silu", "mish", "hardswish", "hardsigmoid", "selu", "log_sigmoid"]:
+        case(op, T(7, low=-5, high=7))
+        case(op, torch.tensor([0.0, 3.0, -3.0, 6.0, 1.0]))
+        if op not in ["log_sigmoid", "selu"]:
+            case(op, T(4, dtype=bf16), tolerance=0.01)
+    case("relu", I(4, low=-4))
+    for approximate in ["none", "tanh"]:
+        case("gelu", T(6), approximate=approximate)
+    case("softplus", T(6))
+    case("softplus", T(6, low=-30, high=30), 2, 10)
+    case("elu", T(6))
+    case("elu", T(6), 0.5, 2, 1.5)
+    case("celu", T(6), 0.7)
+    case("hardtanh", T(6), -0.5, 0.7)
+    case("leaky_relu", T(6))
+    case("leaky_relu", T(6), 0.2)
+    case("prelu", T(2, 3, 2), U(3))
+    case("prelu", T(2, 3), U(1))
+    case("rrelu", T(4))
+    case("glu", T(2, 4))
+    case("glu", T(4, 3), 0)
+    case("glu", T(2, 3))
+    case("threshold", T(6), 0.3, -7.0)
+    case("softshrink", T(6))
+    case("hardshrink", T(6))
+    case("log_sigmoid_forward", T(4), grad=False)
+    for op in ["softmax.int", "log_softmax.int"]:
+        case(op, T(2, 4), -1)
+        case(op, T(3, 2, 2), 1)
+        case(op, T(2, 3, dtype=f16), 1, tolerance=0.002)
+        case(op, I(2, 3), 1, f64)
+        case(op, I(2, 3), 1, strict=True)
+        case(op, T(2, 3), 2)
+    case("_softmax", T(2, 3), 1, False)
+    case("_log_softmax", T(2, 3), 1, False)
+    case("logsumexp", T(2, 3), [1])
+    case("logsumexp", T(2, 3, 2), [0, 2], True)
+    case("logsumexp", torch.tensor([-inf, -inf]), [0], grad=False)
+
+
+@family
+def reductions():
+    case("sum", T(2, 3))
+    case("sum", I(2, 3, dtype=i32))
+    case("sum", B(5))
+    case("sum", T(3, dtype=f16), dtype=f32)
+    case("sum.dim_IntList", T(2, 3, 2), [0, 2])
+    case("sum.dim_IntList", T(2, 3, 2), [-1], True)
+    case("sum.dim_IntList", T(2, 3), None)
+    case("sum.dim_IntList", T(2, 3), [])
+    case("sum.dim_IntList", T(2, 3), [2])
+    case("sum.dim_IntList", T(2, 3), [0, 0])
+    case("mean", T(2, 3))
+    case("mean", I(3))
+    case("mean", I(3), dtype=f64)
+    case("mean.dim", T(2, 3), [1], True)
+    case("mean.dim", T(2, 3, dtype=bf16), [0], tolerance=0.01)
+    case("nansum", torch.tensor([[1.0, nan], [2.0, 3.0]]))
+    case("nansum", torch.tensor([[1.0, nan], [2.0, 3.0]]), [1])
+    case("nanmean", torch.tensor([[1.0, nan], [2.0, 3.0]]), [1], True)
+    case("prod", T(2, 3))
+    case("prod", I(4))
+    case("prod.dim_int", torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0], [1.0, 2.0, 3.0]]), 1)
+    case("prod.dim_int", T(2, 3), 0, True)
+    for op in ["var", "std"]:
+        case(op, T(2, 4))
+        case(op, T(2, 4), False)
+        case(f"{op}.dim", T(2, 4), [1])
+        case(f"{op}.dim", T(2, 4), [0], False, True)
+        case(f"{op}.correction", T(3, 4), [1], correction=2)
+        case(f"{op}_mean", T(2, 4))
+        case(f"{op}_mean.dim", T(2, 4), [1])
+        case(f"{op}_mean.correction", T(3, 4), [1], correction=0, keepdim=True)
+    case("std", torch.tensor([2.0, 2.0, 2.0]))
+    case("var", I(3))
+    tied = torch.tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 0.0]])
+    for op in ["max", "min"]:
+        case(op, T(2, 3))
+        case(op, tied.clone())
+        case(f"{op}.dim", tied.clone(), 1)
+        case(f"{op}.dim", I(3, 4), 0, True)
+        case(f"{op}.dim", edges().reshape(3, 3), 1)
+        case(op, T(0))
+        case(f"{op}.dim", T(2, 0), 1)
+        case(op, B(4))
+    for op in ["amax", "amin"]:
+        case(op, tied.clone(), [1])
+        case(op, T(2, 3, 2), [0, 2], True)
+        case(op, T(4))
+    case("aminmax", T(2, 3), dim=1)
+    case("aminmax", T(2, 3))
+    for op in ["argmax", "argmin"]:
+        case(op, tied.clone())
+        case(op, tied.clone(), 1)
+        case(op, T(2, 3), 0, True)
+        case(op, edges(), grad=False)
+    for op in ["all", "any"]:
+        case(op, B(2, 3))
+        case(f"{op}.dim", B(2, 3), 1)
+        case(f"{op}.dim", I(2, 3, high=1), 0, True)
+        case(op, I(3, dtype=u8))
+    case("count_nonzero", I(2, 3, high=1))
+    case("count_nonzero.dim_IntList", I(2, 3, high=1), [1])
+    for p in [None, 0, 1, 2, 3, 0.5, inf, -inf]:
+        case("norm.ScalarOpt_dim", T(2, 3), p, [1])
+    case("norm.Scalar", T(2, 3), 2)
+    case("norm.Scalar", torch.zeros(3), 2)
+    case("norm.ScalarOpt_dim_dtype", T(2, 3), 2, [0], True, dtype=f64)
+    case("norm.ScalarOpt_dtype", T(2, 3), 2, dtype=f64)
+    case("frobenius_norm.dim", T(2, 3), [0, 1])
+    case("linalg_vector_norm", T(2, 3), 3, [1], True)
+    case("linalg_vector_norm", T(3, dtype=c64))
+    case("sum_to_size", T(2, 3, 4), [3, 1])
+    case("cumsum", T(2, 5), 1)
+    case("cumsum", I(5, dtype=i32), 0)
+    case("cumsum", T(3), 0, dtype=f64)
+    case("cumprod", T(2, 5), 1)
+    case("cumprod", torch.tensor([1.0, 0.0, 2.0, 0.0, 3.0]), 0)
+    case("cummax", T(2, 5), 1)
+    case("cummax", edges(), 0, grad=False)
+    case("cummin", I(6, high=3), 0)
+    case("logcumsumexp", T(5), 0)
+    case("diff", T(2, 5))
+    case("diff", T(2, 5), 2, 0)
+    case("diff", I(4), 1, 0, I(1), I(2))
+    case("trapezoid.dx", T(2, 4), dx=0.5)
+    case("trapezoid.x", T(2, 4), T(4))
+    case("trapz.dx", T(2, 4))
+    case("cumulative_trapezoid.dx", T(2, 4))
+    case("vander", T(3))
+    case("vander", I(3), 2, True)
+    case("linalg_vander", T(3))
+
+
+@family
+def views():
+    case("view", T(2, 6), [3, -1])
+    case("view", T(2, 3), [5, 5])
+    case("view", T(2, 3), [-1, 4])
+    case("reshape", T(2, 6), [4, 3])
+    case("flatten.using_ints", T(2, 3, 2), 1)
+    case("flatten.using_ints", T(2, 3, 2), 2, 1)
+    case("ravel", T(2, 3))
+    case("unflatten.int", T(2, 6), 1, [2, -1], None)
+    case("transpose.int", T(2, 3, 4), 0, -1)
+    case("swapaxes", T(2, 3), 0, 1)
+    case("permute", T(2, 3, 4), [2, 0, 1])
+    case("permute", T(2, 3), [0, 0])
+    case("t", T(2, 3))
+    case("t", T(2, 3, 4))
+    case("numpy_T", T(2, 3))
+    case("mT", T(2, 3, 4))
+    case("mH", T(2, 3, dtype=c64))
+    case("adjoint", T(2, 3, dtype=c64))
+    case("movedim.int", T(2, 3, 4), 0, 2)
+    case("movedim.intlist", T(2, 3, 4), [0, 1], [2, 0])
+    case("moveaxis.int", T(2, 3, 4), 2, 0)
+    case("expand", T(3, 1), [2, 3, 4])
+    case("expand", T(3, 1), [-1, 4])
+    case("expand", T(2, 3), [5, 5])
+    case("broadcast_to", T(3), [2, 3])
+    case("expand_as", T(3, 1), T(3, 2))
+    case("view_as", T(6), T(2, 3))
+    case("select.int", T(2, 3), 1, -1)
+    case("select.int", T(2, 3), 0, 5)
+    case("slice.Tensor", T(6), 0, 1, 5, 2)
+    case("slice.Tensor", T(3, 4), 1, -3, None)
+    case("slice.Tensor", T(3), 0, 5, 9)
+    case("narrow", T(3, 4), 1, 1, 2)
+    case("narrow", T(3, 4), 0, 2, 5)
+    case("unsqueeze", T(2, 3), -1)
+    case("squeeze", T(1, 2, 1))
+    case("squeeze.dim", T(1, 2), 0)
+    case("squeeze.dim", T(1, 2), 1)
+    case("diagonal", T(3, 4))
+    case("diagonal", T(3, 4), 1)
+    case("diagonal", T(2, 4, 3), -1, 1, 2)
+    case("linalg_diagonal", T(2, 3, 3))
+    case("unfold", T(7), 0, 3, 2)
+    case("unfold", T(2, 5), 1, 2, 1)
+    case("as_strided", T(8), [2, 3], [3, 1], 1)
+    case("unbind.int", T(2, 3), 1)
+    case("split.Tensor", T(5, 2), 2)
+    case("split_with_sizes", T(5, 2), [1, 4])
+    case("split_with_sizes", T(5, 2), [1, 3])
+    case("chunk", T(5), 3)
+    case("chunk", T(5), 0)
+    case("tensor_split.sections", T(7), 3)
+    case("tensor_split.indices", T(7), [2, 4])
+    case("hsplit.int", T(2, 4), 2)
+    case("vsplit.array", T(4, 2), [1])
+    case("dsplit.int", T(2, 2, 4), 2)
+    case("atleast_2d", T(3))
+    case("atleast_3d", T(3))
+    case("atleast_3d", T(2, 3))
+    case("unsafe_chunk", T(4), 2)
+    case("unsafe_split.Tensor", T(4), 2)
+    case("view_copy", T(4), [2, 2])
+    case("diagonal_copy", T(3, 3))
+    case("contiguous", T(2, 3).t())
+
+
+@family
+def joining():
+    case("cat", [T(2, 3), T(1, 3)], 0)
+    case("cat", [T(2), I(3)], 0)
+    case("cat", [T(0), T(2, 2)], 1)
+    case("cat", [T(2, 3), T(2, 2)], 0)
+    case("concat", [T(2), T(3)])
+    case("stack", [T(2, 3), T(2, 3)], 1)
+    case("stack", [T(2, 3), T(2, 2)])
+    for op in ["hstack", "vstack", "dstack", "column_stack", "row_stack"]:
+        case(op, [T(3), T(3)])
+        case(op, [T(2, 3), T(2, 3)])
+    case("repeat", T(2, 1), [2, 3])
+    case("repeat", T(2), [2, 3])
+    case("repeat", T(2, 2), [2])
+    case("tile", T(2, 2), [2])
+    case("repeat_interleave.self_int", T(2, 3), 2, 1)
+    case("repeat_interleave.self_int", T(2, 2), 3)
+    case("roll", T(2, 3), [1], [1])
+    case("roll", T(2, 3), [2])
+    case("roll", T(2, 3), [1, -1], [0, 1])
+    case("flip", T(2, 3), [0, 1])
+    case("fliplr", T(2, 3))
+    case("flipud", T(2, 3))
+    for k in [1, 2, 3, 4]:
+        case("rot90", T(2, 3), k)
+    case("tril", T(3, 4), 1)
+    case("triu", T(2, 3, 3), -1)
+    case("constant_pad_nd", T(2, 3), [1, 2, 0, 1], 5)
+    case("constant_pad_nd", T(2, 4), [-1, 1])
+    case("pad", T(1, 2, 4), [1, 2], "reflect", None)
+    case("pad", T(1, 2, 4), [1, 2], "replicate", None)
+    case("pad", T(1, 2, 4), [1, 2], "circular", None)
+    case("pad", T(1, 1, 3, 4), [1, 2, 2, 1], "reflect", None)
+    case("pad", T(2, 3), [1, 1], "constant", 2.0)
+    case("reflection_pad1d", T(2, 4), [2, 1])
+    case("reflection_pad2d", T(1, 3, 4), [2, 1, 1, 2])
+    case("replication_pad1d", T(2, 4), [2, 1])
+    case("replication_pad2d", T(1, 3, 4), [2, 1, 1, 2])
+    case("replication_pad3d", T(1, 2, 2, 2), [1, 1, 0, 1, 1, 0])
+    case("meshgrid.indexing", [T(2), T(3)], indexing="xy")
+    case("meshgrid", [T(2), T(3)])
+    case("broadcast_tensors", [T(2, 1), T(3)])
+    case("diag", T(3), 1)
+    case("diag", T(3, 4), -1)
+    case("diag_embed", T(2, 3))
+    case("diag_embed", T(2, 3), -1, 0, 2)
+    case("diagflat", T(2, 2))
+    case("trace", T(3, 4))
+    case("trace", I(3, 3))
+    case("pixel_shuffle", T(1, 4, 2, 2), 2)
+    case("pixel_unshuffle", T(1, 1, 4, 4), 2)
+    case("channel_shuffle", T(1, 4, 2, 2), 2, grad=False)
+    case("block_diag", [T(2, 2), T(1, 3)])
+    case("cartesian_prod", [T(2), T(3)])
+    case("combinations", T(4), 2)
+    case("combinations", T(3), 2, True)
+    case("pad_sequence", [T(2, 2), T(3, 2)], True, 0.5)
+
+
+@family
+def factories():
+    case("zeros", [2, 3])
+    case("ones", [2], dtype=i64)
+    case("full", [2], 3)
+    case("full", [2], 1.5)
+    case("full", [2], 3, dtype=f64)
+    case("zeros", [-1])
+    case("zeros_like", T(2))
+    case("ones_like", I(2), dtype=f32)
+    case("full_like", T(2), 3)
+    case("new_zeros", I(2), [3])
+    case("new_ones", T(2), [3])
+    case("new_full", T(2), [3], 2)
+    case("arange", 5)
+    case("arange", 2.5)
+    case("arange.start", 1, 4)
+    case("arange.start_step", 1, 2, 0.3)
+    case("arange.start_step", 5, 0, -2)
+    case("arange.start_step", 0, 5, -1)
+    case("linspace", 0, 1, 5)
+    case("linspace", 3, -2, 4, dtype=f64)
+    case("linspace", 0, 1, -1)
+    case("logspace", 0, 2, 3)
+    case("eye", 3)
+    case("eye.m", 2, 3, dtype=i64)
+    case("eye", -2)
+    case("tril_indices", 3, 3)
+    case("triu_indices", 3, 4, 1)
+    case("scalar_tensor", 2.5)
+    for op in ["hann_window", "hamming_window", "blackman_window", "bartlett_window"]:
+        case(op, 6)
+        case(f"{op}.periodic", 6, False)
+    case("kaiser_window", 6)
+    case("kaiser_window.beta", 6, True, 5.0)
+    case("hamming_window.periodic_alpha_beta", 5, True, 0.6, 0.4)
+    case("fft_fftfreq", 5, 0.5)
+    case("fft_rfftfreq", 6)
+    case("one_hot", I(4, high=3), 5)
+    case("one_hot", I(4, high=3))
+    case("to.dtype", T(3), i64)
+    case("to.dtype", T(3), f64)
+    case("to.dtype", torch.tensor([0.0, 2.0]), boolean)
+    case("to.other", T(3), I(1))
+    case("type_as", T(3), I(1))
+    case("clone", T(3))
+    case("fill.Scalar", T(3), 2)
+    case("fill.Tensor", T(3), torch.tensor(2.0))
+    case("zero", T(3))
+    for op in ["Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short"]:
+        case(f"_cast_{op}", P(3))
+
+
+@family
+def matmul():
+    case("mm", T(2, 3), T(3, 2))
+    case("mm", I(2, 3), I(3, 2))
+    case("mm", T(2, 3), T(2, 2))
+    case("mm", T(2, 2), I(2, 2))
+    case("bmm", T(2, 2, 3), T(2, 3, 2))
+    case("mv", T(2, 3), T(3))
+    case("dot", T(3), T(3))
+    case("vdot", T(3), T(3))
+    for a, b in [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 2)), ((2, 2, 3), (3, 2)), ((2, 2, 3), (3,)), ((3,), (2, 3, 2)), ((2, 1, 2, 3), (3, 3, 2)), ((2, 3), (2, 3, 2))]:
+        case("matmul", T(*a), T(*b))
+    case("matmul", T(2, 3), T(2, 2))
+    case("matmul", T(2, 2, dtype=bf16), T(2, 2, dtype=bf16), tolerance=0.02)
+    case("inner", T(2, 3), T(2, 3))
+    case("outer", T(2), T(3))
+    case("linear", T(2, 3), T(4, 3), T(4))
+    case("linear", T(3), T(4, 3))
+    case("linear", T(2, 2, 3), T(4, 3), T(4))
+    case("linear", T(2, 3), T(4, 2))
+    case("addmm", T(2), T(2, 3), T(3, 2), beta=0.5, alpha=2)
+    case("addmv", T(2), T(2, 3), T(3), beta=2)
+    case("addr", T(2, 3), T(2), T(3), alpha=0.5)
+    case("baddbmm", T(2, 2, 2), T(2, 2, 3), T(2, 3, 2), beta=0)
+    case("addbmm", T(2, 2), T(2, 2, 3), T(2, 3, 2))
+    case("tensordot", T(2, 3, 4), T(4, 3, 2), [1, 2], [1, 0])
+    for equation, shapes in [("ij,jk->ik", [(2, 3), (3, 4)]), ("bij,bjk->bik", [(2, 2, 3), (2, 3, 2)]), ("ii->i", [(3, 3)]), ("ii", [(3, 3)]), ("ij->ji", [(2, 3)]), ("i,j->ij", [(2,), (3,)]), ("...ij,...jk->...ik", [(2, 2, 3), (3, 2)]), ("ij,kj", [(2, 3), (2, 3)]), ("ijk,ijl,klm->m", [(2, 2, 3), (2, 2, 2), (3, 2, 2)]), ("ba,b->", [(2, 3), (2,)])]:
+        case("einsum", equation, [T(*s) for s in shapes])
+    case("einsum", "ij,jk->ik", [T(2, 3), T(2, 3)])
+    case("bilinear", T(2, 3), T(2, 2), T(4, 3, 2), T(4))
+    case("kron", T(2, 2), T(2, 3))
+    case("cross", T(2, 3), T(2, 3))
+    case("linalg_cross", T(2, 3), T(2, 3))
+    case("linalg_multi_dot", [T(2, 3), T(3, 2), T(2)])
+    case("chain_matmul", [T(2, 3), T(3, 2), T(2, 2)])
+    case("linalg_vecdot", T(2, 3), T(2, 3))
+
+
+@family
+def indexing():
+    case("index.Tensor", T(3, 4), [I(2, high=2)])
+    case("index.Tensor", T(3, 4), [None, I(2, 2, low=-4, high=3)])
+    case("index.Tensor", T(3, 4), [I(2, high=2), I(2, high=3)])
+    case("index.Tensor", T(2, 3, 4), [I(2, high=1), None, I(2, high=3)])
+    case("index.Tensor", T(2, 3, 4), [None, I(2, 1, high=2), I(3, high=3)])
+    case("index.Tensor", T(2, 3), [torch.tensor([[True, False, True], [False, True, True]])])
+    case("index.Tensor", T(2, 3), [torch.tensor([False, True])])
+    case("index.Tensor", T(2, 3), [None, torch.tensor([True, False, True])])
+    case("index.Tensor", T(3), [torch.tensor([5])])
+    case("index.Tensor", T(3), [T(2)])
+    case("index_put", T(4), [torch.tensor([1, 3])], T(2))
+    case("index_put", T(3, 4), [torch.tensor([1, 1])], T(2, 4), True)
+    case("index_put", T(3, 4), [None, torch.tensor([0, 2])], T(1))
+    case("index_put", T(2, 2), [torch.tensor([[True, False], [True, True]])], torch.tensor(5.0))
+    case("index_select", T(3, 4), 1, torch.tensor([0, 2, 2]))
+    case("index_select", T(3), 0, T(1))
+    case("gather", T(3, 4), 1, I(3, 2, high=3))
+    case("gather", T(3, 4), 0, I(2, 3, high=2))
+    case("gather", T(3), 0, torch.tensor([7]))
+    for op in ["scatter.src", "scatter_add"]:
+        case(op, T(3, 4), 1, torch.tensor([[0, 2], [1, 3], [2, 0]]), T(3, 2))
+    case("scatter.value", T(3, 4), 0, torch.tensor([[0, 2, 1]]), 5.0)
+    case("scatter.reduce", T(3), 0, torch.tensor([0, 0, 2]), T(3), reduce="add", grad=False)
+    case("scatter.value_reduce", T(3), 0, torch.tensor([0, 0, 2]), 2.0, reduce="multiply", grad=False)
+    for reduce in ["sum", "prod", "mean", "amax", "amin"]:
+        for include in [True, False]:
+            case("scatter_reduce.two", T(4), 0, torch.tensor([0, 0, 2, 2, 1]), T(5), reduce, include_self=include)
+    case("index_reduce", T(3, 2), 0, torch.tensor([0, 0, 2]), T(3, 2), "prod", grad=False)
+    case("index_add", T(3, 2), 0, torch.tensor([0, 0, 2]), T(3, 2), alpha=2)
+    case("index_copy", T(3, 2), 0, torch.tensor([0, 2]), T(2, 2))
+    case("index_fill.int_Scalar", T(3, 2), 0, torch.tensor([0, 2]), 7.0)
+    case("index_fill.int_Tensor", T(3, 2), 1, torch.tensor([-1]), torch.tensor(7.0))
+    case("masked_fill.Scalar", T(2, 3), B(3), 5.0)
+    case("masked_fill.Tensor", T(2, 3), B(2, 3), torch.tensor(5.0))
+    case("masked_select", T(2, 3), torch.tensor([[True, False, True], [False, True, True]]))
+    case("masked_scatter", T(2, 3), torch.tensor([[True, False, True], [False, True, True]]), T(5))
+    case("take", T(2, 3), torch.tensor([0, -1, 4]))
+    case("put", T(2, 3), torch.tensor([0, 4]), T(2))
+    case("take_along_dim", T(2, 3), I(2, 1, high=2), 1)
+    case("select_scatter", T(2, 3), T(2), 1, 0)
+    case("slice_scatter", T(5), T(2), 0, 1, 5, 2)
+    case("diagonal_scatter", T(3, 4), T(3), 1)
+    case("embedding", T(5, 2), I(2, 3, high=4))
+    case("embedding", T(5, 2), torch.tensor([1, 4, 1]), 1)
+    case("embedding", T(5, 2), torch.tensor([7]))
+    case("nonzero", torch.tensor([[1, 0, 2], [0, 3, 0]]))
+    case("nonzero", torch.tensor(1))
+    case("argwhere", torch.tensor([[1, 0, 2], [0, 3, 0]]))
+    case("where", torch.tensor([[1, 0, 2], [0, 3, 0]]))
+    case("_unique2", I(6, high=3), True, True, True)
+    case("_unique2", T(4), True, True, False, grad=False)
+    case("unique_dim", I(4, 2, high=1), 0, True, True, True)
+    case("unique_consecutive", torch.tensor([1, 1, 2, 2, 1]), True, True)
+    case("bincount", I(6, high=4))
+    case("bincount", I(6, high=4), P(6), 7, grad=False)
+    case("histc", T(8), 4, -1, 1, grad=False)
+    case("histc", T(8), 5, grad=False)
+    case("repeat_interleave.Tensor", torch.tensor([1, 0, 3]))
+    case("repeat_interleave.self_Tensor", T(3, 2), torch.tensor([1, 0, 3]), 0)
+    case("repeat_interleave.self_Tensor", T(3), torch.tensor([2]))
+
+
+@family
+def convolution():
+    case("conv1d", T(1, 2, 6), T(3, 2, 3), T(3))
+    case("conv1d", T(2, 6), T(3, 2, 3), None, 2, 1, 2)
+    case("conv2d", T(1, 2, 5, 5), T(3, 2, 3, 3), T(3), [2, 1], [1, 0])
+    case("conv2d", T(1, 4, 4, 4), T(4, 2, 2, 2), None, 1, 0, 1, 2)
+    case("conv2d", T(1, 4, 4, 4), T(4, 1, 2, 2), None, 1, 0, 1, 4)
+    case("conv2d.padding", T(1, 1, 4, 4), T(1, 1, 2, 3), None, 1, "same")
+    case("conv3d", T(1, 1, 3, 3, 3), T(2, 1, 2, 2, 2), T(2))
+    case("conv2d", T(1, 3, 5, 5), T(4, 2, 3, 3))
+    case("conv2d", T(1, 2, 2, 2), T(4, 2, 3, 3))
+    case("conv2d", T(5, 5), T(4, 2, 3, 3))
+    case("conv_transpose1d", T(1, 2, 4), T(2, 3, 3), T(3), 2, 1, 1)
+    case("conv_transpose2d.input", T(1, 2, 3, 3), T(2, 2, 3, 3), None, 2, 1, 1, 1, 1)
+    case("conv_transpose2d.input", T(1, 4, 3, 3), T(4, 1, 2, 2), None, 1, 0, 0, 2, 2)
+    case("conv_transpose3d.input", T(1, 1, 2, 2, 2), T(1, 2, 2, 2, 2), T(2), 2)
+    case("convolution", T(1, 2, 4), T(2, 2, 3), None, [1], [1], [1], False, [0], 1)
+    case("conv_tbc", T(5, 2, 3), T(3, 3, 2), T(2), 1)
+
+
+@family
+def pooling():
+    case("max_pool1d", T(1, 2, 6), 2)
+    case("max_pool2d", T(1, 1, 5, 5), 3, 2, 1)
+    case("max_pool2d", T(1, 1, 5, 5), 2, 2, 0, 1, True)
+    case("max_pool2d", T(1, 1, 6, 6), 2, 1, 0, 2)
+    case("max_pool3d", T(1, 1, 3, 3, 3), 2)
+    case("max_pool1d_with_indices", T(1, 2, 6), 3, 2, 1)
+    case("max_pool2d_with_indices", T(1, 2, 5, 4), [3, 2], [2, 1], [1, 0])
+    case("max_pool2d_with_indices", torch.ones(1, 1, 3, 3), 2, 1)
+    case("max_pool3d_with_indices", T(1, 1, 3, 3, 3), 2, 1)
+    case("avg_pool1d", T(1, 2, 6), 3, 2, 1)
+    case("avg_pool2d", T(1, 1, 5, 5), 3, 2, 1)
+    case("avg_pool2d", T(1, 1, 5, 5), 3, 2, 1, True, False)
+    case("avg_pool2d", T(1, 5, 5), 2, 2, 0, True, True, 3)
+    case("avg_pool3d", T(1, 1, 3, 3, 3), 2)
+    case("adaptive_avg_pool1d", T(1, 2, 5), 3)
+    case("adaptive_avg_pool2d", T(1, 2, 4, 5), [2, 3])
+    case("adaptive_avg_pool2d", T(1, 2, 3, 3), [1, 1])
+    case("adaptive_avg_pool3d", T(1, 1, 3, 4, 5), [2, 2, 2])
+    case("adaptive_max_pool1d", T(1, 2, 5), 3)
+    case("adaptive_max_pool2d", T(1, 2, 4, 5), [2, 3])
+    case("adaptive_max_pool3d", T(1, 1, 3, 4, 5), [2, 2, 2])
+    case("max_unpool2d", T(1, 1, 2, 2), torch.tensor([[[[0, 3], [8, 15]]]]), [4, 4])
+    case("max_pool2d", T(1, 1, 2, 2), 3)
+
+
+@family
+def normalization():
+    case("layer_norm", T(2, 3, 4), [4], T(4), T(4), tolerance=1e-4)
+    case("layer_norm", T(2, 3, 4), [3, 4], tolerance=1e-4)
+    case("layer_norm", T(2, 3), [4])
+    case("native_layer_norm", T(2, 4), [4], T(4), T(4), 1e-5, tolerance=1e-4, grad=False)
+    case("group_norm", T(2, 4, 3), 2, T(4), T(4), tolerance=1e-4)
+    case("native_group_norm", T(2, 4, 3), T(4), T(4), 2, 4, 3, 2, 1e-5, tolerance=1e-4)
+    case("batch_norm", T(3, 2, 2), T(2), T(2), None, None, True, 0.1, 1e-5, False, tolerance=1e-4)
+    case("batch_norm", T(3, 2, 2), T(2), T(2), T(2), P(2), False, 0.1, 1e-5, False, tolerance=1e-4)
+    case("native_batch_norm", T(3, 2, 2), T(2), T(2), None, None, True, 0.1, 1e-5, tolerance=1e-4, grad=False)
+    case("instance_norm", T(2, 3, 4), T(3), T(3), None, None, True, 0.1, 1e-5, False, tolerance=1e-4)
+    case("_weight_norm", T(3, 4), P(3, 1), 0)
+    case("norm_except_dim", T(3, 4), 2, 0)
+    case("renorm", T(3, 4), 2, 0, 1.0)
+
+
+@family
+def losses():
+    for reduction in [0, 1, 2]:
+        for op in ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "soft_margin_loss"]:
+            case(op, T(2, 3), U(2, 3), reduction)
+        case("binary_cross_entropy", U(2, 3), U(2, 3), None, reduction)
+        case("binary_cross_entropy_with_logits", T(2, 3), U(2, 3), T(3), P(3), reduction)
+        case("nll_loss", T(3, 4), I(3, high=3), P(4), reduction)
+        case("nll_loss_nd", T(2, 4, 2), I(2, 2, high=3), None, reduction)
+        case("nll_loss2d", T(2, 4, 2, 2), I(2, 2, 2, high=3), P(4), reduction)
+        case("cross_entropy_loss", T(3, 4), I(3, high=3), P(4), reduction)
+        case("cross_entropy_loss", T(3, 4), torch.tensor([0, 2, -100]), P(4), reduction, -100, 0.1)
+        case("cross_entropy_loss", T(3, 4), U(3, 4), P(4), reduction, -100, 0.1)
+        case("hinge_embedding_loss", T(4), torch.tensor([1.0, -1.0, 1.0, -1.0]), 1.0, reduction)
+        case("margin_ranking_loss", T(4), T(4), torch.tensor([1.0, -1.0, 1.0, -1.0]), 0.3, reduction)
+        case("triplet_margin_loss", T(2, 3), T(2, 3), T(2, 3), 1.0, 2, 1e-6, True, reduction)
+        case("cosine_embedding_loss", T(2, 3), T(2, 3), torch.tensor([1, -1]), 0.1, reduction)
+        case("multi_margin_loss", T(2, 4), I(2, high=3), 1, 1, P(4), reduction)
+        case("multilabel_margin_loss", T(2, 4), torch.tensor([[1, 3, -1, 0], [2, -1, 1, 1]]), reduction)
+        case("poisson_nll_loss", T(4), P(4), True, True, 1e-8, reduction)
+    case("cross_entropy_loss", T(4), torch.tensor(2))
+    case("cross_entropy_loss", T(2, 4, 3), I(2, 3, high=3))
+    case("nll_loss", T(3, 4), torch.tensor([0, 9, 1]))
+    case("nll_loss", T(3, 4), I(3, high=3), None, 1, 2)
+    case("nll_loss_forward", T(3, 4), I(3, high=3), None, 1, -100, grad=False)
+    case("kl_div", T(3), T(3), 2, log_target=True)
+    case("smooth_l1_loss", T(4), T(4), 1, 0.5)
+    case("huber_loss", T(4), T(4), 1, 0.5)
+    case("pairwise_distance", T(2, 3), T(2, 3))
+    case("cosine_similarity", T(2, 3), T(2, 3))
+    case("multi_margin_loss", T(3), torch.tensor(1), 2, 0.5)
+
+
+def write(name):
+    CASES.clear()
+    _generator.manual_seed(sum(map(ord, name)))
+    FAMILIES[name]()
+    with open(os.path.join(OUT, f"{name}.json"), "w") as file:
+        file.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in CASES) + "\n]\n")
+    print(name, len(CASES), "cases")
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:] or FAMILIES:
+        write(each)

@@ -1,6 +1,6 @@
 // Runs conformance cases on a device: first what the specification gives, then random programs against the reference
 // device, then small models. A case whose nodes the device does not claim is skipped, and said so.
-import type { Node } from '@weft/ir';
+import type { Block, Node, TensorSpec, Value } from '@weft/ir';
 import { CoreBuilder, Graph } from '@weft/ir';
 import type { Device } from '../device.ts';
 import { executeOnDevice } from '../host.ts';
@@ -94,26 +94,30 @@ export async function runCase(
   }
 }
 
+/** Why the device is not to be tried with a graph: a dtype it does not have, or a node it does not claim. */
 function firstUnsupported(device: Device, graph: Graph): string | undefined {
-  const visit = (node: Node): string | undefined => {
-    for (const value of [...node.inputs, ...node.outputs]) {
-      const { dtype } = value.type as { dtype: (typeof device.info.dtypes)[number] };
+  const foreign = (values: readonly Value[]): string | undefined => {
+    for (const value of values) {
+      const { dtype } = value.type as TensorSpec;
       if (!device.info.dtypes.includes(dtype)) return `${dtype} is not among the device's dtypes`;
-    }
-    if (node.kind === 'core::constant') return undefined;
-    if (!device.supports(node)) return `${node.kind} is not claimed`;
-    if (node.kind === 'core::composite') return undefined;
-    for (const block of node.blocks) {
-      for (const inner of block.nodes()) {
-        const reason = visit(inner);
-        if (reason !== undefined) return reason;
-      }
     }
     return undefined;
   };
-  for (const node of graph.nodes()) {
-    const reason = visit(node);
-    if (reason !== undefined) return reason;
-  }
-  return undefined;
+  const visitAll = (block: Block): string | undefined => {
+    let reason = foreign([...block.inputs, ...block.outputs]);
+    for (const node of block.nodes()) reason ??= visit(node);
+    return reason;
+  };
+  const visit = (node: Node): string | undefined => {
+    const reason = foreign([...node.inputs, ...node.outputs]);
+    if (reason !== undefined || node.kind === 'core::constant') return reason;
+    if (!device.supports(node)) return `${node.kind} is not claimed`;
+    if (node.kind === 'core::composite') return undefined;
+    for (const block of node.blocks) {
+      const inside = visitAll(block);
+      if (inside !== undefined) return inside;
+    }
+    return undefined;
+  };
+  return visitAll(graph.block);
 }

@@ -1,0 +1,67 @@
+// Fully connected layers and the identity.
+import { empty } from '../functions.generated.ts';
+import type { Tensor } from '../tensor.ts';
+import type { int } from '../types.ts';
+import * as F from './functional.ts';
+import * as init from './init.ts';
+import { Module } from './module.ts';
+import { Parameter } from './parameter.ts';
+
+/** PyTorch's default for weights of `fanIn` inputs: uniform in ±1/√fanIn, the bias too. */
+export function resetAffine(weight: Parameter, bias: Parameter | null): void {
+  init.kaimingUniform_(weight, { a: Math.sqrt(5) });
+  if (bias === null) return;
+  const { fanIn } = init.fans(weight);
+  const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0;
+  init.uniform_(bias, -bound, bound);
+}
+
+/** `input @ weight.T + bias`: [..., inFeatures] → [..., outFeatures]. */
+export class Linear extends Module {
+  static readonly torchName = '__torch__.torch.nn.modules.linear.Linear';
+  readonly inFeatures: int;
+  readonly outFeatures: int;
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(inFeatures: int, outFeatures: int, options: { readonly bias?: boolean } = {}) {
+    super();
+    this.inFeatures = inFeatures;
+    this.outFeatures = outFeatures;
+    this.weight = new Parameter(empty([outFeatures, inFeatures]));
+    this.bias = (options.bias ?? true) ? new Parameter(empty([outFeatures])) : null;
+    resetAffine(this.weight, this.bias);
+  }
+
+  forward(input: Tensor): Tensor {
+    return F.linear(input, this.weight, this.bias);
+  }
+
+  override extraRepr(): string {
+    return `in_features=${this.inFeatures}, out_features=${this.outFeatures}, bias=${this.bias === null ? 'False' : 'True'}`;
+  }
+}
+
+export class Identity extends Module {
+  static readonly torchName = '__torch__.torch.nn.modules.linear.Identity';
+  forward(input: Tensor): Tensor {
+    return input;
+  }
+}
+
+/** Flattens the dimensions from `startDim` to `endDim` into one. */
+export class Flatten extends Module {
+  static readonly torchName = '__torch__.torch.nn.modules.flatten.Flatten';
+  readonly startDim: int;
+  readonly endDim: int;
+
+  constructor(startDim: int = 1, endDim: int = -1) {
+    super();
+    this.startDim = startDim;
+    this.endDim = endDim;
+  }
+
+  forward(input: Tensor): Tensor {
+    return input.flatten(this.startDim, this.endDim);
+  }
+}

@@ -3,7 +3,7 @@
 // Any number of frames, on any number of threads, may run one Code.
 import type { Block, Graph, IValue, Node, Type, Value } from '@weft/ir';
 import { InternalError, UnsupportedError } from '@weft/ir';
-import { constantValue } from './constants.ts';
+import { runtimeConstant } from './constants.ts';
 import type { Instruction, OpCode } from './instruction.ts';
 import { Op } from './instruction.ts';
 import { resolveOperator } from './operators.ts';
@@ -169,7 +169,7 @@ class Compiler {
   private compileNode(node: Node): void {
     switch (node.kind) {
       case 'prim::Constant':
-        this.template[this.register(node.output)] = constantValue(node);
+        this.template[this.register(node.output)] = runtimeConstant(node);
         return;
       case 'prim::If':
         return this.compileIf(node);
@@ -211,7 +211,7 @@ class Compiler {
       case 'prim::TupleSlice':
         return this.simple(Op.TupleSlice, node, { target: node.int('beg'), slot: node.int('end') });
       case 'prim::isinstance':
-        return this.simple(Op.IsInstance, node, { payload: isInstanceTypes(node) });
+        return this.simple(Op.IsInstance, node, { payload: node.get('tys', 'types') });
       case 'prim::RaiseException':
         return this.simple(Op.Raise, node);
       case 'prim::fork':
@@ -351,9 +351,4 @@ function needsTag(node: Node): boolean {
   const { type } = node.output;
   if (type.kind !== 'List' || node.inputs.length === 0) return true;
   return !['int', 'float', 'bool', 'str', 'Tensor', 'complex'].includes(type.element.kind);
-}
-
-function isInstanceTypes(node: Node): readonly Type[] {
-  const attribute = node.attributes.get('types');
-  return attribute === undefined ? [] : (attribute.value as unknown as readonly Type[]);
 }

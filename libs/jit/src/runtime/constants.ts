@@ -1,46 +1,14 @@
 // The run-time value of a prim::Constant: its attribute in the IValue convention, tensor literals made eager tensors.
 import type { IValue, Node } from '@weft/ir';
-import { DeviceValue, TensorLiteral, TupleValue, containerType, tagContainer } from '@weft/ir';
-import { fromLiteral } from '@weft/tensor';
+import { TensorLiteral, TupleValue, constantValue, containerType, tagContainer } from '@weft/ir';
+import { Tensor, hostDevice } from '@weft/tensor';
 
-/** None and functions, which have no value, are null. */
-export function constantValue(node: Node): IValue {
-  return materialize(literalValue(node));
-}
-
-/** As `constantValue`, with tensors left as literals. */
-export function literalValue(node: Node): IValue {
-  const attribute = node.attributes.get('value');
-  if (attribute === undefined) return null;
-  switch (attribute.kind) {
-    case 'i':
-      return node.output.type.kind === 'bool' ? attribute.value !== 0n : attribute.value;
-    case 's':
-      return node.output.type.kind === 'Device' ? parseDevice(attribute.value) : attribute.value;
-    case 'is':
-    case 'fs':
-    case 'bs':
-    case 'ss':
-    case 'ts':
-      return tagContainer([...attribute.value], node.output.type);
-    case 'f':
-    case 'b':
-    case 't':
-    case 'ival':
-      return attribute.value;
-    default:
-      return null;
-  }
-}
-
-function parseDevice(text: string): DeviceValue {
-  const [type, index] = text.split(':');
-  return new DeviceValue(type, index === undefined ? null : Number(index));
-}
+/** The value of a constant with its tensors eager; null for functions, which are known by their type. */
+export const runtimeConstant = (node: Node): IValue => materialize(constantValue(node) ?? null);
 
 /** Tensor literals, also inside lists, tuples and dicts, become eager tensors. */
 export function materialize(value: IValue): IValue {
-  if (value instanceof TensorLiteral) return fromLiteral(value);
+  if (value instanceof TensorLiteral) return Tensor.fromLiteral(value, hostDevice());
   if (Array.isArray(value)) {
     if (!value.some(holdsLiteral)) return value;
     const list = value.map(materialize);

@@ -6,5 +6,5 @@ export { ScriptRuntimeError } from './errors.ts';
 export type { TraceEntry } from './errors.ts';
 export { isInstance } from './is-instance.ts';
 export { isRunnable } from './operators.ts';
-export { literalValue, materialize } from './constants.ts';
+export { materialize } from './constants.ts';
 export { runFunction, runMethod } from './run.ts';

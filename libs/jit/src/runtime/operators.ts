@@ -1,9 +1,9 @@
 // Finds what runs a node that is an operator: a host function, an operator of this folder that needs the run (printing,
 // futures, methods of user classes), or the eager tensor library.
 import type { IValue, Node, Schema } from '@weft/ir';
-import { TupleValue, findSchema, qualifiedName, schemaOfNode } from '@weft/ir';
+import { findSchema, qualifiedName, schemaOfNode } from '@weft/ir';
 import { operatorMeaning } from '@weft/ops';
-import { callOperator, isOperatorSupported } from '@weft/tensor';
+import { findOperator, invoke, isCallable } from '@weft/tensor';
 import type { ContextCallee } from './instruction.ts';
 import { contextOperators, nodeOperators } from './intrinsics.ts';
 
@@ -25,19 +25,16 @@ export function resolveOperator(node: Node): ResolvedOperator | undefined {
   if (name in contextOperators) return { kind: 'context', run: contextOperators[name], defaults };
   const meaning = operatorMeaning(name);
   if (meaning?.kind === 'host') return { kind: 'plain', run: meaning.run, defaults };
-  if (schema === undefined || !isOperatorSupported(name)) return undefined;
-  return { kind: 'plain', run: tensorOperator(name, schema), defaults };
+  if (schema === undefined || !isCallable(name)) return undefined;
+  return { kind: 'plain', run: tensorOperator(name), defaults };
 }
 
 const nameOf = (node: Node): string =>
   node.overload === undefined || node.overload === '' ? node.kind : `${node.kind}.${node.overload}`;
 
-function tensorOperator(name: string, schema: Schema): (...args: IValue[]) => IValue | readonly IValue[] {
-  if (schema.returns.length < 2) return (...args) => callOperator(name, args);
-  return (...args) => {
-    const result = callOperator(name, args);
-    return result instanceof TupleValue ? result.items : (result as readonly IValue[]);
-  };
+function tensorOperator(name: string): (...args: IValue[]) => IValue | readonly IValue[] {
+  const operator = findOperator(name);
+  return (...args) => invoke(operator, args);
 }
 
 function defaultsFor(schema: Schema, given: number): IValue[] {
@@ -48,5 +45,5 @@ function defaultsFor(schema: Schema, given: number): IValue[] {
 export function isRunnable(name: string): boolean {
   if (name in contextOperators || name in nodeOperators) return true;
   if (operatorMeaning(name) !== undefined) return true;
-  return findSchema(name) !== undefined && isOperatorSupported(name);
+  return findSchema(name) !== undefined && isCallable(name);
 }

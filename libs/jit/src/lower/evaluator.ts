@@ -1,0 +1,293 @@
+// Evaluates a torch graph while it is lowered: whatever is known now (numbers, lists, shapes, modules) is computed by the
+// host operators, tensor operators are emitted into one core graph. Control flow on known values is followed; control flow
+// on data becomes core `if` and `while` (control-flow.ts).
+import type { Block, CoreBuilder, Graph, IValue, Node, ScriptFunction, SourceRange, Value } from '@weft/ir';
+import {
+  EnumValue,
+  ObjectValue,
+  TensorLiteral,
+  TupleValue,
+  UnsupportedError,
+  WeftError,
+  constantValue,
+  containerType,
+  qualifiedName,
+  schemaOfNode,
+  tagContainer,
+} from '@weft/ir';
+import { HostError, operatorMeaning } from '@weft/ops';
+import { isInstance } from '../runtime/is-instance.ts';
+import { methodOf } from '../runtime/methods.ts';
+import { evaluateIf, evaluateLoop } from './control-flow.ts';
+import { Journal } from './journal.ts';
+import type { Mutable } from './journal.ts';
+import { evaluateNumbers } from './numbers.ts';
+import { queries } from './queries.ts';
+import { SymbolicTensor, isSymbolicNumber } from './symbolic.ts';
+import { evaluateTensorOperator, literalTensor } from './tensor-operators.ts';
+import { valueOperators } from './value-operators.ts';
+
+/** The values of a graph that is being evaluated. */
+export type Environment = Map<Value, IValue>;
+
+/** What `prim::Uninitialized` makes: never read by a right program. */
+export const uninitialized: IValue = new TupleValue([]);
+
+export class Evaluator {
+  readonly journal = new Journal();
+  gradEnabled = true;
+  /** Values that live besides those of the running graphs: the generator's state. */
+  readonly roots: IValue[] = [];
+  private readonly calls: (SourceRange | undefined)[] = [];
+  private readonly environments: Environment[] = [];
+
+  constructor(
+    readonly b: CoreBuilder,
+    /** Loops with a known count above this become core loops. */
+    readonly unrollLimit: number,
+  ) {}
+
+  /** Runs a graph on values and returns its outputs. */
+  run(graph: Graph, inputs: readonly IValue[]): IValue[] {
+    if (graph.inputs.length !== inputs.length) {
+      throw new UnsupportedError(
+        `the graph takes ${graph.inputs.length} values, but ${inputs.length} are given`,
+      );
+    }
+    const env: Environment = new Map();
+    graph.inputs.forEach((input, index) => env.set(input, inputs[index]));
+    this.environments.push(env);
+    try {
+      this.block(graph.block, env);
+    } finally {
+      this.environments.pop();
+    }
+    return graph.outputs.map((output) => this.lookUp(env, output));
+  }
+
+  /** Every list, dict, object and storage that the program can reach now. */
+  reachable(): Set<Mutable> {
+    const found = new Set<Mutable>();
+    const visit = (value: IValue): void => {
+      if (value instanceof SymbolicTensor) found.add(value.storage);
+      else if (value instanceof TupleValue) value.items.forEach(visit);
+      else if (Array.isArray(value) || value instanceof Map || value instanceof ObjectValue) {
+        if (found.has(value)) return;
+        found.add(value);
+        for (const item of value instanceof ObjectValue ? value.slots : value.values()) visit(item);
+      }
+    };
+    this.roots.forEach(visit);
+    for (const env of this.environments) for (const value of env.values()) visit(value);
+    return found;
+  }
+
+  call(callee: ScriptFunction, args: readonly IValue[], source?: SourceRange): IValue {
+    if (this.calls.length > 1000)
+      throw new UnsupportedError(`${callee.name} calls itself without end`, source);
+    this.calls.push(source);
+    try {
+      return this.run(callee.graph, args)[0] ?? null;
+    } finally {
+      this.calls.pop();
+    }
+  }
+
+  lookUp(env: Environment, value: Value): IValue {
+    const found = env.get(value);
+    return found === undefined ? null : found;
+  }
+
+  block(block: Block, env: Environment): void {
+    for (const node of block.nodes()) {
+      const source = this.sourceOf(node);
+      this.b.graph.currentSource = source;
+      try {
+        this.node(node, env);
+      } catch (error) {
+        throw located(error, source);
+      }
+    }
+  }
+
+  private sourceOf(node: Node): SourceRange | undefined {
+    if (node.source === undefined) return this.calls.findLast((call) => call !== undefined);
+    let range = node.source;
+    for (const call of this.calls.toReversed()) if (call !== undefined) range = range.calledFrom(call);
+    return range;
+  }
+
+  /** Tells the journal of a list, dict, object or storage that is about to change. */
+  touch(value: IValue): void {
+    if (value instanceof SymbolicTensor) this.journal.touch(value.storage);
+    else if (Array.isArray(value)) {
+      this.journal.touch(value);
+      for (const item of value) if (item instanceof SymbolicTensor) this.journal.touch(item.storage);
+    } else if (value instanceof Map || value instanceof ObjectValue) this.journal.touch(value as Mutable);
+  }
+
+  private node(node: Node, env: Environment): void {
+    const { outputs } = node;
+    const args = node.inputs.map((input) => this.lookUp(env, input));
+    const one = (value: IValue): void => {
+      env.set(node.output, value);
+    };
+    switch (node.kind) {
+      case 'prim::Constant':
+        return one(this.constant(constantValue(node) ?? null));
+      case 'prim::If':
+        return evaluateIf(this, node, env);
+      case 'prim::Loop':
+        return evaluateLoop(this, node, env);
+      case 'prim::Uninitialized':
+        return one(uninitialized);
+      case 'prim::GetAttr':
+        return one((args[0] as ObjectValue).get(node.get('s', 'name')));
+      case 'prim::SetAttr':
+        this.journal.touch(args[0] as ObjectValue);
+        (args[0] as ObjectValue).set(node.get('s', 'name'), args[1]);
+        return;
+      case 'prim::CreateObject': {
+        const { type } = node.output;
+        if (type.kind !== 'Class') throw new UnsupportedError('an object of an unknown class is created');
+        return one(
+          new ObjectValue(
+            type,
+            type.attributes.map(() => null),
+          ),
+        );
+      }
+      case 'prim::CallMethod':
+        return one(this.call(methodOf(args[0], node.get('s', 'name')), args, node.source));
+      case 'prim::CallFunction': {
+        const { type } = node.inputs[0];
+        if (type.kind !== 'Function') throw new UnsupportedError('a call of something that is no function');
+        return one(this.call(type.function as ScriptFunction, args.slice(1), node.source));
+      }
+      case 'prim::ListConstruct':
+        return one(tagContainer(args, node.output.type));
+      case 'prim::TupleConstruct':
+        return one(
+          new TupleValue(
+            args,
+            node.output.type.kind === 'Tuple' && node.output.type.fields ? node.output.type : undefined,
+          ),
+        );
+      case 'prim::DictConstruct': {
+        const dict = new Map<IValue, IValue>();
+        for (let index = 0; index < args.length; index += 2) dict.set(args[index], args[index + 1]);
+        return one(tagContainer(dict, node.output.type));
+      }
+      case 'prim::TupleUnpack':
+      case 'prim::ListUnpack': {
+        const items = args[0] instanceof TupleValue ? args[0].items : (args[0] as IValue[]);
+        if (items.length !== outputs.length) {
+          throw new HostError(`Expected ${outputs.length} elements in a list but found ${items.length}`);
+        }
+        outputs.forEach((output, index) => env.set(output, items[index]));
+        return;
+      }
+      case 'prim::TupleSlice':
+        return one(new TupleValue((args[0] as TupleValue).items.slice(node.int('beg'), node.int('end'))));
+      case 'prim::isinstance':
+        return one(node.get('tys', 'types').some((type) => this.isInstance(args[0], type)));
+      case 'prim::EnumName':
+        return one((args[0] as EnumValue).name);
+      case 'prim::RaiseException':
+        throw new HostError(
+          `${args[1] === null || args[1] === undefined ? '' : `${args[1] as string}: `}${String(args[0])}`,
+        );
+      case 'prim::Print':
+      case 'aten::warn':
+        // A compiled graph does not talk.
+        return;
+      case 'prim::Enter':
+        return one(this.call(methodOf(args[0], '__enter__'), [args[0]], node.source));
+      case 'prim::Exit': {
+        const result = this.call(methodOf(args[0], '__exit__'), [args[0], null, null, null], node.source);
+        if (outputs.length > 0) one(result);
+        return;
+      }
+      case 'prim::fork':
+        return one({
+          isFuture: true,
+          wait: constantly(this.run(node.get('g', 'Subgraph'), args)[0] ?? null),
+        });
+      default:
+        return this.operator(node, args, env);
+    }
+  }
+
+  private isInstance(value: IValue, type: Parameters<typeof isInstance>[1]): boolean {
+    if (isSymbolicNumber(value)) {
+      return (
+        type.kind === value.numberKind || (type.kind === 'Optional' && this.isInstance(value, type.element))
+      );
+    }
+    return isInstance(value, type);
+  }
+
+  private operator(node: Node, given: readonly IValue[], env: Environment): void {
+    const { outputs } = node;
+    const schema = schemaOfNode(node);
+    const name = schema === undefined ? node.kind : qualifiedName(schema);
+    const args = [...given];
+    for (let index = args.length; schema !== undefined && index < schema.arguments.length; index++) {
+      args.push(schema.arguments[index].default ?? null);
+    }
+    const result = this.evaluateOperator(node, name, args);
+    if (outputs.length === 1) env.set(outputs[0], result as IValue);
+    else if (outputs.length > 1) {
+      outputs.forEach((output, index) => env.set(output, (result as readonly IValue[])[index]));
+    }
+  }
+
+  private evaluateOperator(node: Node, name: string, args: readonly IValue[]): IValue | readonly IValue[] {
+    const own = valueOperators[name];
+    if (own !== undefined) return own(this, args, node);
+    const [self] = args;
+    const query = queries[name];
+    if (query !== undefined && self instanceof SymbolicTensor) return query(self, ...args.slice(1));
+    const meaning = operatorMeaning(name);
+    if (meaning?.kind === 'host') {
+      const isOnNumbers = args.some(isSymbolicNumber) && !takesAnything.test(name);
+      if (isOnNumbers) return evaluateNumbers(this.b, node.kind, args);
+      const schema = schemaOfNode(node);
+      schema?.arguments.forEach((argument, index) => {
+        if (argument.alias?.isWrite) this.touch(args[index]);
+      });
+      return meaning.run(...args);
+    }
+    return evaluateTensorOperator(this, name, args);
+  }
+
+  /** A constant with its tensors as constants of the core graph. */
+  constant(value: IValue): IValue {
+    if (value instanceof TensorLiteral) return literalTensor(this.b, value);
+    if (Array.isArray(value)) {
+      const list = value.map((item) => this.constant(item));
+      const type = containerType(value);
+      return type === undefined ? list : tagContainer(list, type);
+    }
+    if (value instanceof TupleValue) {
+      return new TupleValue(
+        value.items.map((item) => this.constant(item)),
+        value.type,
+      );
+    }
+    return value;
+  }
+}
+
+/** Host operators that only move their operands, so that a number known at run time may be one. */
+const takesAnything =
+  /^aten::(append|insert|extend|_set_item|__getitem__|add\.t|add_\.t|mul\.left_t|list|copy|setdefault|get|pop|values|items|keys|len|__is__|__isnot__|reverse|slice\.t|clear|update|_unwrap_optional)|^prim::(TupleIndex|unchecked|IfThenElse)/;
+
+const constantly = (value: IValue) => (): IValue => value;
+
+/** The error with the line of the program, when it has none yet. */
+function located(error: unknown, source: SourceRange | undefined): unknown {
+  if (!(error instanceof WeftError) || error.source !== undefined || source === undefined) return error;
+  const Class = error.constructor as new (message: string, source: SourceRange) => WeftError;
+  return new Class(error.message, source);
+}

@@ -1,0 +1,277 @@
+// A tensor operator while a program is lowered: its lowering runs on the one builder, its views become views of symbolic
+// storages, its writes give storages new values.
+import type { CoreBuilder, IValue, Schema, Value } from '@weft/ir';
+import {
+  InternalError,
+  OperatorError,
+  TensorLiteral,
+  UnsupportedError,
+  dtypes,
+  qualifiedName,
+  registerComposite,
+  schemasOf,
+  specOf,
+  tensorSpec,
+} from '@weft/ir';
+import type { Lowering, LoweringArgument, Strided, ViewFunction } from '@weft/ops';
+import { canCast, contiguousStrides, integersOf, numbersOf, resultType, scalarDType } from '@weft/ops';
+import type { Operator, Tensor } from '@weft/tensor';
+import { findOperator, isCallable, loweringArguments } from '@weft/tensor';
+import type { Evaluator } from './evaluator.ts';
+import { numberKindOf, numberValue } from './numbers.ts';
+import { SymbolicTensor, isInScope, isSymbolic, isSymbolicNumber } from './symbolic.ts';
+import { writeThroughView } from './view-write.ts';
+
+/** The identity that no gradient passes: what `detach` and `no_grad` are in one graph. */
+registerComposite('stop_gradient', { vjp: (_, node) => node.inputs.map(() => null) });
+const stopGradient = (b: CoreBuilder, x: Value): Value =>
+  b.composite('stop_gradient', [x], {}, (_, inner) => [inner])[0];
+
+const detaching = new Set(['aten::detach', 'aten::detach_', 'aten::detach_copy']);
+
+/** The results of an operator: a tensor, a list of them, or an array when the schema has several returns. */
+export function evaluateTensorOperator(
+  evaluator: Evaluator,
+  name: string,
+  given: readonly IValue[],
+): IValue | readonly IValue[] {
+  const [qualified, numbers] = given.some(isSymbolicNumber)
+    ? asTensors(evaluator, name, given)
+    : [name, given];
+  const operator = findOperator(qualified);
+  const { meaning } = operator;
+  const args = numbers.map((value, index) =>
+    operator.kinds[index] === 'tensor' && value !== null && !isSymbolic(value)
+      ? SymbolicTensor.of(
+          numberValue(evaluator.b, value, numberKindOf(value) ?? notATensor(qualified, index)),
+        )
+      : value,
+  );
+  if (meaning === undefined || meaning.kind === 'host') {
+    throw new UnsupportedError(
+      `${qualified} has no lowering to core operators; run the program eagerly instead`,
+    );
+  }
+  if (meaning.kind === 'kernel') {
+    throw new UnsupportedError(
+      `${qualified} is an algorithm whose result shape depends on data or that no core operator expresses, so it cannot stand in a compiled graph`,
+    );
+  }
+  const call: Call = { evaluator, operator, args, lower: meaning.lower };
+  if (meaning.kind === 'view' && operator.writeMode === 'none') {
+    const viewed = evaluateView(call, meaning.view);
+    if (viewed !== null) return viewed;
+  }
+  return evaluateLowering(call);
+}
+
+function notATensor(name: string, index: number): never {
+  throw new OperatorError(`argument ${index} of ${name} is no tensor`);
+}
+
+interface Call {
+  readonly evaluator: Evaluator;
+  readonly operator: Operator;
+  readonly args: readonly IValue[];
+  readonly lower: Lowering;
+}
+
+/** Arguments as lowerings take them; tensors through `tensor`. */
+function argumentsFor(
+  { operator, args }: Call,
+  tensor: (value: SymbolicTensor) => Value,
+): LoweringArgument[] {
+  return loweringArguments(operator.schema, operator.kinds, args, (value: Tensor) =>
+    tensor(value as unknown as SymbolicTensor),
+  );
+}
+
+// ---- views --------------------------------------------------------------------------------------------------------
+
+function evaluateView(call: Call, view: ViewFunction): IValue | null {
+  const { evaluator, operator, lower } = call;
+  const { b } = evaluator;
+  const self = call.args[0] as unknown as SymbolicTensor;
+  const rest = argumentsFor(call, (tensor) => tensor.read(b)).slice(1);
+  const found = view(self, ...rest);
+  if (found === null) return null;
+  const isList = Array.isArray(found);
+  const geometries = (isList ? found : [found]) as readonly Strided[];
+  // The same view of a row-major tensor: where its elements are among the parent's.
+  const relative = view({ sizes: self.sizes, strides: contiguousStrides(self.sizes), offset: 0 }, ...rest);
+  const places = (isList ? relative : [relative]) as readonly Strided[] | null;
+  const isDetached = detaching.has(operator.schema.name);
+  let last: { parent: Value; results: readonly Value[] } | undefined;
+  const readAll = (builder: CoreBuilder, parent: Value): readonly Value[] => {
+    if (last?.parent !== parent || last.results.some((value) => !isInScope(builder, value))) {
+      const source = isDetached ? stopGradient(builder, parent) : parent;
+      const result = lower(builder, source, ...rest);
+      last = { parent, results: (Array.isArray(result) ? result : [result]) as readonly Value[] };
+    }
+    return last.results;
+  };
+  const made = geometries.map((geometry, index) => {
+    const tensor = new SymbolicTensor(self.storage, tensorSpec(self.dtype, geometry.sizes), geometry, {
+      parent: self,
+      read: (builder, parent) => readAll(builder, parent)[index],
+      write: (builder, parent, value) => writeThroughView(builder, parent, places![index], value),
+    });
+    tensor.requiresGrad = self.requiresGrad && !isDetached && evaluator.gradEnabled;
+    return tensor;
+  });
+  return isList ? made : made[0];
+}
+
+// ---- lowerings ----------------------------------------------------------------------------------------------------
+
+function evaluateLowering(call: Call): IValue | readonly IValue[] {
+  const { evaluator, operator, args, lower } = call;
+  const { b } = evaluator;
+  const { schema, written, writeMode, outArguments } = operator;
+  const operands = new Map<Value, SymbolicTensor>();
+  const lowered = argumentsFor(call, (tensor) => {
+    const value = tensor.read(b);
+    operands.set(value, tensor);
+    return value;
+  }).filter((_, index) => !outArguments.includes(index));
+  const result = lower(b, ...lowered);
+  const values = (Array.isArray(result) ? [...result] : [result]) as (Value | readonly Value[])[];
+  const requiresGrad = evaluator.gradEnabled && [...operands.values()].some((tensor) => tensor.requiresGrad);
+  const wrap = (value: Value): SymbolicTensor => {
+    const operand = operands.get(value);
+    if (operator.mayAlias && operand !== undefined) return operand;
+    const isFloat = dtypes[specOf(value).dtype].category === 'float';
+    const hidden =
+      !evaluator.gradEnabled && isFloat && [...operands.values()].some((tensor) => tensor.requiresGrad);
+    const tensor = SymbolicTensor.of(hidden ? stopGradient(b, value) : value);
+    tensor.requiresGrad = requiresGrad && isFloat;
+    return tensor;
+  };
+  const givenWrites = written.filter((index) => args[index] !== null);
+  if (writeMode === 'returns') {
+    const listWritten = schema.arguments[givenWrites[0]].type.kind === 'List';
+    const contents = listWritten
+      ? [values.flat() as Value[]]
+      : values.map((value) => [value].flat() as Value[]);
+    givenWrites.forEach((index, position) => {
+      const targets = [args[index]].flat() as unknown as SymbolicTensor[];
+      targets.forEach((target, at) => {
+        write(evaluator, target, contents[position][at], outArguments.includes(index));
+        target.requiresGrad ||= requiresGrad;
+      });
+    });
+    const returned = schema.returns.map((_, index) => args[written[index]]);
+    return returned.length === 1 ? returned[0] : returned;
+  }
+  const isList = schema.returns.length === 1 && schema.returns[0].type.kind === 'List';
+  const own = isList && !Array.isArray(values[0]) ? [values as Value[]] : values;
+  const returns = schema.returns.map((_, index): IValue => {
+    const value = own[index];
+    if (value === undefined)
+      throw new InternalError(`the lowering of ${operator.name} returns too few values`);
+    return Array.isArray(value) ? (value as Value[]).map(wrap) : wrap(value as Value);
+  });
+  if (writeMode === 'extra') {
+    givenWrites.forEach((index, position) => {
+      const value = own[schema.returns.length + position] as Value;
+      const target = args[index] as unknown as SymbolicTensor;
+      if (value !== target.read(b)) write(evaluator, target, value, false);
+    });
+  }
+  return returns.length === 1 ? returns[0] : returns;
+}
+
+/** Writes `value` into `target`, converted to its dtype. */
+function write(evaluator: Evaluator, target: SymbolicTensor, value: Value, isOut: boolean): void {
+  const { b } = evaluator;
+  const { dtype, sizes } = specOf(value);
+  if (!canCast(dtype, target.dtype)) {
+    throw new OperatorError(
+      `result type ${dtypes[dtype].printName} can't be cast to the desired output type ${dtypes[target.dtype].printName}`,
+    );
+  }
+  if (sizes.join() !== target.sizes.join()) {
+    if (isOut) {
+      throw new UnsupportedError(
+        `out= of shape [${target.sizes.join(', ')}] would be resized to [${sizes.join(', ')}], which a compiled graph cannot do`,
+      );
+    }
+    throw new OperatorError(
+      `output with shape [${target.sizes.join(', ')}] doesn't match the broadcast shape [${sizes.join(', ')}]`,
+    );
+  }
+  evaluator.touch(target);
+  target.write(b, b.convert(value, target.dtype));
+}
+
+// ---- numbers ------------------------------------------------------------------------------------------------------
+
+/**
+ * Numbers known only at run time in the places of Scalars: the overload that takes a tensor there is used, with the number
+ * as a 0-d tensor of the dtype that a Scalar would have led to.
+ */
+function asTensors(
+  { b }: Evaluator,
+  name: string,
+  args: readonly IValue[],
+): readonly [string, readonly IValue[]] {
+  const own = findOperator(name);
+  const isNumberAt = (index: number): boolean => isSymbolicNumber(args[index]);
+  const at = args.flatMap((_, index) => (isNumberAt(index) ? [index] : []));
+  if (at.every((index) => own.kinds[index] === 'tensor')) return [name, args];
+  const sibling = schemasOf(own.schema.name).find(
+    (schema) => isCallable(qualifiedName(schema)) && takesTensorsAt(schema, own.schema, at),
+  );
+  if (sibling === undefined) {
+    const where = at.map((index) => `'${own.schema.arguments[index].name}'`).join(' and ');
+    throw new UnsupportedError(
+      `${name} needs ${where} to be known when the graph is compiled, but it depends on tensor data`,
+    );
+  }
+  const tensors = args.filter(
+    (value): value is SymbolicTensor => isSymbolic(value) && value.numberKind === undefined,
+  );
+  const converted = args.map((value) => {
+    if (!isSymbolicNumber(value)) return value;
+    const sample = value.numberKind === 'float' ? 1 : value.numberKind === 'bool' ? true : 1n;
+    const [first] = tensors;
+    const dtype = first === undefined ? scalarDType(sample) : resultType([first.read(b), sample]);
+    return SymbolicTensor.of(b.convert(value.read(b), dtype));
+  });
+  return [qualifiedName(sibling), converted];
+}
+
+function takesTensorsAt(candidate: Schema, own: Schema, at: readonly number[]): boolean {
+  if (candidate === own || candidate.arguments.length < own.arguments.length) return false;
+  return own.arguments.every((argument, index) => {
+    const other = candidate.arguments[index];
+    if (other.name !== argument.name && !at.includes(index)) return false;
+    return at.includes(index) ? other.type.kind === 'Tensor' : other.type.kind === argument.type.kind;
+  });
+}
+
+// ---- constants ----------------------------------------------------------------------------------------------------
+
+export const literalTensor = (b: CoreBuilder, literal: TensorLiteral): SymbolicTensor =>
+  SymbolicTensor.of(b.constant(literal));
+
+/** A 0-d constant as a number, or undefined when the value is no constant. */
+export function readLiteral(value: Value): bigint | number | boolean | undefined {
+  let from = value;
+  while (from.node.kind === 'core::reshape') [from] = from.node.inputs;
+  if (from.node.kind === 'core::convert') {
+    const inner = readLiteral(from.node.inputs[0]);
+    const { category } = dtypes[specOf(from).dtype];
+    if (inner === undefined) return undefined;
+    if (category === 'bool') return Boolean(inner);
+    if (category === 'float') return Number(inner);
+    return typeof inner === 'number' ? BigInt(Math.trunc(inner)) : BigInt(inner);
+  }
+  if (from.node.kind !== 'core::constant') return undefined;
+  const literal = from.node.get('t', 'value');
+  const { category } = dtypes[literal.dtype];
+  if (category === 'complex') return undefined;
+  if (category === 'float') return numbersOf(literal)[0];
+  const [integer] = integersOf(literal);
+  return category === 'bool' ? Boolean(integer) : BigInt(integer);
+}

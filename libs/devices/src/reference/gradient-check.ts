@@ -1,10 +1,9 @@
 // The harness of vjp.test.ts: derivative rules against central differences, in float64 on the reference device; first and
 // second derivatives, as one joint graph and split into forward and backward.
 import { expect, test } from '@jest/globals';
-import type { DType, SavedValue, Value } from '@weft/ir';
+import type { DType, SavedValue, Value, Graph } from '@weft/ir';
 import {
   CoreBuilder,
-  Graph,
   TensorLiteral,
   differentiate,
   isComplex,

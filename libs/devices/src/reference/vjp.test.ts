@@ -503,7 +503,7 @@ describe('control flow', () => {
     operands: [{ sizes: [3] }],
     build: (b, x) =>
       b.case(b.full(1, 'int32'), [
-        (b) => [x],
+        () => [x],
         (b) => [b.multiply(x, b.multiply(x, x))],
         (b) => [b.negate(x)],
       ])[0],

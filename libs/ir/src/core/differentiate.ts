@@ -1,7 +1,7 @@
 // Derivatives of whole core graphs. Three forms: cotangents inside a builder (`vjpOfGraph`), a forward graph that hands on
 // what a backward graph needs (`differentiate`), and one graph with results and gradients (`jointGraph`).
-import type { Node, Value } from '../graph/graph.ts';
-import { Graph, cloneNode } from '../graph/graph.ts';
+import type { Node, Value, Graph } from '../graph/graph.ts';
+import { cloneNode } from '../graph/graph.ts';
 import { OperatorError } from '../errors.ts';
 import { CoreBuilder, specOf } from './builder.ts';
 import { isDifferentiable, zerosLike } from './cotangent.ts';

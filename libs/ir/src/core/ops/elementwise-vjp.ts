@@ -82,13 +82,20 @@ const unaryRules: Readonly<Record<string, UnaryRule>> = {
   log_plus_one: (b, g, x) => b.divide(g, conj(b, shift(b, x, 1))),
   sqrt: (b, g, _x, y) => b.divide(g, scale(b, conj(b, y), 2)),
   cbrt: (b, g, _x, y) => b.divide(g, scale(b, square(b, conj(b, y)), 3)),
-  abs: (b, g, x) => b.multiply(widen(b, g, x), b.sign(x)),
+  abs: absVjp,
   real: (b, g, x) => (isComplex(specOf(x).dtype) ? b.complex(g, zerosLike(b, g)) : g),
   imag: (b, g, x) => (isComplex(specOf(x).dtype) ? b.complex(zerosLike(b, g), g) : zerosLike(b, g)),
   sign: complexSign,
   reduce_precision: (_b, g) => g,
   convert: (b, g, x) => b.convert(g, specOf(x).dtype),
 };
+
+/** g·sgn(x), where PyTorch's sgn(NaN) of a real number is 0. */
+function absVjp(b: CoreBuilder, g: Value, x: Value): Value {
+  if (isComplex(specOf(x).dtype)) return b.multiply(widen(b, g, x), b.sign(x));
+  const negative = keepWhere(b, compareWith(b, x, 'LT', 0), b.negate(g));
+  return b.select(compareWith(b, x, 'GT', 0), g, negative);
+}
 
 /** A real cotangent as a complex one where the operand is complex. */
 function widen(b: CoreBuilder, g: Value, x: Value): Value {

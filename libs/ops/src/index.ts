@@ -23,4 +23,8 @@ import './losses.ts';
 import './random.ts';
 import './scans.ts';
 import './data-dependent.ts';
+import './sorting.ts';
+import './attention.ts';
+import './recurrent.ts';
+import './embedding-bag.ts';
 export * from './host/index.ts';

@@ -1,1 +1,27 @@
-export {};
+// @weft/tensor: eager tensors, autograd, random numbers, modules, optimizers.
+import { installMethods } from './builtins.ts';
+import { methodNames } from './methods.generated.ts';
+
+installMethods(methodNames);
+
+export * from './types.ts';
+export { Tensor } from './tensor.ts';
+export type { NestedList } from './tensor.ts';
+export * from './functions.generated.ts';
+// JavaScript data makes tensors; these hide the operators of the same names.
+export { fromTypedArray, scalarTensor, tensor, toTensor } from './creation.ts';
+export type { TensorData, TensorOptions } from './creation.ts';
+export { operatorOf } from './builtins.ts';
+export { callEager } from './dispatch/overloads.ts';
+export { callOperator } from './dispatch/call.ts';
+export { findOperator, isCallable, isCallable as isOperatorSupported } from './dispatch/operator.ts';
+export type { Operator } from './dispatch/operator.ts';
+export { loweringArguments } from './dispatch/arguments.ts';
+export { dispatchHook, withDispatchHook } from './dispatch/hook.ts';
+export type { DispatchHook } from './dispatch/hook.ts';
+export { enableGrad, isGradEnabled, noGrad } from './autograd/grad-mode.ts';
+export { backward, grad } from './autograd/engine.ts';
+export { Generator, defaultGenerator, manualSeed } from './random/generator.ts';
+export * as nn from './nn/index.ts';
+export * as F from './nn/functional.ts';
+export { Parameter } from './nn/parameter.ts';

@@ -50,6 +50,13 @@ export function schemasOf(name: string): readonly Schema[] {
   return schemas;
 }
 
+/** Names (without namespace) of all operators of a namespace. */
+export function schemaNames(namespace: string): string[] {
+  const prefix = `${namespace}::`;
+  const names = [...indexed().keys(), ...registered.keys()].filter((name) => name.startsWith(prefix));
+  return [...new Set(names)].map((name) => name.slice(prefix.length));
+}
+
 /** The schema of a qualified name: `aten::add.Tensor`, `aten::relu`. */
 export function findSchema(qualified: string): Schema | undefined {
   const dot = qualified.indexOf('.', qualified.indexOf('::'));

@@ -1,5 +1,5 @@
 // Activation functions as modules.
-import { tensor } from '../functions.generated.ts';
+import { full } from '../functions.generated.ts';
 import type { Tensor } from '../tensor.ts';
 import type { float, int } from '../types.ts';
 import * as F from './functional.ts';
@@ -112,7 +112,7 @@ export class PReLU extends Module {
   readonly weight: Parameter;
   constructor(numParameters: int = 1, init: float = 0.25) {
     super();
-    this.weight = new Parameter(tensor(Array.from({ length: numParameters }, () => init)));
+    this.weight = new Parameter(full([numParameters], init, { dtype: 'float32' }));
   }
   forward(input: Tensor): Tensor {
     return F.prelu(input, this.weight);

@@ -24,7 +24,8 @@ export class ModuleList<T extends Module = Module> extends Module implements Ite
   at(index: number): T {
     const modules = [...this];
     const module = modules.at(index);
-    if (module === undefined) throw new RangeError(`index ${index} is out of range for ${modules.length} modules`);
+    if (module === undefined)
+      throw new RangeError(`index ${index} is out of range for ${modules.length} modules`);
     return module;
   }
 

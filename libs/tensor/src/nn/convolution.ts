@@ -27,7 +27,14 @@ abstract class Conv extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
 
-  constructor(rank: int, inChannels: int, outChannels: int, kernelSize: int | int[], options: ConvOptions, transposed = false) {
+  constructor(
+    rank: int,
+    inChannels: int,
+    outChannels: int,
+    kernelSize: int | int[],
+    options: ConvOptions,
+    transposed = false,
+  ) {
     super();
     this.stride = spread(options.stride ?? 1, rank);
     this.padding = spread(options.padding ?? 0, rank);
@@ -80,7 +87,12 @@ export interface ConvTransposeOptions extends ConvOptions {
 export class ConvTranspose2d extends Conv {
   static readonly torchName = '__torch__.torch.nn.modules.conv.ConvTranspose2d';
   readonly output_padding: int[];
-  constructor(inChannels: int, outChannels: int, kernelSize: int | int[], options: ConvTransposeOptions = {}) {
+  constructor(
+    inChannels: int,
+    outChannels: int,
+    kernelSize: int | int[],
+    options: ConvTransposeOptions = {},
+  ) {
     super(2, inChannels, outChannels, kernelSize, options, true);
     this.output_padding = spread(options.outputPadding ?? 0, 2);
   }

@@ -11,7 +11,8 @@ export class Dropout extends Module {
 
   constructor(p: float = 0.5) {
     super();
-    if (!(p >= 0 && p <= 1)) throw new RangeError(`dropout probability has to be between 0 and 1, but got ${p}`);
+    if (!(p >= 0 && p <= 1))
+      throw new RangeError(`dropout probability has to be between 0 and 1, but got ${p}`);
     this.p = p;
   }
 

@@ -122,7 +122,17 @@ export function instanceNorm(
   momentum: float = 0.1,
   eps: float = 1e-5,
 ): Tensor {
-  return instanceNormOperator(input, weight, bias, runningMean, runningVar, useInputStats, momentum, eps, true);
+  return instanceNormOperator(
+    input,
+    weight,
+    bias,
+    runningMean,
+    runningVar,
+    useInputStats,
+    momentum,
+    eps,
+    true,
+  );
 }
 
 /** Cross entropy of logits [N, C, …] with class indices [N, …] or probabilities [N, C, …]. */
@@ -156,11 +166,21 @@ export function l1Loss(input: Tensor, target: Tensor, reduction: string = 'mean'
   return l1LossOperator(input, target, reductionNumber(reduction));
 }
 
-export function smoothL1Loss(input: Tensor, target: Tensor, reduction: string = 'mean', beta: float = 1.0): Tensor {
+export function smoothL1Loss(
+  input: Tensor,
+  target: Tensor,
+  reduction: string = 'mean',
+  beta: float = 1.0,
+): Tensor {
   return smoothL1LossOperator(input, target, reductionNumber(reduction), beta);
 }
 
-export function huberLoss(input: Tensor, target: Tensor, reduction: string = 'mean', delta: float = 1.0): Tensor {
+export function huberLoss(
+  input: Tensor,
+  target: Tensor,
+  reduction: string = 'mean',
+  delta: float = 1.0,
+): Tensor {
   return huberLossOperator(input, target, reductionNumber(reduction), delta);
 }
 
@@ -184,7 +204,12 @@ export function binaryCrossEntropyWithLogits(
 }
 
 /** Kullback–Leibler divergence of log-probabilities from `target`. */
-export function klDiv(input: Tensor, target: Tensor, reduction: string = 'mean', logTarget: boolean = false): Tensor {
+export function klDiv(
+  input: Tensor,
+  target: Tensor,
+  reduction: string = 'mean',
+  logTarget: boolean = false,
+): Tensor {
   if (reduction === 'batchmean') {
     return klDivOperator(input, target, 2, { logTarget: logTarget }).div(input.size(0));
   }

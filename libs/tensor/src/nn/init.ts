@@ -56,7 +56,10 @@ export function kaimingNormal_(tensor: Tensor, options: KaimingOptions = {}): Te
   return normal_(tensor, 0, kaimingStd(tensor, options));
 }
 
-function kaimingStd(tensor: Tensor, { a = 0, mode = 'fan_in', nonlinearity = 'leaky_relu' }: KaimingOptions): number {
+function kaimingStd(
+  tensor: Tensor,
+  { a = 0, mode = 'fan_in', nonlinearity = 'leaky_relu' }: KaimingOptions,
+): number {
   const { fanIn, fanOut } = fans(tensor);
   return calculateGain(nonlinearity, a) / Math.sqrt(mode === 'fan_in' ? fanIn : fanOut);
 }

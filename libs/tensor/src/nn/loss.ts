@@ -49,7 +49,14 @@ export class CrossEntropyLoss extends Loss {
     this.label_smoothing = options.labelSmoothing ?? 0;
   }
   forward(input: Tensor, target: Tensor): Tensor {
-    return F.crossEntropy(input, target, this.weight, this.ignore_index, this.reduction, this.label_smoothing);
+    return F.crossEntropy(
+      input,
+      target,
+      this.weight,
+      this.ignore_index,
+      this.reduction,
+      this.label_smoothing,
+    );
   }
 }
 

@@ -69,7 +69,10 @@ export abstract class Module {
     for (const [, buffer] of this.namedBuffers(options)) yield buffer;
   }
 
-  private *members<T extends Tensor>(options: NamedOptions, own: (module: Module) => Iterable<[string, T]>): Generator<[string, T]> {
+  private *members<T extends Tensor>(
+    options: NamedOptions,
+    own: (module: Module) => Iterable<[string, T]>,
+  ): Generator<[string, T]> {
     const seen = new Set<Tensor>();
     const { prefix = '', recurse = true } = options;
     const modules: Iterable<[string, Module]> = recurse ? this.namedModules(prefix) : [[prefix, this]];
@@ -170,7 +173,9 @@ export abstract class Module {
       }
     }
     if (problems.length > 0) {
-      throw new StateDictError(`Error(s) in loading state_dict for ${this.constructor.name}:\n\t${problems.join('\n\t')}`);
+      throw new StateDictError(
+        `Error(s) in loading state_dict for ${this.constructor.name}:\n\t${problems.join('\n\t')}`,
+      );
     }
     noGrad(() => {
       for (const [key, value] of own) {
@@ -188,7 +193,9 @@ export abstract class Module {
   }
 
   toString(): string {
-    const lines = [...this.namedChildren()].map(([name, module]) => `(${name}): ${module.toString().replaceAll('\n', '\n  ')}`);
+    const lines = [...this.namedChildren()].map(
+      ([name, module]) => `(${name}): ${module.toString().replaceAll('\n', '\n  ')}`,
+    );
     if (lines.length === 0) return `${this.constructor.name}(${this.extraRepr()})`;
     return `${this.constructor.name}(\n  ${[this.extraRepr(), ...lines].filter((line) => line !== '').join('\n  ')}\n)`;
   }

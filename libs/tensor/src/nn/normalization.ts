@@ -1,6 +1,7 @@
 // Normalisation layers with their learned scale and shift. Properties that are state have PyTorch's names, since they are the
 // keys of state dicts and archives.
-import { empty, ones, tensor, zeros } from '../functions.generated.ts';
+import { tensor } from '../creation.ts';
+import { empty, ones, zeros } from '../functions.generated.ts';
 import type { Tensor } from '../tensor.ts';
 import type { float, int } from '../types.ts';
 import * as F from './functional.ts';
@@ -15,7 +16,10 @@ export class LayerNorm extends Module {
   readonly weight: Parameter | null;
   readonly bias: Parameter | null;
 
-  constructor(normalizedShape: int | int[], options: { readonly eps?: float; readonly elementwiseAffine?: boolean } = {}) {
+  constructor(
+    normalizedShape: int | int[],
+    options: { readonly eps?: float; readonly elementwiseAffine?: boolean } = {},
+  ) {
     super();
     this.normalizedShape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
     this.eps = options.eps ?? 1e-5;

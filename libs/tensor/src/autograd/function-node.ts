@@ -1,0 +1,275 @@
+// Runs a core graph on tensors and records it on the tape. The node holds that same graph; its derivative, a forward graph
+// that also returns what is to be saved and a backward graph, is made once per graph and set of differentiated operands.
+import type { Device } from '@weft/devices';
+import type { Block, Differentiated, Graph, TensorSpec, Value } from '@weft/ir';
+import { CoreBuilder, Graph as CoreGraph, differentiate, isDifferentiable, specOf, vjpOfGraph } from '@weft/ir';
+import { CoreFunction, copyToDevice } from '../core-function.ts';
+import { compileCall } from '../dispatch/call.ts';
+import { Tensor } from '../tensor.ts';
+import { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts';
+import { GradNode, SavedTensor, releasedError } from './node.ts';
+import type { ViewStep } from './views.ts';
+import { nodeName } from './views.ts';
+
+/** The derivative of a graph for a set of its inputs. */
+interface Derivative {
+  /** Inputs that an output depends on differentiably, among those asked for. */
+  readonly wrt: readonly number[];
+  /** Outputs that depend on them. */
+  readonly outputs: readonly number[];
+  readonly parts: Differentiated;
+  readonly forward: CoreFunction;
+  readonly backward: CoreFunction;
+  /** Inputs, then a cotangent for each of `outputs` → gradients of `wrt`; for derivatives of derivatives. */
+  joint?: CoreFunction;
+}
+
+const derivatives = new WeakMap<CoreFunction, Map<string, Derivative | null>>();
+
+/** The derivative for the inputs whose bit is set in `mask`; null when no output depends on them. */
+function derivativeOf(fn: CoreFunction, wanted: readonly boolean[]): Derivative | null {
+  let byMask = derivatives.get(fn);
+  if (byMask === undefined) derivatives.set(fn, (byMask = new Map<string, Derivative | null>()));
+  let key = '';
+  for (const each of wanted) key += each ? '1' : '0';
+  let found = byMask.get(key);
+  if (found === undefined) byMask.set(key, (found = derive(fn.graph, wanted)));
+  return found;
+}
+
+function derive(graph: Graph, wanted: readonly boolean[]): Derivative | null {
+  const { wrt, outputs } = connections(graph, wanted);
+  if (wrt.length === 0 || outputs.length === 0) return null;
+  const parts = differentiate(graph, { wrt, outputs });
+  return {
+    wrt,
+    outputs,
+    parts,
+    forward: new CoreFunction(parts.forward.clone()),
+    backward: new CoreFunction(parts.backward),
+  };
+}
+
+/** Which of the wanted inputs reach a differentiable output, and which outputs they reach. */
+function connections(graph: Graph, wanted: readonly boolean[]): { wrt: number[]; outputs: number[] } {
+  const outputs = new Set<number>();
+  const wrt = graph.inputs.flatMap((input, index) => {
+    if (wanted[index] !== true || !isDifferentiable(input)) return [];
+    const reached = reachable(graph.block, input);
+    const hit = graph.outputs.flatMap((output, at) => (reached.has(output) && isDifferentiable(output) ? [at] : []));
+    hit.forEach((at) => outputs.add(at));
+    return hit.length > 0 ? [index] : [];
+  });
+  return { wrt, outputs: [...outputs].sort((a, b) => a - b) };
+}
+
+/** Values that depend on `start`. A node with regions depends on all that they use. */
+function reachable(block: Block, start: Value): Set<Value> {
+  const seen = new Set<Value>([start]);
+  const uses = (inner: Block): boolean =>
+    [...inner.nodes()].some(
+      (node) => node.inputs.some((input) => seen.has(input)) || node.blocks.some(uses),
+    );
+  for (const node of block.nodes()) {
+    if (node.inputs.some((input) => seen.has(input)) || node.blocks.some(uses)) {
+      node.outputs.forEach((output) => seen.add(output));
+    }
+  }
+  return seen;
+}
+
+/**
+ * Computes the outputs of `fn` and, when gradients are on and an operand requires one, records it.
+ * @param name the operator, for the node's name
+ * @param mayAlias whether outputs that are operands may be those very tensors; otherwise they are copied
+ * @param overwritten tensors that the caller overwrites with the outputs: what is saved of them is copied
+ */
+export function runRecorded(
+  name: string,
+  fn: CoreFunction,
+  operands: readonly Tensor[],
+  device: Device,
+  mayAlias: boolean,
+  overwritten?: readonly Tensor[],
+): Tensor[] {
+  if (isGradEnabled()) {
+    let requiring = false;
+    for (let index = 0; index < operands.length; index++) {
+      if (operands[index].requiresGrad) requiring = true;
+    }
+    if (requiring) return record(name, fn, operands, device, mayAlias, overwritten);
+  }
+  return resultsOf(fn, fn.run(operands, device), operands, device, mayAlias);
+}
+
+function resultsOf(
+  fn: CoreFunction,
+  computed: readonly Tensor[],
+  operands: readonly Tensor[],
+  device: Device,
+  mayAlias: boolean,
+): Tensor[] {
+  const taken = new Set<number>();
+  return fn.outputs.map((source) => {
+    if (source.kind === 'operand') {
+      return mayAlias ? operands[source.index] : copyToDevice(operands[source.index], device);
+    }
+    if (taken.has(source.index)) return copyToDevice(computed[source.index], device);
+    taken.add(source.index);
+    return computed[source.index];
+  });
+}
+
+function record(
+  name: string,
+  fn: CoreFunction,
+  operands: readonly Tensor[],
+  device: Device,
+  mayAlias: boolean,
+  overwritten: readonly Tensor[] = [],
+): Tensor[] {
+  const derivative = derivativeOf(
+    fn,
+    operands.map((operand) => operand.requiresGrad),
+  );
+  if (derivative === null) return resultsOf(fn, fn.run(operands, device), operands, device, mayAlias);
+  const count = fn.outputs.length;
+  const { forward } = derivative;
+  const all = resultsOf(forward, forward.run(operands, device), operands, device, mayAlias);
+  const results = all.slice(0, count);
+  if (derivative.outputs.every((at) => operands.includes(results[at]))) return results;
+  const node = new FunctionNode(name, fn, derivative, operands, device);
+  for (const index of derivative.outputs) {
+    if (!operands.includes(results[index])) results[index].gradMeta.edge = { node, index };
+  }
+  node.save(operands, all, count, overwritten);
+  return results;
+}
+
+class FunctionNode extends GradNode {
+  private saved: readonly SavedTensor[] | null = null;
+  private operands: readonly (SavedTensor | null)[] | null = null;
+
+  constructor(
+    operator: string,
+    private readonly fn: CoreFunction,
+    private readonly derivative: Derivative,
+    operands: readonly Tensor[],
+    private readonly device: Device,
+  ) {
+    super(
+      nodeName(operator),
+      derivative.wrt.map((index) => operands[index].gradEdge),
+      fn.outputSpecs,
+    );
+  }
+
+  save(
+    operands: readonly Tensor[],
+    outputs: readonly Tensor[],
+    count: number,
+    overwritten: readonly Tensor[],
+  ): void {
+    const kept = operands.map((operand) => {
+      const survives = !overwritten.some((target) => target.storage === operand.storage);
+      const tensor = survives ? operand : copyToDevice(operand, this.device);
+      return { tensor, edge: operand.gradEdge, maker: makerOf(operand) };
+    });
+    this.saved = this.derivative.parts.saved.map(({ kind, index }) => {
+      if (kind === 'input') {
+        const { tensor, edge, maker } = kept[index];
+        return new SavedTensor(tensor, edge, maker);
+      }
+      const maker = index < count ? { name: this.name, index } : undefined;
+      // Aliases, so that a result that is overwritten later, and gets another history, is not followed there.
+      const target = index < count ? overwritten[index] : undefined;
+      if (target === undefined) return new SavedTensor(outputs[index].viewAs(outputs[index]), null, maker);
+      return new SavedTensor(target.viewAs(target), null, maker, target.storage.version + 1);
+    });
+    const needed = this.jointFunction();
+    this.operands = kept.map(({ tensor, edge }, index) =>
+      needed.graph.inputs[index].hasUses ? new SavedTensor(tensor.viewAs(tensor), edge) : null,
+    );
+  }
+
+  override apply(cotangents: readonly (Tensor | null)[], createGraph: boolean): (Tensor | null)[] {
+    if (this.saved === null || this.operands === null) throw releasedError();
+    const given = this.derivative.outputs.map(
+      (index) => cotangents[index] ?? zeros(this.outputs[index], this.device),
+    );
+    if (!createGraph) {
+      const inputs = [...this.saved.map((saved) => saved.unpack()), ...given];
+      const { backward } = this.derivative;
+      return noGrad(() => resultsOf(backward, backward.run(inputs, this.device), inputs, this.device, true));
+    }
+    const joint = this.jointFunction();
+    const operands = this.operands.map(
+      (saved, index) => saved?.unpackDifferentiable() ?? zeros(this.fn.inputs[index], this.device),
+    );
+    return enableGrad(() =>
+      runRecorded(`aten::${this.name}`, joint, [...operands, ...given], this.device, true),
+    );
+  }
+
+  override release(): void {
+    this.saved = this.operands = null;
+  }
+
+  private jointFunction(): CoreFunction {
+    return (this.derivative.joint ??= jointFunction(this.fn, this.derivative));
+  }
+}
+
+function makerOf(tensor: Tensor): { name: string; index: number } | undefined {
+  const edge = tensor.edge;
+  return edge === null ? undefined : { name: edge.node.name, index: edge.index };
+}
+
+function jointFunction(fn: CoreFunction, { wrt, outputs }: Derivative): CoreFunction {
+  const graph = new CoreGraph();
+  const b = new CoreBuilder(graph);
+  const inputs = fn.graph.inputs.map((input) => b.input(specOf(input)));
+  const cotangents: (Value | null)[] = fn.graph.outputs.map(() => null);
+  for (const index of outputs) cotangents[index] = b.input(specOf(fn.graph.outputs[index]));
+  const found = vjpOfGraph(b, fn.graph, inputs, cotangents).cotangents;
+  for (const index of wrt) graph.addOutput(found[index] ?? b.fullLike(inputs[index], 0));
+  return new CoreFunction(graph);
+}
+
+export function zeros(spec: TensorSpec, device: Device): Tensor {
+  const result = Tensor.allocate(spec.dtype, spec.sizes, device);
+  const bytes = result.storage.hostBytes;
+  if (bytes !== undefined) bytes.fill(0);
+  else result.storage.write(0, new Uint8Array(result.storage.byteLength));
+  return result;
+}
+
+/** @internal The cotangent of a view's parent. */
+export function viewCotangent(parent: Tensor, step: ViewStep, cotangent: Tensor, createGraph: boolean): Tensor {
+  const { fn } = compileCall(step.operator, [parent, ...step.args.slice(1)]);
+  const vjp = viewVjp(fn, step.output);
+  const compute = (): Tensor =>
+    runRecorded(`${step.operator.name}_backward`, vjp, [cotangent], parent.storage.device, false)[0];
+  return createGraph ? enableGrad(compute) : noGrad(compute);
+}
+
+const viewVjps = new WeakMap<CoreFunction, CoreFunction[]>();
+
+/** A cotangent of output `output` of a view's lowering → the cotangent of its operand. */
+function viewVjp(fn: CoreFunction, output: number): CoreFunction {
+  let made = viewVjps.get(fn);
+  if (made === undefined) viewVjps.set(fn, (made = []));
+  return (made[output] ??= makeViewVjp(fn, output));
+}
+
+function makeViewVjp(fn: CoreFunction, output: number): CoreFunction {
+  const graph = new CoreGraph();
+  const b = new CoreBuilder(graph);
+  const cotangent = b.input(specOf(fn.graph.outputs[output]));
+  // The view is linear: its operand's values do not matter.
+  const operand = b.full(0, fn.inputs[0].dtype, fn.inputs[0].sizes);
+  const cotangents = fn.graph.outputs.map((_, index) => (index === output ? cotangent : null));
+  const [found] = vjpOfGraph(b, fn.graph, [operand], cotangents).cotangents;
+  graph.addOutput(found ?? b.fullLike(operand, 0));
+  return new CoreFunction(graph);
+}

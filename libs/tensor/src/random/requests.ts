@@ -1,0 +1,124 @@
+// Fills what lowerings ask for with PyTorch's numbers: the same draws from the same generator in the same order.
+import type { DType, RandomRequest } from '@weft/ir';
+import { OperatorError, TensorLiteral, dtypes, float16Bits, bfloat16Bits, numel } from '@weft/ir';
+import type { Strided } from '@weft/ops';
+import { typedArrayOf } from '../elements.ts';
+import { contiguousStrides, memoryOrder } from '../layout.ts';
+import { fma } from './fma.ts';
+import type { Generator } from './generator.ts';
+
+type Write = (index: number, value: number | bigint) => void;
+
+/** Elements of a half dtype are stored as bits. */
+const encoders: Partial<Record<DType, (value: number) => number>> = {
+  float16: float16Bits,
+  bfloat16: bfloat16Bits,
+};
+/** Bits of a draw that a uniform of the dtype keeps. */
+const uniformBits: Partial<Record<DType, number>> = { float32: 24, float16: 11, bfloat16: 8 };
+
+/**
+ * Values for a request, row-major.
+ * @param target the layout of the tensor that is filled in place when it is not row-major: elements are drawn in the
+ * order of its memory
+ */
+export function fillRequest(generator: Generator, request: RandomRequest, target: Strided | null): TensorLiteral {
+  const { dtype, sizes, distribution } = request;
+  const bytes = new Uint8Array(numel(sizes) * dtypes[dtype].bytes);
+  const array = typedArrayOf(dtype, bytes);
+  const encode = encoders[dtype];
+  const big = dtype === 'int64' || dtype === 'uint64';
+  const put: Write = (index, value) => {
+    if (big) array[index] = BigInt(value);
+    else array[index] = encode === undefined ? Number(value) : encode(Number(value));
+  };
+  const order = target === null ? null : drawOrder(sizes, target.strides);
+  const write: Write = order === null ? put : (index, value) => put(order[index], value);
+  fills[distribution](generator, request, array.length, write, order === null);
+  return new TensorLiteral(dtype, sizes, bytes);
+}
+
+/** Row-major position of each element in the order in which the elements lie in memory. */
+function drawOrder(sizes: readonly number[], strides: readonly number[]): number[] {
+  const dims = memoryOrder(sizes, strides);
+  const steps = contiguousStrides(sizes);
+  let positions = [0];
+  for (const dim of dims) {
+    positions = positions.flatMap((at) => Array.from({ length: sizes[dim] }, (_, index) => at + index * steps[dim]));
+  }
+  return positions;
+}
+
+type Fill = (g: Generator, request: RandomRequest, count: number, write: Write, rowMajor: boolean) => void;
+
+const fills: Readonly<Record<RandomRequest['distribution'], Fill>> = {
+  uniform(g, { dtype, parameters: [from, to] }, count, write) {
+    const next = uniform(g, dtype, from, to);
+    for (let index = 0; index < count; index++) write(index, next());
+  },
+  normal(g, request, count, write, rowMajor) {
+    const [mean, std] = request.parameters;
+    const { category } = dtypes[request.dtype];
+    const scale = category === 'complex' ? std / Math.SQRT2 : std;
+    if (count >= 16 && rowMajor) return normalBlocks(g, request.dtype, count, write, mean, scale);
+    for (let index = 0; index < count; index++) write(index, g.normal64() * scale + mean);
+  },
+  bernoulli(g, { parameters: [p] }, count, write) {
+    for (let index = 0; index < count; index++) write(index, g.uniform64() < p ? 1 : 0);
+  },
+  exponential(g, { parameters: [lambda] }, count, write) {
+    for (let index = 0; index < count; index++) write(index, (-1 / lambda) * Math.log1p(-g.uniform64()));
+  },
+  randint(g, { parameters: [from, to] }, count, write) {
+    const range = to - from;
+    if (range >= 2 ** 32) {
+      const [low, wide] = [BigInt(from), BigInt(to) - BigInt(from)];
+      for (let index = 0; index < count; index++) write(index, (g.random64() % wide) + low);
+    } else for (let index = 0; index < count; index++) write(index, (g.random() % range) + from);
+  },
+  randperm(g, _request, count, write) {
+    const order = Array.from({ length: count }, (_, index) => index);
+    for (let index = 0; index < count - 1; index++) {
+      const other = index + (g.random() % (count - index));
+      [order[index], order[other]] = [order[other], order[index]];
+    }
+    order.forEach((value, index) => write(index, value));
+  },
+};
+
+/** Draws uniforms of a dtype in [from, to): one fused multiply-add of a fraction. */
+function uniform(g: Generator, dtype: DType, from: number, to: number): () => number {
+  if (dtype === 'float64' || dtype === 'complex128') return () => fma(g.uniform64(), to - from, from);
+  const bits = uniformBits[dtype === 'complex64' ? 'float32' : dtype];
+  if (bits === undefined) throw new OperatorError(`uniform numbers are not implemented for ${dtype}`);
+  const [mask, step] = [2 ** bits - 1, 2 ** -bits];
+  const low = Math.fround(from);
+  const width = Math.fround(Math.fround(to) - low);
+  return () => (g.random() & mask) * step * width + low;
+}
+
+/** Sixteen or more normals, contiguous: uniforms in blocks of 16, of which j and j + 8 make two normals. */
+function normalBlocks(
+  g: Generator,
+  dtype: DType,
+  count: number,
+  write: Write,
+  mean: number,
+  std: number,
+): void {
+  const real: DType = dtype === 'complex64' ? 'float32' : dtype === 'complex128' ? 'float64' : dtype;
+  const next = uniform(g, real, 0, 1);
+  const uniforms = Array.from({ length: count }, next);
+  const block = (at: number): void => {
+    for (let j = at; j < at + 8; j++) {
+      const radius = Math.sqrt(-2 * Math.log(1 - uniforms[j]));
+      const angle = 2 * Math.PI * uniforms[j + 8];
+      write(j, radius * Math.cos(angle) * std + mean);
+      write(j + 8, radius * Math.sin(angle) * std + mean);
+    }
+  };
+  for (let at = 0; at + 16 <= count; at += 16) block(at);
+  if (count % 16 === 0) return;
+  for (let j = count - 16; j < count; j++) uniforms[j] = next();
+  block(count - 16);
+}

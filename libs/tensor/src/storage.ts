@@ -1,0 +1,76 @@
+// Memory of tensors: a piece of a device buffer that views share, with the version counter that autograd checks. Small
+// storages are cut from slabs, because a buffer of its own costs more than most small operators.
+import type { Device, DeviceBuffer } from '@weft/devices';
+import { DeviceError } from '@weft/devices';
+
+const alignment = 16;
+const slabBytes = 1 << 16;
+const smallBytes = 1 << 11;
+
+interface Slab {
+  readonly buffer: DeviceBuffer;
+  used: number;
+}
+const slabs = new WeakMap<Device, Slab>();
+
+export class Storage {
+  /** Counts in-place changes; tensors that share the storage share the count. */
+  version = 0;
+
+  /** @param byteOffset where the storage starts in `buffer`, a multiple of 16 */
+  constructor(
+    readonly device: Device,
+    readonly buffer: DeviceBuffer,
+    readonly byteOffset: number,
+    readonly byteLength: number,
+  ) {}
+
+  /** New memory with undefined contents. Throws DeviceError naming the size. */
+  static allocate(device: Device, byteLength: number): Storage {
+    if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
+      throw new DeviceError(`a tensor of ${byteLength} bytes cannot be allocated`);
+    }
+    if (byteLength > smallBytes)
+      return new Storage(device, device.allocate(byteLength), 0, byteLength);
+    const rounded = (byteLength + alignment - 1) & -alignment;
+    let slab = slabs.get(device);
+    if (slab === undefined || slab.used + rounded > slabBytes) {
+      slab = { buffer: device.allocate(slabBytes), used: 0 };
+      slabs.set(device, slab);
+    }
+    const storage = new Storage(device, slab.buffer, slab.used, byteLength);
+    slab.used += rounded;
+    return storage;
+  }
+
+  /** The memory itself when the device shows it, else undefined. */
+  get hostBytes(): Uint8Array | undefined {
+    return this.buffer.bytes?.subarray(this.byteOffset, this.byteOffset + this.byteLength);
+  }
+
+  /** Bytes `from` … `from + length`: the memory itself on a host device, a copy from others. */
+  read(from: number, length: number): Uint8Array {
+    const bytes = this.buffer.bytes;
+    if (bytes !== undefined)
+      return bytes.subarray(this.byteOffset + from, this.byteOffset + from + length);
+    const copy = new Uint8Array(length);
+    if (this.device.read(this.buffer, this.byteOffset + from, copy) instanceof Promise) {
+      throw new DeviceError(
+        `device '${this.device.info.type}' can only be read asynchronously: await tensor.toHost() first`,
+      );
+    }
+    return copy;
+  }
+
+  /** As `read`, always a copy, for devices that answer later too. */
+  async readAsync(from: number, length: number): Promise<Uint8Array> {
+    const copy = new Uint8Array(length);
+    await this.device.read(this.buffer, this.byteOffset + from, copy);
+    return copy;
+  }
+
+  write(at: number, from: Uint8Array): void {
+    if (this.buffer.bytes !== undefined) this.buffer.bytes.set(from, this.byteOffset + at);
+    else this.device.write(this.buffer, this.byteOffset + at, from);
+  }
+}

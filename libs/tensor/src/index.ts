@@ -2,6 +2,8 @@
 import { installMethods } from './builtins.ts';
 import { methodNames } from './methods.generated.ts';
 
+import './dispatch/queries.ts';
+
 installMethods(methodNames);
 
 export * from './types.ts';

@@ -199,11 +199,11 @@ const normalFill = (b: CoreBuilder, self: Value, mean: number, std: number): Val
   normal(b, sizesOf(self), dtypeOf(self), mean, std);
 
 lowerings({
-  'aten::rand': uniform,
+  'aten::rand': (b, sizes: Sizes, dtype: DType | null) => uniform(b, sizes, dtype),
   'aten::rand.generator': (b, sizes: Sizes, _g: null, dtype: DType | null) => uniform(b, sizes, dtype),
   'aten::rand_like': (b, self: Value, dtype: DType | null) =>
     uniform(b, sizesOf(self), dtype ?? dtypeOf(self)),
-  'aten::randn': normal,
+  'aten::randn': (b, sizes: Sizes, dtype: DType | null) => normal(b, sizes, dtype),
   'aten::randn.generator': (b, sizes: Sizes, _g: null, dtype: DType | null) => normal(b, sizes, dtype),
   'aten::randn_like': (b, self: Value, dtype: DType | null) =>
     normal(b, sizesOf(self), dtype ?? dtypeOf(self)),

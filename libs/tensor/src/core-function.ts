@@ -147,4 +147,3 @@ function strided(b: CoreBuilder, x: Value, layout: OperandLayout, sizes: readonl
   );
   return b.broadcastInDim(transposed, sizes, places);
 }
-

@@ -4,6 +4,7 @@ import type { Device } from '@weft/devices';
 import type { DType, TensorLike, TensorSpec } from '@weft/ir';
 import { Complex, OperatorError, TensorLiteral, dtypes, numel, tensorSpec } from '@weft/ir';
 import type { Strided } from '@weft/ops';
+import type { BackwardOptions } from './autograd/engine.ts';
 import type { Edge, GradNode, TensorHook } from './autograd/node.ts';
 import { AccumulateGrad } from './autograd/node.ts';
 import type { ViewOf } from './autograd/views.ts';
@@ -27,7 +28,7 @@ export interface GradMeta {
   grad: Tensor | null;
   /** The node that made this tensor and which of its outputs it is; null for leaves. */
   edge: Edge | null;
-  accumulator: WeakRef<AccumulateGrad> | AccumulateGrad | null;
+  accumulator: AccumulateGrad | null;
   retainsGrad: boolean;
   hooks: Set<TensorHook> | null;
   /** For differentiable views: the tensor they look at and how. */
@@ -159,16 +160,12 @@ export class Tensor implements TensorLike, Strided {
       throw new OperatorError('only one element tensors can be converted to Python scalars');
     }
     const width = dtypes[this.dtype].bytes;
-    return elementAt(
-      this.dtype,
-      typedArrayOf(this.dtype, this.storage.read(this.offset * width, width)),
-      0,
-    );
+    return elementAt(this.dtype, typedArrayOf(this.dtype, this.storage.read(this.offset * width, width)), 0);
   }
 
   /** The only element as a number (bool as 0 or 1, complex not at all). Throws OperatorError when there are several. */
   item(): number {
-    const value = callOperator('aten::item', [this]);
+    const value = callOperator('aten::item', [this]) as Element;
     if (value instanceof Complex) {
       throw new OperatorError(`item() of a ${this.dtype} tensor is no number: use element()`);
     }
@@ -217,9 +214,7 @@ export class Tensor implements TensorLike, Strided {
     if (edge !== null) return edge;
     const meta = this.meta;
     if (meta === null || !meta.requiresGrad) return null;
-    const accumulator = (meta.accumulator as AccumulateGrad | null) ?? new AccumulateGrad(this);
-    meta.accumulator = accumulator;
-    return accumulator.edge;
+    return (meta.accumulator ??= new AccumulateGrad(this)).edge;
   }
 
   get requiresGrad(): boolean {
@@ -257,6 +252,48 @@ export class Tensor implements TensorLike, Strided {
     }
     this.gradMeta.grad = value;
   }
+
+  /**
+   * Adds the gradients of this tensor, weighted by `gradient` (which may be left out when it has one element), to the
+   * `grad` of the leaves that it depends on.
+   */
+  backward(gradient: Tensor | null = null, options: BackwardOptions = {}): void {
+    const { retainGraph = null, createGraph = false } = options;
+    callOperator('aten::backward', [this, gradient, retainGraph, createGraph]);
+  }
+
+  /** Keeps the gradient of a tensor that is no leaf in `grad` when a backward pass comes by. */
+  retainGrad(): void {
+    const edge = this.edge;
+    if (edge === null) {
+      if (this.requiresGrad) return;
+      throw new OperatorError("can't retain_grad on Tensor that has requires_grad=False");
+    }
+    this.gradMeta.retainsGrad = true;
+    (edge.node.retainers ??= new Map()).set(edge.index, this);
+  }
+
+  /**
+   * Calls `hook` with every gradient computed for this tensor; a tensor that it returns replaces the gradient. Returns
+   * a function that removes the hook.
+   */
+  registerHook(hook: TensorHook): () => void {
+    const edge = this.edge;
+    let hooks: Set<TensorHook>;
+    if (edge === null) {
+      if (!this.requiresGrad) {
+        throw new OperatorError("cannot register a hook on a tensor that doesn't require gradient");
+      }
+      hooks = this.gradMeta.hooks ??= new Set();
+    } else {
+      const byOutput = (edge.node.hooks ??= new Map<number, Set<TensorHook>>());
+      hooks = byOutput.get(edge.index) ?? new Set();
+      byOutput.set(edge.index, hooks);
+    }
+    hooks.add(hook);
+    return () => hooks.delete(hook);
+  }
+
   /** Counts in-place changes of the storage. */
   get version(): number {
     return this.storage.version;

@@ -67,7 +67,9 @@ function seedsOf(roots: readonly Tensor[], gradients: readonly (Tensor | null)[]
   return roots.map((root, index) => {
     const edge = root.gradEdge;
     if (edge === null) {
-      throw new OperatorError(`element ${index} of tensors does not require grad and does not have a grad_fn`);
+      throw new OperatorError(
+        `element ${index} of tensors does not require grad and does not have a grad_fn`,
+      );
     }
     const given = gradients[index] ?? null;
     if (given === null) {
@@ -85,7 +87,8 @@ function seedsOf(roots: readonly Tensor[], gradients: readonly (Tensor | null)[]
   });
 }
 
-const add = (a: Tensor, b: Tensor): Tensor => callOperator('aten::add.Tensor', [a, b, 1n]) as unknown as Tensor;
+const add = (a: Tensor, b: Tensor): Tensor =>
+  callOperator('aten::add.Tensor', [a, b, 1n]) as unknown as Tensor;
 
 function run(
   seeds: readonly Seed[],
@@ -117,7 +120,8 @@ function run(
         if (edge.node === node) captured[index] = cotangents[edge.index];
       });
       if (node instanceof AccumulateGrad) {
-        if (captures === null && cotangents[0] !== null) accumulate(node.variable, cotangents[0], createGraph);
+        if (captures === null && cotangents[0] !== null)
+          accumulate(node.variable, cotangents[0], createGraph);
         continue;
       }
       if (needed !== null && !node.next.some((edge) => edge !== null && needed.has(edge.node))) continue;
@@ -158,7 +162,9 @@ function accumulate(variable: Tensor, gradient: Tensor, createGraph: boolean): v
   const meta = variable.gradMeta;
   if (meta.grad === null) {
     // Owned by the leaf alone: later backward passes add to it in place of others' tensors.
-    meta.grad = createGraph ? gradient : (callOperator('aten::clone', [gradient.detach()]) as unknown as Tensor);
+    meta.grad = createGraph
+      ? gradient
+      : (callOperator('aten::clone', [gradient.detach()]) as unknown as Tensor);
   } else if (createGraph) meta.grad = add(meta.grad, gradient);
   else callOperator('aten::add_.Tensor', [meta.grad, gradient, 1n]);
 }
@@ -178,7 +184,8 @@ function nodesLeadingTo(seeds: readonly Seed[], captures: readonly Edge[]): Set<
       const next = top.node.next[top.at++];
       if (next === undefined) {
         const own =
-          targets.has(top.node) || top.node.next.some((each) => each !== null && leads.get(each.node) === true);
+          targets.has(top.node) ||
+          top.node.next.some((each) => each !== null && leads.get(each.node) === true);
         leads.set(top.node, own);
         stack.pop();
       } else if (next !== null && !leads.has(next.node)) stack.push({ node: next.node, at: 0 });
@@ -222,4 +229,3 @@ class NodeQueue {
 /** Leaves wait until everything that could still arrive has: their accumulation runs after all operators. */
 const order = (node: GradNode): number =>
   node instanceof AccumulateGrad ? node.sequence - Number.MAX_SAFE_INTEGER : node.sequence;
-

@@ -2,7 +2,14 @@
 // that also returns what is to be saved and a backward graph, is made once per graph and set of differentiated operands.
 import type { Device } from '@weft/devices';
 import type { Block, Differentiated, Graph, TensorSpec, Value } from '@weft/ir';
-import { CoreBuilder, Graph as CoreGraph, differentiate, isDifferentiable, specOf, vjpOfGraph } from '@weft/ir';
+import {
+  CoreBuilder,
+  Graph as CoreGraph,
+  differentiate,
+  isDifferentiable,
+  specOf,
+  vjpOfGraph,
+} from '@weft/ir';
 import { CoreFunction, copyToDevice } from '../core-function.ts';
 import { compileCall } from '../dispatch/call.ts';
 import { Tensor } from '../tensor.ts';
@@ -56,7 +63,9 @@ function connections(graph: Graph, wanted: readonly boolean[]): { wrt: number[];
   const wrt = graph.inputs.flatMap((input, index) => {
     if (wanted[index] !== true || !isDifferentiable(input)) return [];
     const reached = reachable(graph.block, input);
-    const hit = graph.outputs.flatMap((output, at) => (reached.has(output) && isDifferentiable(output) ? [at] : []));
+    const hit = graph.outputs.flatMap((output, at) =>
+      reached.has(output) && isDifferentiable(output) ? [at] : [],
+    );
     hit.forEach((at) => outputs.add(at));
     return hit.length > 0 ? [index] : [];
   });
@@ -67,9 +76,7 @@ function connections(graph: Graph, wanted: readonly boolean[]): { wrt: number[];
 function reachable(block: Block, start: Value): Set<Value> {
   const seen = new Set<Value>([start]);
   const uses = (inner: Block): boolean =>
-    [...inner.nodes()].some(
-      (node) => node.inputs.some((input) => seen.has(input)) || node.blocks.some(uses),
-    );
+    [...inner.nodes()].some((node) => node.inputs.some((input) => seen.has(input)) || node.blocks.some(uses));
   for (const node of block.nodes()) {
     if (node.inputs.some((input) => seen.has(input)) || node.blocks.some(uses)) {
       node.outputs.forEach((output) => seen.add(output));
@@ -245,7 +252,12 @@ export function zeros(spec: TensorSpec, device: Device): Tensor {
 }
 
 /** @internal The cotangent of a view's parent. */
-export function viewCotangent(parent: Tensor, step: ViewStep, cotangent: Tensor, createGraph: boolean): Tensor {
+export function viewCotangent(
+  parent: Tensor,
+  step: ViewStep,
+  cotangent: Tensor,
+  createGraph: boolean,
+): Tensor {
   const { fn } = compileCall(step.operator, [parent, ...step.args.slice(1)]);
   const vjp = viewVjp(fn, step.output);
   const compute = (): Tensor =>

@@ -56,7 +56,8 @@ class KernelNode extends GradNode {
 
   override apply(cotangents: readonly (Tensor | null)[], createGraph: boolean): (Tensor | null)[] {
     if (this.operands === null || this.results === null) throw releasedError();
-    const unpack = (saved: SavedTensor): Tensor => (createGraph ? saved.unpackDifferentiable() : saved.unpack());
+    const unpack = (saved: SavedTensor): Tensor =>
+      createGraph ? saved.unpackDifferentiable() : saved.unpack();
     const given = cotangents.map((each, index) => each ?? zeros(this.outputs[index], this.device));
     const inputs = [...this.operands.map(unpack), ...this.results.map(unpack), ...given];
     const { fn, wanted } = this.function();

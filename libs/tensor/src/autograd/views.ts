@@ -69,7 +69,10 @@ class ViewNode extends GradNode {
 
 /** `AddBackward0` for `aten::add.Tensor`, `MulBackward0` for `aten::mul_.Tensor`. */
 export function nodeName(operator: string): string {
-  const name = operator.slice(operator.indexOf('::') + 2).replace(/\..*$/, '').replace(/^_+|_+$/g, '');
+  const name = operator
+    .slice(operator.indexOf('::') + 2)
+    .replace(/\..*$/, '')
+    .replace(/^_+|_+$/g, '');
   const camel = name.replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase());
   return `${camel}Backward0`;
 }
@@ -123,7 +126,7 @@ export function checkInPlace(target: Tensor, recorded: boolean): void {
   }
   if (view.madeInNoGrad) {
     throw new OperatorError(
-      'A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the no_grad block (if you don\'t want the inplace to be tracked) or both outside (if you want the inplace to be tracked).',
+      "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked).",
     );
   }
 }

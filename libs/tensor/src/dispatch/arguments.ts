@@ -71,7 +71,8 @@ export function operandsOf(kinds: readonly ArgumentKind[], args: readonly IValue
     if (value === null) continue;
     if (kind === 'tensor') operands.push(value as unknown as Tensor);
     else if (kind === 'tensors') {
-      for (const element of value as IValue[]) if (element !== null) operands.push(element as unknown as Tensor);
+      for (const element of value as IValue[])
+        if (element !== null) operands.push(element as unknown as Tensor);
     }
   }
   return operands;
@@ -166,7 +167,11 @@ export function dtypeArgument(value: IValue): DType {
 }
 
 /** Tensors given for numbers become numbers, numbers given for tensors become tensors (TorchScript's implicit conversions). */
-export function convertImplicitly(kind: ArgumentKind, value: IValue, wrap: (value: IValue) => Tensor): IValue {
+export function convertImplicitly(
+  kind: ArgumentKind,
+  value: IValue,
+  wrap: (value: IValue) => Tensor,
+): IValue {
   if (kind === 'tensor') return value === null || value instanceof Tensor ? value : wrap(value);
   if (!(value instanceof Tensor)) return value;
   const element = value.element();

@@ -281,7 +281,10 @@ function fitContents(b: CoreBuilder, value: Value, target: Tensor, resizes: bool
       `result type ${dtypes[dtype].printName} can't be cast to the desired output type ${dtypes[target.dtype].printName}`,
     );
   }
-  if (!resizes && (sizes.length !== target.sizes.length || sizes.some((size, dim) => size !== target.sizes[dim]))) {
+  if (
+    !resizes &&
+    (sizes.length !== target.sizes.length || sizes.some((size, dim) => size !== target.sizes[dim]))
+  ) {
     throw new OperatorError(
       `output with shape [${target.sizes.join(', ')}] doesn't match the broadcast shape [${sizes.join(', ')}]`,
     );
@@ -323,7 +326,9 @@ function assemble(operator: Operator, shapes: readonly ReturnShape[], outputs: r
 /** A tensor, or the number in it when the schema returns one (`aten::equal`). */
 function convertReturn(operator: Operator, index: number, value: Tensor): IValue {
   const { type } = operator.schema.returns[index];
-  return type.kind === 'Tensor' || asTensorSpec(type) !== undefined ? (value as unknown as IValue) : scalarOf(value);
+  return type.kind === 'Tensor' || asTensorSpec(type) !== undefined
+    ? (value as unknown as IValue)
+    : scalarOf(value);
 }
 
 // ---- in-place and out= --------------------------------------------------------------------------------------------

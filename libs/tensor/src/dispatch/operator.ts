@@ -69,7 +69,8 @@ function resolve(name: string): Operator {
   const eager = eagerFunctions.get(name);
   if (eager !== undefined) return { ...base, eager, written: [], writeMode: 'none', outArguments: [] };
   const found = meaningOf(schema, name);
-  if (found === undefined) throw new UnsupportedError(`operator ${name} is not supported: nothing defines its meaning`);
+  if (found === undefined)
+    throw new UnsupportedError(`operator ${name} is not supported: nothing defines its meaning`);
   return { ...base, ...found };
 }
 
@@ -108,9 +109,7 @@ const dataOf = (name: string): Pick<Operator, 'check' | 'prepare'> => ({
 export function functionalForm(schema: Schema, outs: readonly number[]): Schema | undefined {
   const kept = schema.arguments.filter((_, index) => !outs.includes(index));
   const name =
-    outs.length > 0
-      ? schema.name
-      : schema.name.replace(/_$/, '').replace(/::__i(\w+)__$/, '::__$1__');
+    outs.length > 0 ? schema.name : schema.name.replace(/_$/, '').replace(/::__i(\w+)__$/, '::__$1__');
   if (name === schema.name && outs.length === 0) return undefined;
   const candidates = schemasOf(name).filter(
     (candidate) =>

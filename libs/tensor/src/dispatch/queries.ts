@@ -92,7 +92,11 @@ const geometry: Record<string, EagerFunction> = {
 function isChannelsLast({ sizes, strides }: Tensor): boolean {
   if (sizes.length !== 4 && sizes.length !== 5) return false;
   let step = 1;
-  for (const dim of [1, ...Array.from({ length: sizes.length - 2 }, (_, index) => sizes.length - 1 - index), 0]) {
+  for (const dim of [
+    1,
+    ...Array.from({ length: sizes.length - 2 }, (_, index) => sizes.length - 1 - index),
+    0,
+  ]) {
     if (sizes[dim] !== 1 && strides[dim] !== step) return false;
     step *= sizes[dim];
   }
@@ -139,16 +143,15 @@ function implicitly<T>(convert: (self: Tensor) => T): (self: Tensor) => T {
     if (self.requiresGrad) {
       throw new OperatorError('Cannot input a tensor that requires grad as a scalar argument');
     }
-    if (self.ndim > 0) throw new OperatorError('Cannot input a tensor of dimension other than 0 as a scalar argument');
+    if (self.ndim > 0)
+      throw new OperatorError('Cannot input a tensor of dimension other than 0 as a scalar argument');
     return convert(self);
   };
 }
 
 function item(self: Tensor): IValue {
   if (numel(self.sizes) !== 1) {
-    throw new OperatorError(
-      `a Tensor with ${numel(self.sizes)} elements cannot be converted to Scalar`,
-    );
+    throw new OperatorError(`a Tensor with ${numel(self.sizes)} elements cannot be converted to Scalar`);
   }
   return scalarOf(self);
 }
@@ -189,7 +192,10 @@ const asTensor = (data: IValue, dtype: IValue, device: IValue): IValue =>
 
 const making: Record<string, EagerFunction> = Object.fromEntries([
   ...['', '.bool', '.complex', '.float', '.int'].map((overload) => [`aten::tensor${overload}`, fromValue]),
-  ...['.list', '.bool', '.complex', '.float', '.int', ''].map((overload) => [`aten::as_tensor${overload}`, asTensor]),
+  ...['.list', '.bool', '.complex', '.float', '.int', ''].map((overload) => [
+    `aten::as_tensor${overload}`,
+    asTensor,
+  ]),
 ]) as Record<string, EagerFunction>;
 
 /** `self` with another dtype and device; itself when nothing changes and no copy is asked for. */
@@ -226,11 +232,17 @@ const casts: Record<string, EagerFunction> = {
   ) => convert(self, dtype, device, copy),
   'aten::to.other': (self: Tensor, other: Tensor, _nonBlocking: boolean, copy: boolean) =>
     convert(self, BigInt(dtypes[other.dtype].scalarType), new DeviceValue(other.device), copy),
-  'aten::to.prim_Device': (self: Tensor, device: IValue, dtype: IValue, _nonBlocking: boolean, copy: boolean) =>
-    convert(self, dtype, device, copy),
+  'aten::to.prim_Device': (
+    self: Tensor,
+    device: IValue,
+    dtype: IValue,
+    _nonBlocking: boolean,
+    copy: boolean,
+  ) => convert(self, dtype, device, copy),
   'aten::to.prim_dtype': (self: Tensor, dtype: IValue, _nonBlocking: boolean, copy: boolean) =>
     convert(self, dtype, null, copy),
-  'aten::to.prim_other': (self: Tensor, _nonBlocking: boolean, copy: boolean) => convert(self, null, null, copy),
+  'aten::to.prim_other': (self: Tensor, _nonBlocking: boolean, copy: boolean) =>
+    convert(self, null, null, copy),
   'aten::contiguous': (self: Tensor) => (self.isRowMajor ? self : call('aten::clone', self, 0n)),
 };
 
@@ -262,11 +274,16 @@ const gradients: Record<string, EagerFunction> = {
   'aten::_version': (self: Tensor) => BigInt(self.version),
   'prim::grad': (self: Tensor) => self.grad,
   'aten::retain_grad': (self: Tensor) => {
-    self.keepGrad();
+    self.retainGrad();
     return null;
   },
   'aten::retains_grad': (self: Tensor) => self.meta?.retainsGrad ?? false,
-  'aten::backward': (self: Tensor, gradient: Tensor | null, retainGraph: boolean | null, createGraph: boolean) => {
+  'aten::backward': (
+    self: Tensor,
+    gradient: Tensor | null,
+    retainGraph: boolean | null,
+    createGraph: boolean,
+  ) => {
     backward([self], gradient, { retainGraph, createGraph });
     return null;
   },

@@ -10,7 +10,9 @@ const tests = /\.test\.[cm]?[jt]s$/;
 /** The calling line of the user, or undefined when no frame of the stack is outside weft or its file cannot be read. */
 export function userLine(stack: string | undefined): SourceRange | undefined {
   for (const line of (stack ?? '').split('\n')) {
-    const match = /(?:\(|at )((?:file:\/\/)?\/[^():]+|(?:file:\/\/\/)?[A-Za-z]:[^():]+):(\d+):(\d+)\)?$/.exec(line);
+    const match = /(?:\(|at )((?:file:\/\/)?\/[^():]+|(?:file:\/\/\/)?[A-Za-z]:[^():]+):(\d+):(\d+)\)?$/.exec(
+      line,
+    );
     if (match === null || match[1].startsWith('node:')) continue;
     const file = match[1].startsWith('file:') ? fileURLToPath(match[1]) : match[1];
     if ((own.test(file) && !tests.test(file)) || file.includes('/node_modules/')) continue;

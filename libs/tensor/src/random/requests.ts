@@ -22,7 +22,11 @@ const uniformBits: Partial<Record<DType, number>> = { float32: 24, float16: 11, 
  * @param target the layout of the tensor that is filled in place when it is not row-major: elements are drawn in the
  * order of its memory
  */
-export function fillRequest(generator: Generator, request: RandomRequest, target: Strided | null): TensorLiteral {
+export function fillRequest(
+  generator: Generator,
+  request: RandomRequest,
+  target: Strided | null,
+): TensorLiteral {
   const { dtype, sizes, distribution } = request;
   const bytes = new Uint8Array(numel(sizes) * dtypes[dtype].bytes);
   const array = typedArrayOf(dtype, bytes);
@@ -44,7 +48,9 @@ function drawOrder(sizes: readonly number[], strides: readonly number[]): number
   const steps = contiguousStrides(sizes);
   let positions = [0];
   for (const dim of dims) {
-    positions = positions.flatMap((at) => Array.from({ length: sizes[dim] }, (_, index) => at + index * steps[dim]));
+    positions = positions.flatMap((at) =>
+      Array.from({ length: sizes[dim] }, (_, index) => at + index * steps[dim]),
+    );
   }
   return positions;
 }

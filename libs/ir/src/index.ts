@@ -9,6 +9,8 @@ export { unionOf } from './types/union.ts';
 export * from './schema/schema.ts';
 export { parseSchema, schemaToString } from './schema/parse.ts';
 export * from './schema/registry.ts';
+export { formatExactFloat, formatFloat } from './text/number-text.ts';
+export { quote } from './text/quoted.ts';
 export { annotationString, createTypeScope, parseType, typeToString } from './text/type-text.ts';
 export type { TypeParseOptions, TypeResolver } from './text/type-text.ts';
 export { ivalueToString } from './text/value-text.ts';

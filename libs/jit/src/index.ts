@@ -1,1 +1,15 @@
-export {};
+// @weft/jit: script, trace, passes, derivatives, the interpreter, archives.
+export { script } from './script.ts';
+export { trace, TraceError } from './frontend/trace/trace.ts';
+export type { TraceOptions, Traced } from './frontend/trace/trace.ts';
+export { TracerWarning } from './frontend/trace/tracer-warning.ts';
+export { ScriptModule, scriptModuleOf } from './script-module.ts';
+export type { Scripted } from './script-module.ts';
+export { wrapFunction } from './script-function.ts';
+export type { ScriptedFunction } from './script-function.ts';
+export { ArgumentError, Conversion } from './values.ts';
+export { ScriptError } from './emit/script-error.ts';
+export { inlined } from './inlined.ts';
+export { CodePrinter, printClassCode, printFunctionCode } from './print-code.ts';
+export type { CodeOptions, Dependency } from './print-code.ts';
+export * from './runtime/index.ts';

@@ -12,7 +12,7 @@ import {
   tagContainer,
 } from '@weft/ir';
 import { parseDevice } from './emit/constants.ts';
-import { describeType } from './emit/describe-type.ts';
+import { annotationString } from '@weft/ir';
 import { isRecord } from './emit/type-expressions.ts';
 
 /** An argument of a scripted function that does not have the type its parameter has. */
@@ -44,7 +44,7 @@ export class Conversion {
   /** @param what names the value in errors: "argument 'x'" */
   into(value: unknown, type: Type, what: string): IValue {
     const refuse = (): never => {
-      throw new ArgumentError(`${what} must be a ${describeType(type)}, but ${describe(value)} is given`);
+      throw new ArgumentError(`${what} must be a ${annotationString(type)}, but ${describe(value)} is given`);
     };
     switch (type.kind) {
       case 'Tensor':

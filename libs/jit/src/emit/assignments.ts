@@ -2,7 +2,7 @@
 import type { SourceRange, Type, Value } from '@weft/ir';
 import { isSubtype } from '@weft/ir';
 import type * as tree from '../frontend/tree.ts';
-import { describeType } from './describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from './emitter.ts';
 import { emitExpression, emitMagic, emitSugared, isWidening } from './expressions.ts';
 import { assignMember } from './javascript/members.ts';
@@ -67,7 +67,7 @@ function assignOne(
         if (!isSubtype(sugared.type, declared)) {
           fail(
             value.range,
-            `variable '${name}' is declared as ${describeType(declared)}, but a ${describeType(sugared.type)} is assigned to it`,
+            `variable '${name}' is declared as ${annotationString(declared)}, but a ${annotationString(sugared.type)} is assigned to it`,
           );
         }
         if (!e.environment.has(name)) annotation = declared;
@@ -250,7 +250,7 @@ function assignSubscript(e: Emitter, range: SourceRange, target: tree.Subscript,
   const { graph } = e;
   if (object.type.kind !== 'Tensor') {
     if (target.indices.length !== 1 || target.indices[0].kind === 'Slice') {
-      fail(target.range, `slices of a ${describeType(object.type)} cannot be assigned`);
+      fail(target.range, `slices of a ${annotationString(object.type)} cannot be assigned`);
     }
     setItem(e, range, object, emitExpression(e, target.indices[0]), given, false);
     return;
@@ -302,7 +302,7 @@ export function augmentedAssign(e: Emitter, statement: tree.AugmentedAssign): vo
         return;
       }
       if (target.indices.length !== 1 || target.indices[0].kind === 'Slice') {
-        fail(target.range, `slices of a ${describeType(object.type)} cannot be assigned`);
+        fail(target.range, `slices of a ${annotationString(object.type)} cannot be assigned`);
       }
       const index = emitExpression(e, target.indices[0]);
       const item = new SimpleValue(object).item(e, range, index).asValue(e, range);

@@ -4,7 +4,7 @@ import type { SourceRange, Type, Value } from '@weft/ir';
 import { InternalError, isSubtype } from '@weft/ir';
 import type * as tree from '../frontend/tree.ts';
 import { constantValue, insertConstant, isNone } from './constants.ts';
-import { describeType } from './describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from './emitter.ts';
 import { emitExpression, emitSugared } from './expressions.ts';
 import type { RefinementPair } from './refinements.ts';
@@ -87,7 +87,7 @@ export function toBool(e: Emitter, range: SourceRange, value: Value): Value {
     return new SimpleValue(value).attr(e, range, '__bool__').call(e, range, [], []).asValue(e, range);
   }
   if (!['Tensor', 'int', 'float', 'number'].includes(value.type.kind)) {
-    fail(range, `a condition must be a bool, but this is a ${describeType(value.type)}`);
+    fail(range, `a condition must be a bool, but this is a ${annotationString(value.type)}`);
   }
   return emitOperator(e.graph, range, 'aten::Bool', [value]);
 }
@@ -120,7 +120,7 @@ export function truthOf(e: Emitter, range: SourceRange, value: Value): Value {
       return insertConstant(graph, false);
     case 'Any':
     case 'Union':
-      fail(range, `the truth of a ${describeType(value.type)} is not known; compare it with something`);
+      fail(range, `the truth of a ${annotationString(value.type)} is not known; compare it with something`);
       break;
     default:
       return insertConstant(graph, true);

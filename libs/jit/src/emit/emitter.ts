@@ -12,7 +12,7 @@ import type { Condition } from './conditions.ts';
 import { emitCondition, toBool } from './conditions.ts';
 import { constantValue, insertConstant } from './constants.ts';
 import { convertToSsa } from './convert-to-ssa.ts';
-import { describeType } from './describe-type.ts';
+import { annotationString } from '@weft/ir';
 import { Environment, WidenVariable, isMeaningful } from './environment.ts';
 import { defaultValue } from './defaults.ts';
 import { emitExpression, emitSugared, isWidening } from './expressions.ts';
@@ -160,7 +160,7 @@ export class Emitter {
       if (declared !== undefined && declared.kind !== 'None') {
         fail(
           def.range,
-          `'${def.name}' should return a ${describeType(declared)}, but its end can be reached without a return`,
+          `'${def.name}' should return a ${annotationString(declared)}, but its end can be reached without a return`,
         );
       }
       this.emitReturn({ kind: 'Return', range: def.range });
@@ -296,7 +296,7 @@ export class Emitter {
       if (!isSubtype(value.type, declared)) {
         fail(
           range,
-          `a ${describeType(declared)} should be returned, but this is a ${describeType(value.type)}`,
+          `a ${annotationString(declared)} should be returned, but this is a ${annotationString(value.type)}`,
         );
       }
       type = declared;
@@ -305,7 +305,7 @@ export class Emitter {
       if (merged === undefined) {
         fail(
           range,
-          `an earlier return gives a ${describeType(context.merged!)}, but this one gives a ${describeType(value.type)}; write the return type`,
+          `an earlier return gives a ${annotationString(context.merged!)}, but this one gives a ${annotationString(value.type)}; write the return type`,
         );
       }
       type = merged;
@@ -466,7 +466,7 @@ export class Emitter {
       const unified = unifyTypes(first.type, second.type);
       if (unified === undefined) {
         this.widenOrNothing(name, first.type, second.type);
-        const message = `'${name}' is a ${describeType(first.type)} in the true branch and a ${describeType(second.type)} in the false branch`;
+        const message = `'${name}' is a ${annotationString(first.type)} in the true branch and a ${annotationString(second.type)} in the false branch`;
         if (this.environment.has(name)) fail(range, message);
         this.environment.setError(name, `${message}\n${range.highlight()}`);
         continue;
@@ -523,7 +523,7 @@ export class Emitter {
     if (unified === undefined) {
       fail(
         range,
-        `one branch is a ${describeType(values[0].type)}, the other a ${describeType(values[1].type)}; both must be of one type`,
+        `one branch is a ${annotationString(values[0].type)}, the other a ${annotationString(values[1].type)}; both must be of one type`,
       );
     }
     for (const [index, { block }] of branches.entries()) block.addOutput(values[index]);

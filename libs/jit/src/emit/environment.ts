@@ -3,7 +3,7 @@
 import type { Block, SourceRange, Type } from '@weft/ir';
 import { isSubtype } from '@weft/ir';
 import type { Emitter } from './emitter.ts';
-import { describeType } from './describe-type.ts';
+import { annotationString } from '@weft/ir';
 import { tryConvert } from './schema-matching.ts';
 import { ScriptError, fail } from './script-error.ts';
 import type { SugaredValue } from './sugared-value.ts';
@@ -120,7 +120,7 @@ export class Environment {
             : '';
         fail(
           range,
-          `variable '${name}' has type ${describeType(type)}, but a ${describeType(simple.type)} is assigned to it${hint}`,
+          `variable '${name}' has type ${annotationString(type)}, but a ${annotationString(simple.type)} is assigned to it${hint}`,
         );
       }
     }
@@ -131,7 +131,7 @@ export class Environment {
     if (annotation !== undefined && !isSubtype(simple.type, annotation)) {
       fail(
         range,
-        `variable '${name}' is declared as ${describeType(annotation)}, but a ${describeType(simple.type)} is assigned to it`,
+        `variable '${name}' is declared as ${annotationString(annotation)}, but a ${annotationString(simple.type)} is assigned to it`,
       );
     }
     const store = emitter.graph.insert('prim::Store', [simple], 0).set('name', { kind: 's', value: name });

@@ -15,7 +15,7 @@ import type * as tree from '../frontend/tree.ts';
 import { emitComprehension, emitDictComprehension } from './comprehensions.ts';
 import { emitCondition } from './conditions.ts';
 import { constantValue, insertConstant } from './constants.ts';
-import { describeType } from './describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from './emitter.ts';
 import { emitArithmetic, emitStrictComparison } from './javascript/arithmetic.ts';
 import { emitInvoke, emitNew } from './javascript/calls.ts';
@@ -330,7 +330,7 @@ function emitList(e: Emitter, expression: tree.ListLiteral, hint: Type | undefin
     if (element === undefined) {
       fail(
         range,
-        `the elements of a list must be of one type, but these are ${types.map((type) => describeType(type)).join(', ')}`,
+        `the elements of a list must be of one type, but these are ${types.map((type) => annotationString(type)).join(', ')}`,
       );
     }
   }
@@ -343,7 +343,7 @@ function emitList(e: Emitter, expression: tree.ListLiteral, hint: Type | undefin
     if (!isSubtype(value.type, type)) {
       fail(
         range,
-        `the elements of the list must be ${describeType(type)}, but one is a ${describeType(value.type)}`,
+        `the elements of the list must be ${annotationString(type)}, but one is a ${annotationString(value.type)}`,
       );
     }
   }
@@ -408,7 +408,7 @@ function emitDict(
     if (!isSubtype(value.type, expected)) {
       fail(
         range,
-        `the ${what} of the dict must be ${describeType(expected)}, but one is a ${describeType(value.type)}`,
+        `the ${what} of the dict must be ${annotationString(expected)}, but one is a ${annotationString(value.type)}`,
       );
     }
   }
@@ -466,7 +466,7 @@ function emitCast(e: Emitter, { operand, type, range }: tree.Cast): SugaredValue
     return emitPresent(e, range, new SimpleValue(simple));
   }
   if (isSubtype(wanted, simple.type)) return new SimpleValue(e.uncheckedCast(simple, wanted));
-  fail(range, `a ${describeType(simple.type)} cannot be taken as a ${describeType(wanted)}`);
+  fail(range, `a ${annotationString(simple.type)} cannot be taken as a ${annotationString(wanted)}`);
 }
 
 function emitPresent(e: Emitter, range: SourceRange, sugared: SugaredValue): SugaredValue {

@@ -30,7 +30,7 @@ import {
 import { constantValue, insertConstant } from './constants.ts';
 import { overloadOrderText } from './overload-order.generated.ts';
 import { fail } from './script-error.ts';
-import { describeType } from './describe-type.ts';
+import { annotationString } from '@weft/ir';
 
 /** An argument of a call. */
 export interface NamedValue {
@@ -218,7 +218,7 @@ function matchArgument(
     if (isSubtype(value.type, type)) return value;
   }
   attempt.why?.push(
-    `argument '${argument.name}' is a ${describeType(type ?? formal)}, but a ${describeType(actual.value.type)} is given`,
+    `argument '${argument.name}' is a ${annotationString(type ?? formal)}, but a ${annotationString(actual.value.type)} is given`,
   );
   return undefined;
 }
@@ -363,7 +363,7 @@ export function matchSchemas(
   });
   if (reasons.length === 1) fail(range, `${what} cannot be called so: ${reasons[0].why}`);
   const given = [...(self === undefined ? [] : [self]), ...positional, ...keywords]
-    .map(({ name, value }) => `${name === undefined ? '' : `${name}=`}${describeType(value.type)}`)
+    .map(({ name, value }) => `${name === undefined ? '' : `${name}=`}${annotationString(value.type)}`)
     .join(', ');
   const list = reasons.map(({ schema, why }) => `  ${describeSchema(schema)}: ${why}`).join('\n');
   fail(range, `${what} cannot be called with (${given}). It has these forms:\n${list}`);
@@ -371,7 +371,7 @@ export function matchSchemas(
 
 const describeSchema = (schema: Schema): string => {
   const parameters = schema.arguments.map(
-    ({ name, type, hasDefault }) => `${name}: ${describeType(valueType(type))}${hasDefault ? ' = …' : ''}`,
+    ({ name, type, hasDefault }) => `${name}: ${annotationString(valueType(type))}${hasDefault ? ' = …' : ''}`,
   );
   return `${schema.name.replace(/^\w+::/, '')}(${parameters.join(', ')})`;
 };

@@ -6,7 +6,7 @@ import type * as tree from '../frontend/tree.ts';
 import { emitDictComprehension, emitListLoop } from './comprehensions.ts';
 import { emitHasAttr, emitIsInstance } from './conditions.ts';
 import { insertConstant } from './constants.ts';
-import { describeType } from './describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from './emitter.ts';
 import { emitArguments, emitElements, emitExpression, emitSugared } from './expressions.ts';
 import type { NamedValue } from './schema-matching.ts';
@@ -25,7 +25,7 @@ const forms: Readonly<Record<string, Form>> = {
     const given = emitExpression(e, valueExpression, type);
     const value = tryConvert(e.graph, apply.range, type, given, { conversions: true, widen: false });
     if (!isSubtype(value.type, type)) {
-      fail(apply.range, `a ${describeType(type)} is expected, but this is a ${describeType(value.type)}`);
+      fail(apply.range, `a ${annotationString(type)} is expected, but this is a ${annotationString(value.type)}`);
     }
     if (type.kind === 'Optional' && value.type.kind === 'None') {
       return new SimpleValue(insertConstant(e.graph, null, type));
@@ -37,7 +37,7 @@ const forms: Readonly<Record<string, Form>> = {
     const type = resolveType(e, typeExpression);
     const value = emitExpression(e, valueExpression);
     const same =
-      value.node.kind === 'prim::unchecked_cast' && describeType(value.type) === describeType(type);
+      value.node.kind === 'prim::unchecked_cast' && annotationString(value.type) === annotationString(type);
     return new SimpleValue(same ? value : e.uncheckedCast(value, type));
   },
   uninitialized(e, apply) {

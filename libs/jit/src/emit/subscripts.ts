@@ -4,7 +4,7 @@ import type { SourceRange, TupleType, Type, Value } from '@weft/ir';
 import { AnyTensorType, optionalOf } from '@weft/ir';
 import type * as tree from '../frontend/tree.ts';
 import { constantValue, insertConstant } from './constants.ts';
-import { describeType } from './describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from './emitter.ts';
 import { emitExpression, emitSugared } from './expressions.ts';
 import { emitBuiltin, emitOperator, insertList, insertTuple, unpackTuple } from './schema-matching.ts';
@@ -24,7 +24,7 @@ export function emitSubscript(e: Emitter, subscript: tree.Subscript): SugaredVal
   }
   const value = object.asValue(e, subscript.object.range);
   if (value.type.kind === 'Tensor') return new SimpleValue(emitTensorIndex(e, range, value, indices));
-  if (indices.length !== 1) fail(range, `a ${describeType(value.type)} has one index only`);
+  if (indices.length !== 1) fail(range, `a ${annotationString(value.type)} has one index only`);
   return new SimpleValue(value).item(e, range, emitExpression(e, index));
 }
 
@@ -157,7 +157,7 @@ export function indexTensor(
     }
     return fail(
       expression.range,
-      `a tensor cannot be indexed by a ${describeType(value.type)}; ints, slices, lists and tensors are indices`,
+      `a tensor cannot be indexed by a ${annotationString(value.type)}; ints, slices, lists and tensors are indices`,
     );
   };
   let dim = 0;

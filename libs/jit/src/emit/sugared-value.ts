@@ -22,7 +22,7 @@ import {
   valueType,
 } from '@weft/ir';
 import { constantValue, insertConstant } from './constants.ts';
-import { describeType } from './describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from './emitter.ts';
 import type { NamedValue } from './schema-matching.ts';
 import {
@@ -130,7 +130,7 @@ export class SimpleValue extends SugaredValue {
     super();
   }
   override get kind(): string {
-    return `a value of type ${describeType(this.value.type)}`;
+    return `a value of type ${annotationString(this.value.type)}`;
   }
   get type(): Type {
     return this.value.type;
@@ -153,7 +153,7 @@ export class SimpleValue extends SugaredValue {
   override attr(e: Emitter, range: SourceRange, name: string): SugaredValue {
     const found = this.tryAttr(e, range, name);
     if (found !== undefined) return found;
-    fail(range, `a ${describeType(this.type)} has no member '${name}'`);
+    fail(range, `a ${annotationString(this.type)} has no member '${name}'`);
   }
 
   tryAttr(e: Emitter, range: SourceRange, name: string): SugaredValue | undefined {
@@ -212,7 +212,7 @@ export class SimpleValue extends SugaredValue {
       if (!e.isInitialising(type)) {
         fail(
           range,
-          `'${name}' is no attribute of ${describeType(type)}; attributes are made in its constructor`,
+          `'${name}' is no attribute of ${annotationString(type)}; attributes are made in its constructor`,
         );
       }
       if (e.environment.block.owner !== undefined) {
@@ -222,7 +222,7 @@ export class SimpleValue extends SugaredValue {
     } else if (!isSubtype(given.type, attribute.type)) {
       fail(
         range,
-        `attribute '${name}' is a ${describeType(attribute.type)}, but a ${describeType(given.type)} is assigned to it`,
+        `attribute '${name}' is a ${annotationString(attribute.type)}, but a ${annotationString(given.type)} is assigned to it`,
       );
     }
     e.graph.insert('prim::SetAttr', [value, given], 0).set('name', { kind: 's', value: name });
@@ -591,7 +591,7 @@ export class RangeValue extends SugaredValue {
     super();
     for (const { type } of inputs) {
       if (type.kind !== 'int')
-        fail(range, `the bounds of a range are ints, but a ${describeType(type)} is given`);
+        fail(range, `the bounds of a range are ints, but a ${annotationString(type)} is given`);
     }
     if (inputs.length === 0 || inputs.length > 3) fail(range, 'a range takes 1 to 3 bounds');
     this.onlyStop = inputs.length === 1;

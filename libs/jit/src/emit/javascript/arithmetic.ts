@@ -4,7 +4,7 @@ import type { SourceRange, Type, Value } from '@weft/ir';
 import type * as tree from '../../frontend/tree.ts';
 import { emitCondition } from '../conditions.ts';
 import { insertConstant } from '../constants.ts';
-import { describeType } from '../describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from '../emitter.ts';
 import { emitExpression } from '../expressions.ts';
 import { binaryOperators } from '../operators.ts';
@@ -84,7 +84,7 @@ function numberOf(e: Emitter, range: SourceRange, operator: tree.BinaryOperator,
     const remedy = method === undefined ? '' : `; write a.${method}(b)`;
     fail(range, `'${sign}' does not work on tensors in TypeScript${remedy}`);
   }
-  fail(range, `'${sign}' needs numbers, but this is a ${describeType(value.type)}`);
+  fail(range, `'${sign}' needs numbers, but this is a ${annotationString(value.type)}`);
 }
 
 const intOf = (e: Emitter, range: SourceRange, value: Value): Value =>
@@ -155,7 +155,7 @@ export function strictlyEqual(e: Emitter, range: SourceRange, a: Value, b: Value
         : value,
     );
     if (members[0] !== a || members[1] !== b) return strictlyEqual(e, range, members[0], members[1], negated);
-    fail(range, `a ${describeType(a.type)} never equals a ${describeType(b.type)}`);
+    fail(range, `a ${annotationString(a.type)} never equals a ${annotationString(b.type)}`);
   }
   return emitOperator(graph, range, negated ? 'aten::__isnot__' : 'aten::__is__', [a, b]);
 }

@@ -1,7 +1,7 @@
 // TypeScript's own library in scripted functions: Math, Number, Object. Each function is a rule that emits operators.
 import type { SourceRange, Value } from '@weft/ir';
 import { insertConstant } from '../constants.ts';
-import { describeType } from '../describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from '../emitter.ts';
 import { emitOperator } from '../schema-matching.ts';
 import { fail } from '../script-error.ts';
@@ -114,7 +114,7 @@ class MathFunction extends SugaredValue {
         return new SimpleValue(emitOperator(e.graph, range, `prim::${this.name}`, values));
       }
       if (!['int', 'float', 'number', 'bool'].includes(type.kind)) {
-        fail(range, `Math.${this.name} takes numbers, but this is a ${describeType(type)}`);
+        fail(range, `Math.${this.name} takes numbers, but this is a ${annotationString(type)}`);
       }
     }
     return new SimpleValue(mathFunctions[this.name](e, range, values));

@@ -4,7 +4,7 @@ import type { SourceRange, Value } from '@weft/ir';
 import { IntType } from '@weft/ir';
 import type * as tree from '../../frontend/tree.ts';
 import { constantValue, insertConstant } from '../constants.ts';
-import { describeType } from '../describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from '../emitter.ts';
 import { emitExpression, emitSugared } from '../expressions.ts';
 import { emitOperator, tryConvert } from '../schema-matching.ts';
@@ -50,7 +50,7 @@ export function memberOf(e: Emitter, range: SourceRange, object: SugaredValue, n
     default:
       return object.attr(e, range, name);
   }
-  fail(range, `a ${describeType(type)} has no member '${name}' in a scripted function`);
+  fail(range, `a ${annotationString(type)} has no member '${name}' in a scripted function`);
 }
 
 function tensorMember(e: Emitter, range: SourceRange, object: SimpleValue, name: string): SugaredValue {
@@ -97,7 +97,7 @@ export function assignMember(
       object.setAttr(e, range, name, value);
       return;
     }
-    fail(range, `'${name}' of a ${describeType(type)} cannot be assigned in a scripted function`);
+    fail(range, `'${name}' of a ${annotationString(type)} cannot be assigned in a scripted function`);
   }
   object.setAttr(e, range, name, given);
 }
@@ -123,12 +123,12 @@ export function emitElement(e: Emitter, { object, index, range }: tree.Element):
     fail(range, `index ${constant} is undefined in TypeScript; use .at(${constant}) to count from the end`);
   }
   if (type.kind === 'Dict' && type.key.kind !== position.type.kind) {
-    fail(range, `the keys are ${describeType(type.key)}, but a ${describeType(position.type)} is given`);
+    fail(range, `the keys are ${annotationString(type.key)}, but a ${annotationString(position.type)} is given`);
   }
   if (type.kind !== 'Dict' && position.type.kind !== 'int') {
     fail(
       index.range,
-      `an index must be an int, but this is a ${describeType(position.type)}; declare it as 'int', or use Math.floor or Math.trunc`,
+      `an index must be an int, but this is a ${annotationString(position.type)}; declare it as 'int', or use Math.floor or Math.trunc`,
     );
   }
   return sugared.item(e, range, position);

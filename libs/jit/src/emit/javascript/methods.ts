@@ -5,7 +5,7 @@ import type * as tree from '../../frontend/tree.ts';
 import { emitListLoop } from '../comprehensions.ts';
 import { emitCondition } from '../conditions.ts';
 import { constantValue, insertConstant } from '../constants.ts';
-import { describeType } from '../describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from '../emitter.ts';
 import { emitExpression, isWidening } from '../expressions.ts';
 import { noRefinements } from '../refinements.ts';
@@ -282,7 +282,7 @@ function sortInPlace(site: Site, list: Value): void {
       fail(arrow.range, 'lists are sorted by (a, b) => a - b or (a, b) => b - a here');
     }
     if (kind !== 'int' && kind !== 'float')
-      fail(range, `(a, b) => a - b sorts numbers, not ${describeType(elementType(list))}`);
+      fail(range, `(a, b) => a - b sorts numbers, not ${annotationString(elementType(list))}`);
   } else if (kind !== 'str') {
     fail(range, 'without a function, sort compares texts; give it (a, b) => a - b');
   }

@@ -2,7 +2,7 @@
 import type { SourceRange, Value } from '@weft/ir';
 import type * as tree from '../../frontend/tree.ts';
 import { insertConstant } from '../constants.ts';
-import { describeType } from '../describe-type.ts';
+import { annotationString } from '@weft/ir';
 import type { Emitter } from '../emitter.ts';
 import { emitExpression } from '../expressions.ts';
 import { emitBuiltin, emitOperator } from '../schema-matching.ts';
@@ -59,7 +59,7 @@ export function textOf(e: Emitter, range: SourceRange, value: Value): Value {
     case 'None':
       return insertConstant(graph, 'null');
     default:
-      fail(range, `a ${describeType(value.type)} cannot be made into text in a scripted function`);
+      fail(range, `a ${annotationString(value.type)} cannot be made into text in a scripted function`);
   }
 }
 

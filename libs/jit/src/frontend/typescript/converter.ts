@@ -79,7 +79,13 @@ export class Converter {
       const found = this.scopes[index].get(identifier.text);
       if (found !== undefined) return { kind: 'Name', name: found, range };
     }
-    if (!this.free.has(identifier.text)) this.free.set(identifier.text, identifier.getStart(this.file));
+    const start = identifier.getStart(this.file);
+    if (!this.free.has(identifier.text)) this.free.set(identifier.text, start);
+    // Bundlers replace `F.relu`, with F a namespace, by the function itself: such a member has a place of its own.
+    const { parent } = identifier;
+    if (ts.isPropertyAccessExpression(parent) && parent.expression === identifier) {
+      this.free.set(`${identifier.text}.${parent.name.text}`, start);
+    }
     return { kind: 'Name', name: identifier.text, range };
   }
 

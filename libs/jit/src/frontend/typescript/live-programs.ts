@@ -1,9 +1,9 @@
 // Everything that has been compiled from live TypeScript in this thread: functions, classes, enums, by identity of the live
 // object, and how live values look to the emitter.
-import type { ClassType, EnumType, IValue, ScriptFunction, SourceRange, Type } from '@weft/ir';
-import { createClassType, isTensorLike, listOf, tagContainer } from '@weft/ir';
+import type { ClassType, EnumType, IValue, ObjectValue, ScriptFunction, SourceRange, Type } from '@weft/ir';
+import { AnyTensorType, createClassType, isTensorLike, listOf, tagContainer } from '@weft/ir';
 import type { ScriptFunction as Compiled } from '@weft/ir';
-import { operatorOf } from '@weft/tensor';
+import { Tensor, operatorOf } from '@weft/tensor';
 import ts from 'typescript';
 import { compileFunction } from '../../emit/compile.ts';
 import { typeOfValue } from '../../emit/constants.ts';
@@ -23,6 +23,7 @@ import type * as tree from '../tree.ts';
 import { Converter } from './converter.ts';
 import { freeVariable } from './inspector.ts';
 import { compileClass } from './live-classes.ts';
+import { LiveModules } from './live-modules.ts';
 import { LiveResolver } from './live-resolver.ts';
 import { isModule, isModuleClass } from './module-access.ts';
 import type { FunctionSyntax } from './source-file.ts';
@@ -30,7 +31,7 @@ import { classSyntax, functionSyntax } from './source-file.ts';
 
 /** Live objects that are compiled things themselves (jit.script's and jit.trace's results). */
 export const compiledThing = Symbol('weft.compiled');
-export type CompiledThing = { readonly function: Compiled } | { readonly module: object };
+export type CompiledThing = { readonly function: Compiled } | { readonly module: ObjectValue };
 
 export interface CompileOptions {
   /** Makes the tree of a constructor, for which `fn` is the class. */
@@ -42,6 +43,7 @@ export interface CompileOptions {
 type AnyFunction = (...given: never[]) => unknown;
 
 export class LivePrograms {
+  readonly modules: LiveModules = new LiveModules(this);
   private readonly functions = new WeakMap<object, ScriptFunction>();
   private readonly classes = new WeakMap<object, ClassType>();
   private readonly constructors = new Map<ClassType, AnyFunction>();
@@ -61,10 +63,12 @@ export class LivePrograms {
 
   /** A qualified name for `name`, unlike those given out before; PyTorch's way of telling equal names apart. */
   qualify(name: string): string {
-    const base = name.replace(/[^\p{L}\p{N}_]/gu, '_') || 'lambda';
-    const count = this.names.get(base) ?? 0;
-    this.names.set(base, count + 1);
-    return count === 0 ? `__torch__.${base}` : `__torch__.___torch_mangle_${count - 1}.${base}`;
+    const full = name.startsWith('__torch__.')
+      ? name
+      : `__torch__.${name.replace(/[^\p{L}\p{N}_]/gu, '_') || 'lambda'}`;
+    const count = this.names.get(full) ?? 0;
+    this.names.set(full, count + 1);
+    return count === 0 ? full : full.replace(/\.(?=[^.]*$)/, `.___torch_mangle_${count - 1}.`);
   }
 
   // ---- Functions ----------------------------------------------------------------------------------------------------
@@ -140,7 +144,7 @@ export class LivePrograms {
     if (constant !== undefined) return new LiveConstant(constant, typeOfValue(constant));
     if (typeof value === 'function') return this.sugarFunction(value as AnyFunction, name, range);
     if (isModule(value)) {
-      fail(range, `module '${name}' is a free variable; make it a member of the scripted module`);
+      fail(range, `module '${name}' cannot be used here; make it a member of the scripted module`);
     }
     if (typeof value === 'object' && value !== null) {
       const thing = (value as { [compiledThing]?: CompiledThing })[compiledThing];
@@ -181,6 +185,7 @@ export class LivePrograms {
   /** The type that a live value stands for in a type annotation. */
   typeOf(value: unknown, name: string): Type | undefined {
     if (typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value))) {
+      if (value === Tensor || value.prototype instanceof Tensor) return AnyTensorType;
       return this.classOf(value as AnyFunction);
     }
     if (typeof value === 'object' && value !== null && isPlainObject(value)) {

@@ -1,9 +1,10 @@
 // Free names of a live function: what V8 says their values are, as the emitter sees them.
 import type { SourceRange, Type } from '@weft/ir';
+import ts from 'typescript';
 import type { Resolver } from '../../emit/resolver.ts';
 import type { SugaredValue } from '../../emit/sugared-value.ts';
 import { EnumClassValue, SpecialForm } from '../../emit/sugared-value.ts';
-import { PrintFunction, libraryValue } from '../../emit/javascript/library.ts';
+import { NamespaceValue, PrintFunction, libraryValue } from '../../emit/javascript/library.ts';
 import { declaredEnum } from './enums.ts';
 import { freeVariable } from './inspector.ts';
 import type { LivePrograms } from './live-programs.ts';
@@ -28,6 +29,8 @@ export class LiveResolver implements Resolver {
     if (name === '$isinstance') return new SpecialForm('isinstance');
     const members = declaredEnum(this.syntax.file, name);
     if (members !== undefined) return new EnumClassValue(this.programs.enumOf(members, name));
+    const namespace = this.namespace(name);
+    if (namespace !== undefined) return namespace;
     const live = this.live(name);
     if (live !== undefined) return this.programs.sugar(live.value, name, range);
     if (name === 'console') return PrintFunction.console();
@@ -38,6 +41,8 @@ export class LiveResolver implements Resolver {
     const declared = declaredEnum(this.syntax.file, name);
     if (declared !== undefined) return this.programs.enumOf(declared, name);
     const [first, ...members] = name.split('.');
+    const direct = members.length > 0 ? this.member(first, members[0]) : undefined;
+    if (direct !== undefined && members.length === 1) return this.programs.typeOf(direct.value, members[0]);
     const live = this.live(first, range.start);
     if (live === undefined) return undefined;
     let { value } = live;
@@ -53,17 +58,43 @@ export class LiveResolver implements Resolver {
 
   private lookUp(name: string, offset = this.offsets.get(name)): { value: unknown } | undefined {
     const generated = offset === undefined ? undefined : generatedName(this.syntax, offset);
-    if (generated !== undefined && generated !== name) {
+    if (generated !== undefined) {
       const [base, member] = generated.split('.');
-      const found = freeVariable(this.fn, base);
-      if (found !== undefined) {
-        if (member === undefined) return found;
-        const holder = found.value as Record<string, unknown> | null | undefined;
-        if (holder !== null && holder !== undefined && member in Object(holder))
-          return { value: holder[member] };
+      if (base !== name) {
+        const found = freeVariable(this.fn, base);
+        if (found !== undefined && !base.startsWith('import_')) return found;
+        const imported = memberOf(found?.value, member);
+        if (imported !== undefined) return imported;
       }
     }
     return freeVariable(this.fn, name) ?? this.imported(name);
+  }
+
+  /** `import * as F`: its members, each found where it is used. */
+  private namespace(name: string): SugaredValue | undefined {
+    const isNamespace = this.syntax.file.statements.some((statement) => {
+      if (!ts.isImportDeclaration(statement)) return false;
+      const bindings = statement.importClause?.namedBindings;
+      return bindings !== undefined && ts.isNamespaceImport(bindings) && bindings.name.text === name;
+    });
+    if (!isNamespace) return undefined;
+    return new NamespaceValue((member, range) => {
+      const live = this.member(name, member);
+      return live && this.programs.sugar(live.value, member, range);
+    });
+  }
+
+  private member(name: string, member: string): { value: unknown } | undefined {
+    const offset = this.offsets.get(`${name}.${member}`);
+    const generated = offset === undefined ? undefined : generatedName(this.syntax, offset);
+    if (generated !== undefined) {
+      const [base, own] = generated.split('.');
+      const found = freeVariable(this.fn, base);
+      // Without a member, the bundler has put the function itself in place.
+      const value = own === undefined ? found : memberOf(found?.value, own);
+      if (value !== undefined) return value;
+    }
+    return memberOf(freeVariable(this.fn, name)?.value, member);
   }
 
   /** An import that is only used as a type is not in the running code; its module may still be there under another name. */
@@ -75,3 +106,8 @@ export class LiveResolver implements Resolver {
     return undefined;
   }
 }
+
+const memberOf = (holder: unknown, name: string | undefined): { value: unknown } | undefined =>
+  name !== undefined && holder !== null && holder !== undefined && name in Object(holder)
+    ? { value: (holder as Record<string, unknown>)[name] }
+    : undefined;

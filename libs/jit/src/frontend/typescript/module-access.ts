@@ -15,6 +15,8 @@ export const isModuleBase = (prototype: object): boolean => prototype === nn.Mod
 export const isModuleList = (value: LiveModule): value is nn.ModuleList | nn.Sequential =>
   value instanceof nn.ModuleList || value instanceof nn.Sequential;
 
+export const isModuleDict = (value: LiveModule): value is nn.ModuleDict => value instanceof nn.ModuleDict;
+
 export interface ModuleMembers {
   readonly parameters: readonly [name: string, value: TensorLike | null][];
   readonly buffers: readonly [name: string, value: TensorLike | null][];

@@ -858,6 +858,162 @@ def losses():
     case("multi_margin_loss", T(3), torch.tensor(1), 2, 0.5)
 
 
+@family
+def sorting():
+    for descending in [False, True]:
+        case("sort", T(2, 5), -1, descending)
+        case("sort", edges(), 0, descending, grad=False)
+        case("sort.stable", I(8, high=3), stable=True, dim=0, descending=descending)
+        case("argsort", T(3, 4), 0, descending)
+    case("msort", T(4, 2))
+    case("topk", T(2, 6), 3)
+    case("topk", T(4, 3), 2, 0, False)
+    case("topk", T(3), 4)
+    case("kthvalue", T(2, 5), 2)
+    case("kthvalue", T(2, 5), 2, 0, True)
+    case("median", T(6))
+    case("median.dim", T(2, 5), 1)
+    case("median.dim", T(3, 4), 0, True)
+    case("median", edges(), grad=False)
+    case("nanmedian", edges(), grad=False)
+    case("nanmedian.dim", torch.tensor([[1.0, nan, 3.0], [nan, 5.0, 4.0]]), 1, grad=False)
+    case("mode", torch.tensor([[1, 2, 2, 1, 3], [4, 4, 5, 5, 5]]))
+    case("mode", torch.tensor([[1.0, 2.0, 2.0], [3.0, 3.0, 1.0]]), 1, True)
+    for how in ["linear", "lower", "higher", "midpoint", "nearest"]:
+        case("quantile.scalar", T(2, 5), 0.37, 1, interpolation=how)
+    case("quantile", T(2, 5), torch.tensor([0.25, 0.5]), 1, True, grad=False)
+    case("quantile.scalar", T(2, 5), 0.5)
+    case("nanquantile.scalar", torch.tensor([[1.0, nan, 3.0], [nan, 5.0, 4.0]]), 0.5, 1, grad=False)
+    case("searchsorted.Tensor", torch.tensor([1, 3, 5, 7]), I(2, 3))
+    case("searchsorted.Tensor", torch.tensor([[1, 3, 5], [2, 4, 6]]), I(2, 3), right=True)
+    case("searchsorted.Scalar", torch.tensor([1.0, 3.0, 5.0]), 3)
+    case("bucketize.Tensor", T(4), torch.tensor([-1.0, 0.0, 1.0]), out_int32=True)
+
+
+@family
+def attention():
+    case("_scaled_dot_product_attention_math", T(2, 3, 4), T(2, 5, 4), T(2, 5, 4), tolerance=1e-4)
+    case("_scaled_dot_product_attention_math", T(2, 3, 4), T(2, 3, 4), T(2, 3, 4), None, 0.0, True, True, tolerance=1e-4)
+    case("_scaled_dot_product_attention_math", T(1, 2, 3, 4), T(1, 2, 3, 4), T(1, 2, 3, 4), B(3, 3) | torch.eye(3, dtype=torch.bool), tolerance=1e-4)
+    case("_scaled_dot_product_attention_math", T(2, 3, 4), T(2, 3, 4), T(2, 3, 4), T(3, 3), 0.0, True, tolerance=1e-4)
+    q = lambda: T(2, 3, 4)
+    case("_native_multi_head_attention", q(), q(), q(), 4, 2, T(12, 4), T(12), T(4, 4), T(4), grad=False, tolerance=1e-4)
+    case("_native_multi_head_attention", q(), q(), q(), 4, 2, T(12, 4), T(12), T(4, 4), T(4), None, True, False, grad=False, tolerance=1e-4)
+    case("_transformer_encoder_layer_fwd", q(), 4, 2, T(12, 4), T(12), T(4, 4), T(4), True, False, 1e-5, P(4), T(4), P(4), T(4), T(6, 4), T(6), T(4, 6), T(4), grad=False, tolerance=1e-4)
+    case("_transformer_encoder_layer_fwd", q(), 4, 2, T(12, 4), T(12), T(4, 4), T(4), False, True, 1e-5, P(4), T(4), P(4), T(4), T(6, 4), T(6), T(4, 6), T(4), grad=False, tolerance=1e-4)
+
+
+@family
+def recurrent():
+    def params(gates, size, hidden, layers, directions):
+        out = []
+        for layer in range(layers):
+            for _ in range(directions):
+                inner = size if layer == 0 else hidden * directions
+                out += [T(gates * hidden, inner), T(gates * hidden, hidden), T(gates * hidden), T(gates * hidden)]
+        return out
+    for layers, bidirectional, batch_first in [(1, False, False), (2, True, True)]:
+        directions = 2 if bidirectional else 1
+        shape = (2, 3, 3) if batch_first else (3, 2, 3)
+        state = lambda: T(layers * directions, 2, 2)
+        case("lstm.input", T(*shape), [state(), state()], params(4, 3, 2, layers, directions), True, layers, 0.0, False, bidirectional, batch_first, tolerance=1e-4)
+        case("gru.input", T(*shape), state(), params(3, 3, 2, layers, directions), True, layers, 0.0, False, bidirectional, batch_first, tolerance=1e-4)
+        case("rnn_tanh.input", T(*shape), state(), params(1, 3, 2, layers, directions), True, layers, 0.0, False, bidirectional, batch_first, tolerance=1e-4)
+        case("rnn_relu.input", T(*shape), state(), params(1, 3, 2, layers, directions), True, layers, 0.0, False, bidirectional, batch_first, tolerance=1e-4)
+        sizes = torch.tensor([3, 2, 1])
+        packed = lambda: T(layers * directions, 3, 2)
+        case("lstm.data", T(6, 3), sizes, [packed(), packed()], params(4, 3, 2, layers, directions), True, layers, 0.0, False, bidirectional, tolerance=1e-4)
+        case("gru.data", T(6, 3), sizes, packed(), params(3, 3, 2, layers, directions), True, layers, 0.0, False, bidirectional, tolerance=1e-4)
+    case("lstm.input", T(3, 2, 4), [T(1, 2, 2), T(1, 2, 2)], params(4, 3, 2, 1, 1), True, 1, 0.0, False, False, False)
+    case("lstm_cell", T(2, 3), [T(2, 2), T(2, 2)], T(8, 3), T(8, 2), T(8), T(8), tolerance=1e-4)
+    case("gru_cell", T(2, 3), T(2, 2), T(6, 3), T(6, 2), T(6), T(6), tolerance=1e-4)
+    case("rnn_tanh_cell", T(2, 3), T(2, 2), T(2, 3), T(2, 2), T(2), T(2))
+    case("rnn_relu_cell", T(2, 3), T(2, 2), T(2, 3), T(2, 2))
+    case("_pack_padded_sequence", T(3, 2, 2), torch.tensor([3, 1]), False)
+    case("_pad_packed_sequence", T(4, 2), torch.tensor([2, 1, 1]), True, 0.5, 4)
+
+
+@family
+def embedding_bag():
+    for mode in [0, 1, 2]:
+        case("embedding_bag", T(5, 2), torch.tensor([0, 3, 1, 4, 4]), torch.tensor([0, 2, 2]), False, mode)
+        case("embedding_bag.padding_idx", T(5, 2), torch.tensor([0, 3, 1, 4, 4]), torch.tensor([0, 2, 5]), False, mode, False, None, True, 4)
+    case("embedding_bag", T(5, 2), torch.tensor([0, 3, 1]), torch.tensor([0, 1]), False, 0, False, T(3))
+
+
+@family
+def resampling():
+    for align in [False, True]:
+        case("upsample_linear1d.vec", T(1, 2, 4), [7], align, None)
+        case("upsample_bilinear2d.vec", T(1, 2, 3, 4), [5, 3], align, None)
+        case("upsample_trilinear3d.vec", T(1, 1, 2, 3, 2), [3, 4, 3], align, None)
+        case("upsample_bicubic2d.vec", T(1, 1, 4, 4), [6, 3], align, None, tolerance=1e-4)
+        case("_upsample_bilinear2d_aa.vec", T(1, 1, 6, 6), [3, 4], align, None, grad=not align, tolerance=1e-4)
+        case("_upsample_bicubic2d_aa.vec", T(1, 1, 6, 6), [3, 4], align, None, tolerance=1e-4)
+    case("upsample_bilinear2d.vec", T(1, 2, 3, 4), None, False, [1.5, 2.0])
+    for exact in ["upsample_nearest", "_upsample_nearest_exact"]:
+        case(f"{exact}1d.vec", T(1, 2, 4), [7], None)
+        case(f"{exact}2d.vec", T(1, 1, 3, 4), None, [1.7, 0.6])
+        case(f"{exact}3d.vec", T(1, 1, 2, 2, 2), [3, 3, 4], None)
+        case(f"{exact}2d", T(1, 1, 3, 4), [6, 2])
+    case("upsample_bilinear2d", T(1, 1, 3, 4), [6, 2], False)
+    for mode in [0, 1, 2]:
+        for padding in [0, 1, 2]:
+            case("grid_sampler", T(1, 2, 4, 5), T(1, 3, 3, 2, low=-1.3, high=1.3), mode, padding, padding == 1, tolerance=2e-4)
+    case("grid_sampler", T(1, 1, 3, 3, 3), T(1, 2, 2, 2, 3, low=-1.2, high=1.2), 0, 0, False, tolerance=2e-4)
+    case("affine_grid_generator", T(2, 2, 3), [2, 1, 3, 4], False)
+    case("affine_grid_generator", T(1, 3, 4), [1, 1, 2, 3, 2], True)
+
+
+@family
+def fourier():
+    for norm in [None, "forward", "ortho"]:
+        for op in ["fft_fft", "fft_ifft"]:
+            case(op, T(2, 5, dtype=c64), None, -1, norm, tolerance=1e-4)
+        case("fft_rfft", T(2, 6), None, -1, norm, tolerance=1e-4)
+        case("fft_irfft", T(2, 4, dtype=c64), None, -1, norm, tolerance=1e-4)
+        case("fft_hfft", T(4, dtype=c64), None, -1, norm, tolerance=1e-4)
+        case("fft_ihfft", T(6), None, -1, norm, tolerance=1e-4)
+    case("fft_fft", T(5), 7, 0, tolerance=1e-4)
+    case("fft_fft", T(5, 2), 3, 0, tolerance=1e-4)
+    case("fft_rfft", T(5), 4, 0, tolerance=1e-4)
+    case("fft_irfft", T(4, dtype=c64), 5, 0, tolerance=1e-4)
+    case("fft_fft2", T(3, 4, dtype=c64), tolerance=1e-4)
+    case("fft_ifft2", T(3, 4, dtype=c64), tolerance=1e-4)
+    case("fft_fftn", T(2, 3, 2), tolerance=1e-4)
+    case("fft_ifftn", T(2, 3, 2, dtype=c64), None, [0, 2], tolerance=1e-4)
+    case("fft_rfftn", T(2, 3, 4), tolerance=1e-4)
+    case("fft_rfft2", T(3, 4), tolerance=1e-4)
+    case("fft_irfftn", T(2, 3, 3, dtype=c64), grad=False, tolerance=1e-4)
+    case("fft_irfft2", T(3, 3, dtype=c64), grad=False, tolerance=1e-4)
+    case("fft_fftshift", T(5))
+    case("fft_ifftshift", T(2, 5))
+    case("stft", T(12), 4, 2, 4, torch.hann_window(4), False, True, True, tolerance=1e-4)
+    case("stft", T(2, 12), 6, 3, 4, torch.hann_window(4), True, None, False, tolerance=1e-4)
+    case("istft", T(1, 5, 4, dtype=c64), 8, 2, 8, torch.hamming_window(8), tolerance=1e-4, grad=False)
+
+
+@family
+def patches():
+    case("im2col", T(1, 2, 4, 5), [2, 3], [1, 1], [1, 0], [2, 1])
+    case("im2col", T(2, 4, 4), [2, 2], [2, 1], [0, 0], [1, 1])
+    case("col2im", T(1, 8, 6), [3, 4], [2, 2], [1, 1], [0, 0], [1, 1])
+    case("col2im", T(4, 9), [4, 4], [2, 2], [1, 1], [1, 1], [2, 2])
+    for p in [1.0, 2.0, 3.0, inf]:
+        case("cdist", T(3, 2), T(4, 2), p, tolerance=1e-4)
+        case("pdist", T(4, 2), p, tolerance=1e-4)
+    case("cdist", T(2, 3, 2), T(1, 4, 2), 2.0, tolerance=1e-4)
+    case("cov", T(3, 5), tolerance=1e-4)
+    case("cov", T(5), correction=0)
+    case("cov", T(2, 4), fweights=torch.tensor([1, 2, 1, 3]), aweights=P(4), grad=False, tolerance=1e-4)
+    case("corrcoef", T(3, 5), tolerance=1e-4)
+    case("gradient.scalarint", T(5), spacing=2.0)
+    case("gradient.scalarint", T(3, 4), spacing=None)
+    case("gradient.scalararray", T(3, 4), spacing=0.5, dim=[1])
+    case("gradient.array", T(4, 4), dim=[0, 1], edge_order=2)
+    case("gradient.tensorarrayint", T(5), spacing=[torch.tensor([0.0, 1.0, 1.5, 3.5, 4.0])], edge_order=2, grad=False)
+
+
 def write(name):
     CASES.clear()
     _generator.manual_seed(sum(map(ord, name)))

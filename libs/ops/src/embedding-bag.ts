@@ -66,7 +66,11 @@ function embeddingBag(
       ? counted
       : b.multiply(counted, b.broadcastInDim(b.convert(perSample, dtype), shape, [0]));
   const sums = putSlices(b, b.full(0, dtype, [bags, width]), bag, scaled, 0, 'add');
-  if (mode === 0) return [sums, bag, sizes, like(b, sizes, 0n)];
+  if (mode === 0) {
+    // As PyTorch: sums need no counts, and on its fast path no list of bags.
+    const isFast = paddingIdx < 0 && (dtype === 'float32' || dtype === 'float16');
+    return [sums, isFast ? b.full(0n, 'int64', [0]) : bag, like(b, sizes, 0n), like(b, sizes, 0n)];
+  }
   const divisor = b.convert(b.maximum(sizes, like(b, sizes, 1n)), dtype);
   return [b.divide(sums, b.broadcastInDim(divisor, [bags, width], [0])), bag, sizes, sizes];
 }

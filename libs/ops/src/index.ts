@@ -27,4 +27,7 @@ import './sorting.ts';
 import './attention.ts';
 import './recurrent.ts';
 import './embedding-bag.ts';
+import './resampling.ts';
+import './fourier.ts';
+import './patches.ts';
 export * from './host/index.ts';

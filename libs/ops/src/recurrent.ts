@@ -75,7 +75,14 @@ function runDirection(
   weights: Weights,
   isReverse: boolean,
 ): { outputs: Value[]; final: State } {
-  const gates = steps.map((x) => linear(b, x, weights.input, weights.inputBias));
+  // What the inputs contribute, in one product for all steps.
+  const all = linear(b, b.concatenate(steps, 0), weights.input, weights.inputBias);
+  const gates = pieces(
+    b,
+    all,
+    0,
+    steps.map((x) => sizesOf(x)[0]),
+  );
   const outputs = new Array<Value>(steps.length);
   const order = isReverse ? range(steps.length).reverse() : range(steps.length);
   const rows = (x: Value, count: number): Value => sliceDim(b, x, 0, 0, count);
@@ -158,12 +165,6 @@ function dropSteps(b: CoreBuilder, steps: readonly Value[], p: number): Value[] 
 }
 
 function checkInput(input: Value, initial: readonly Value[], network: Network, batchFirst: boolean): void {
-  check(rankOf(input) === 3, () => `input must have 3 dimensions, got ${rankOf(input)}`);
-  const size = sizesOf(network.params[0])[1];
-  check(
-    sizesOf(input)[2] === size,
-    () => `input.size(-1) must be equal to input_size. Expected ${size}, got ${sizesOf(input)[2]}`,
-  );
   const batch = sizesOf(input)[batchFirst ? 0 : 1];
   const count = network.layers * (network.bidirectional ? 2 : 1);
   for (const [part, state] of initial.entries()) {

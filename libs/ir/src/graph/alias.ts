@@ -97,6 +97,25 @@ export class AliasAnalysis {
     return touchesAll || writes.size > 0;
   }
 
+  /** Whether the node, or one in its blocks, may write to memory that is reached from outside. */
+  writesOutside(node: Node): boolean {
+    const { writes, touchesAll } = this.accesses(node);
+    if (touchesAll) return true;
+    return [...this.reachableOf(writes)].some((location) => location.isWildcard);
+  }
+
+  /**
+   * Whether reading one of `a` where the program reads one of `b`, and the other way round, changes nothing: none is written
+   * to, and not both can be told apart from outside.
+   */
+  mayMerge(a: readonly Value[], b: readonly Value[]): boolean {
+    const values = [...a, ...b].filter((value) => isMutable(value.type));
+    if (values.some((value) => this.hasDeepWriters(value))) return false;
+    const escapes = (side: readonly Value[]): boolean =>
+      side.some((value) => isMutable(value.type) && this.mayEscape(value));
+    return !(escapes(a) && escapes(b));
+  }
+
   /** Whether the value may be reached from outside: an input, an attribute, an item of a container, a graph output. */
   mayEscape(value: Value): boolean {
     const reachable = this.reachable(value);
@@ -138,6 +157,11 @@ export class AliasAnalysis {
       intersects(secondWrites, this.reachableOf(first.reads), any) ||
       intersects(firstWrites, secondWrites, any)
     );
+  }
+
+  /** Tells the analysis of a constant that was inserted after it was made. */
+  addConstant(constant: Value): void {
+    this.fresh(constant);
   }
 
   // ---- construction ---------------------------------------------------------------------------------------------

@@ -28,8 +28,9 @@ const effectful = new Set([
   'prim::RaiseException',
   'prim::SetAttr',
   'prim::TimePoint',
-  'prim::awaitable',
+  'prim::Store',
   'prim::fork',
+  'prim::forkClosure',
   'prim::profile',
   'prim::profile_ivalue',
   'prim::rpc_async',
@@ -72,29 +73,6 @@ const random = new Set([
   'aten::scaled_dot_product_attention',
 ]);
 
-/** prim:: operators without schema that only make or take apart values. */
-const pureStructure = new Set([
-  'prim::Constant',
-  'prim::CreateObject',
-  'prim::DictConstruct',
-  'prim::EnumName',
-  'prim::EnumValue',
-  'prim::GetAttr',
-  'prim::If',
-  'prim::ListConstruct',
-  'prim::ListUnpack',
-  'prim::Loop',
-  'prim::TupleConstruct',
-  'prim::TupleIndex',
-  'prim::TupleSlice',
-  'prim::TupleUnpack',
-  'prim::Uninitialized',
-  'prim::isinstance',
-  'prim::is_none',
-  'prim::tolist',
-  'prim::unchecked_cast',
-]);
-
 /** Declares that an operator has an effect beyond its operands, such as printing: it is never removed, merged or moved. */
 export function declareEffect(kind: string): void {
   effectful.add(kind);
@@ -102,17 +80,15 @@ export function declareEffect(kind: string): void {
 
 /**
  * Whether running the node (nested blocks included) does something beyond making its outputs and writing to its operands.
- * Operators that nothing is known of are taken to do so.
+ * Operators of other namespaces without schema are taken to do so; prim:: structure does not unless it is listed.
  */
 export function hasSideEffects(node: Node): boolean {
   if (effectful.has(node.kind)) return true;
   if (node.namespace === 'core') {
     if (coreOperator(node.operator).hasEffect === true) return true;
-  } else if (!pureStructure.has(node.kind) && !isKnown(node)) return true;
+  } else if (node.namespace !== 'prim' && schemasOf(node.kind).length === 0) return true;
   return node.blocks.some((block) => [...block.nodes()].some(hasSideEffects));
 }
-
-const isKnown = (node: Node): boolean => schemasOf(node.kind).length > 0 || node.attributes.has('Subgraph');
 
 /** Whether equal operands may give unequal results: random numbers. */
 export function isNondeterministic(node: Node): boolean {

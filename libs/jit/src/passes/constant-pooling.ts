@@ -4,15 +4,17 @@ import type { Block, Graph, Node } from '@weft/ir';
 import { typeToString } from '@weft/ir';
 import { constantValue } from '../emit/constants.ts';
 import { isImmutable, sameConstant } from './constant-propagation.ts';
+import type { Pass } from './pass.ts';
 
-export function poolConstants(graph: Graph): void {
-  const pool = new Map<string, Node[]>();
-  visit(graph.block, pool);
+/** Returns whether constants were merged. */
+export function poolConstants(graph: Graph): boolean {
+  return visit(graph.block, new Map());
 }
 
-function visit(block: Block, pool: Map<string, Node[]>): void {
+function visit(block: Block, pool: Map<string, Node[]>): boolean {
+  let changed = false;
   for (const node of [...block.nodes()]) {
-    for (const inner of node.blocks) visit(inner, pool);
+    for (const inner of node.blocks) changed = visit(inner, pool) || changed;
     if (node.kind !== 'prim::Constant') continue;
     const { output } = node;
     const value = constantValue(output);
@@ -22,6 +24,7 @@ function visit(block: Block, pool: Map<string, Node[]>): void {
       const same = candidates.find((candidate) => sameConstant(value, constantValue(candidate.output)));
       if (same !== undefined) {
         node.replaceWith([same.output]);
+        changed = true;
         continue;
       }
       pool.set(key, [...candidates, node]);
@@ -29,4 +32,12 @@ function visit(block: Block, pool: Map<string, Node[]>): void {
     const first = node.graph.block.paramNode.next!;
     if (first !== node) node.moveBefore(first);
   }
+  return changed;
 }
+
+export const constantPoolingPass: Pass = {
+  name: 'constant-pooling',
+  level: 'torch',
+  summary: 'Moves constants to the head of the graph and merges equal ones.',
+  run: poolConstants,
+};

@@ -1,20 +1,57 @@
 // Runs nodes whose operands are constants, takes the branch of an If whose condition is one, and removes loops that never
-// turn. Only values that cannot change are touched (numbers, strings, None, tuples of them), so no alias analysis is needed
-// and a second run changes nothing.
+// turn. Without `mutable`, only values that cannot change are touched (numbers, strings, None, tuples of them), which needs
+// no alias analysis; that is what compiled functions go through, as in PyTorch. With it, tensors and lists are folded too
+// where nothing writes to them and nothing outside could.
 import type { Block, Graph, IValue, Node, Type, Value } from '@weft/ir';
-import { InternalError, TupleValue, containedTypes, qualifiedName, schemaOfNode } from '@weft/ir';
+import {
+  AliasAnalysis,
+  Complex,
+  DeviceValue,
+  EnumValue,
+  InternalError,
+  TensorLiteral,
+  TupleValue,
+  containedTypes,
+  isNondeterministic,
+  numel,
+  qualifiedName,
+  schemaOfNode,
+} from '@weft/ir';
 import { operatorMeaning } from '@weft/ops';
 import { constantValue, insertConstant } from '../emit/constants.ts';
 import { eliminateDeadCode, hasSideEffects } from './dead-code.ts';
 
-export function propagateConstants(graph: Graph): void {
-  const state = { changed: false };
+/** Computes a node's results from its operands; undefined when it cannot, or when the node fails (it must at run time). */
+export type NodeEvaluator = (node: Node, inputs: readonly IValue[]) => readonly IValue[] | undefined;
+
+export interface PropagationOptions {
+  /** Default: operators on numbers, strings and tuples. Tensors come and go as TensorLiteral. */
+  readonly evaluate?: NodeEvaluator;
+  /** Folds tensors, lists and dicts as well. */
+  readonly mutable?: boolean;
+  /** Results with more elements than this are left to run time; default 1024. */
+  readonly largest?: number;
+}
+
+/** Returns whether the graph changed. */
+export function propagateConstants(graph: Graph, options: PropagationOptions = {}): boolean {
+  const state: State = {
+    changed: false,
+    evaluate: options.evaluate ?? runNode,
+    largest: options.largest ?? 1024,
+    alias: options.mutable === true ? new AliasAnalysis(graph) : undefined,
+  };
   visitBlock(graph.block, state);
   if (state.changed) eliminateDeadCode(graph);
+  return state.changed;
 }
 
 interface State {
   changed: boolean;
+  readonly evaluate: NodeEvaluator;
+  readonly largest: number;
+  /** There when values that can change are folded too. */
+  readonly alias: AliasAnalysis | undefined;
 }
 
 const skipped: ReadonlySet<string> = new Set([
@@ -63,35 +100,53 @@ function visitNode(node: Node, state: State): void {
       for (const block of node.blocks) visitBlock(block, state);
       removeExtraLoopOutputs(node, state);
     }
-  } else if (constant && node.blocks.length === 0 && isFoldable(node)) {
+  } else if (constant && node.blocks.length === 0 && isFoldable(node, state)) {
     fold(node, state);
   } else {
     for (const block of node.blocks) visitBlock(block, state);
   }
 }
 
-const isFoldable = (node: Node): boolean =>
-  !skipped.has(node.kind) &&
-  !hasSideEffects(node) &&
-  [...node.inputs, ...node.outputs].every((value) => isImmutable(value.type));
+function isFoldable(node: Node, { alias }: State): boolean {
+  if (skipped.has(node.kind) || hasSideEffects(node) || node.outputs.length === 0) return false;
+  const values = [...node.inputs, ...node.outputs];
+  if (values.every((value) => isImmutable(value.type))) return true;
+  if (alias === undefined || isNondeterministic(node) || alias.isMutating(node)) return false;
+  // A constant is one object for all runs: nothing may write to it, here or in the hands of a caller.
+  return values.every(
+    (value) => isImmutable(value.type) || (!alias.hasDeepWriters(value) && !alias.mayEscape(value)),
+  );
+}
 
 function fold(node: Node, state: State): void {
-  const results = runNode(
+  const results = state.evaluate(
     node,
     node.inputs.map((input) => constantValue(input)!),
   );
-  if (results === undefined) return;
+  if (results === undefined || !results.every((result) => isStorable(result, state.largest))) return;
   const { graph } = node;
   graph.withInsertPoint(node, () => {
     for (const [index, output] of node.outputs.entries()) {
       const result = results[index];
       const type = result === null || output.type.kind !== 'number' ? output.type : undefined;
       const constant = insertConstant(graph, result, type);
+      state.alias?.addConstant(constant);
       constant.node.source = node.source;
       output.replaceAllUsesWith(constant);
     }
   });
   state.changed = true;
+}
+
+/** Whether a value can stand in a graph: no live tensor or object, and not too large. */
+function isStorable(value: IValue, largest: number): boolean {
+  if (value instanceof TensorLiteral) return numel(value.shape) <= largest;
+  if (value instanceof TupleValue) return value.items.every((item) => isStorable(item, largest));
+  if (Array.isArray(value))
+    return value.length <= largest && value.every((item) => isStorable(item, largest));
+  if (value instanceof Map) return [...value].flat().every((item) => isStorable(item, largest));
+  const isPlain = value === null || typeof value !== 'object';
+  return isPlain || value instanceof Complex || value instanceof DeviceValue || value instanceof EnumValue;
 }
 
 /** The results, or undefined when the node cannot be run here (or fails, which it must do at run time). */

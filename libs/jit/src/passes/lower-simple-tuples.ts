@@ -2,11 +2,20 @@
 import type { Block, Graph, Node, TupleType } from '@weft/ir';
 import { constantValue } from '../emit/constants.ts';
 import { eliminateDeadCode } from './dead-code.ts';
+import type { Pass } from './pass.ts';
 
-export function lowerSimpleTuples(graph: Graph): void {
+/** Returns whether the graph changed. */
+export function lowerSimpleTuples(graph: Graph): boolean {
   visit(graph.block);
-  eliminateDeadCode(graph);
+  return eliminateDeadCode(graph);
 }
+
+export const lowerSimpleTuplesPass: Pass = {
+  name: 'lower-simple-tuples',
+  level: 'torch',
+  summary: 'Takes tuples apart that are only put together to be taken apart again.',
+  run: lowerSimpleTuples,
+};
 
 function visit(block: Block): void {
   for (const node of block.nodes()) {

@@ -1,0 +1,9 @@
+// Passes: importing this registers weft's own. Users' passes and rewrite rules join with `registerPass` and `registerRewrite`.
+import './pipeline.ts';
+
+export { findPass, optimize, passesOf, registerPass, runPass, unregisterPass } from './pass.ts';
+export type { Level, OptimizeOptions, Pass, PassEvent, PassPosition } from './pass.ts';
+export { Rewriter, registerRewrite, rewrite } from './rewrite.ts';
+export type { Match, RewriteRule } from './rewrite.ts';
+export { inlineCalls } from './inline.ts';
+export { eliminateDeadCode } from './dead-code.ts';

@@ -1,0 +1,132 @@
+// Passes over graphs: what a pass is, the passes there are, and running them in order. A pass is one file here and one call
+// of `registerPass`; a user's own pass registers itself with the same call (docs/add-a-pass.md).
+import type { Graph } from '@weft/ir';
+import { InternalError, OperatorError, WeftError, verifyGraph } from '@weft/ir';
+
+/** `torch` graphs hold aten:: and prim:: nodes, `core` graphs only core:: nodes. */
+export type Level = 'torch' | 'core';
+
+export interface Pass {
+  /** Lower case with hyphens; what options name it by. */
+  readonly name: string;
+  readonly level: Level;
+  /** What it does, in a sentence. */
+  readonly summary: string;
+  /** Changes the graph in place; returns whether it did. The graph verifies before and must afterwards. */
+  run(graph: Graph): boolean;
+}
+
+export interface PassPosition {
+  /** The name of the pass to stand before or after; default: after all. */
+  readonly before?: string;
+  readonly after?: string;
+}
+
+export interface OptimizeOptions {
+  /** Names of passes to leave out. */
+  readonly disable?: readonly string[];
+  /** Verifies the graph after every pass that changed it. On in tests (`WEFT_VERIFY=1`), off by default. */
+  readonly verify?: boolean;
+  /** The pipeline runs again while passes change something, at most this often; default 4. */
+  readonly rounds?: number;
+  /** Told of every run of a pass. */
+  readonly observe?: (event: PassEvent) => void;
+}
+
+export interface PassEvent {
+  readonly pass: string;
+  readonly round: number;
+  readonly changed: boolean;
+  readonly milliseconds: number;
+}
+
+const pipelines: Record<Level, Pass[]> = { torch: [], core: [] };
+
+/** Adds a pass to the pipeline of its level. Throws OperatorError when the name is taken or the position is unknown. */
+export function registerPass(pass: Pass, position: PassPosition = {}): void {
+  const pipeline = pipelines[pass.level];
+  if (findPass(pass.name) !== undefined) throw new OperatorError(`there is a pass '${pass.name}' already`);
+  const neighbour = position.before ?? position.after;
+  if (neighbour === undefined) {
+    pipeline.push(pass);
+    return;
+  }
+  const index = pipeline.findIndex((other) => other.name === neighbour);
+  if (index < 0) {
+    throw new OperatorError(
+      `pass '${pass.name}' is to stand beside '${neighbour}', but the ${pass.level} passes are ${namesOf(pass.level)}`,
+    );
+  }
+  pipeline.splice(position.before === undefined ? index + 1 : index, 0, pass);
+}
+
+/** Takes a registered pass out again. Returns whether it was there. */
+export function unregisterPass(name: string): boolean {
+  for (const pipeline of Object.values(pipelines)) {
+    const index = pipeline.findIndex((pass) => pass.name === name);
+    if (index >= 0) return pipeline.splice(index, 1).length === 1;
+  }
+  return false;
+}
+
+export const passesOf = (level: Level): readonly Pass[] => [...pipelines[level]];
+
+export const findPass = (name: string): Pass | undefined =>
+  [...pipelines.torch, ...pipelines.core].find((pass) => pass.name === name);
+
+const namesOf = (level: Level): string => pipelines[level].map((pass) => pass.name).join(', ');
+
+/**
+ * Runs all passes of the graph's level, in place, until none changes it. Returns whether any did.
+ * @throws OperatorError when an option names no pass; VerifyError when a pass broke the graph (with `verify`)
+ */
+export function optimize(graph: Graph, level: Level, options: OptimizeOptions = {}): boolean {
+  const disabled = new Set(options.disable);
+  for (const name of disabled) {
+    if (findPass(name) === undefined) {
+      throw new OperatorError(`there is no pass '${name}'; the ${level} passes are ${namesOf(level)}`);
+    }
+  }
+  const passes = pipelines[level].filter((pass) => !disabled.has(pass.name));
+  let changedAny = false;
+  for (let round = 0; round < (options.rounds ?? 4); round++) {
+    let changed = false;
+    for (const pass of passes) changed = runPass(pass, graph, options, round) || changed;
+    changedAny ||= changed;
+    if (!changed) break;
+  }
+  return changedAny;
+}
+
+/** Runs one pass, given or named. Returns whether it changed the graph. */
+export function runPass(
+  pass: Pass | string,
+  graph: Graph,
+  options: OptimizeOptions = {},
+  round = 0,
+): boolean {
+  const found = typeof pass === 'string' ? findPass(pass) : pass;
+  if (found === undefined) throw new OperatorError(`there is no pass '${String(pass)}'`);
+  const start = performance.now();
+  let changed: boolean;
+  try {
+    changed = found.run(graph);
+  } catch (error) {
+    if (error instanceof WeftError || error instanceof InternalError) throw error;
+    throw new InternalError(`pass '${found.name}' failed: ${String(error)}`, { cause: error });
+  }
+  options.observe?.({ pass: found.name, round, changed, milliseconds: performance.now() - start });
+  if (changed && (options.verify ?? process.env.WEFT_VERIFY === '1')) {
+    try {
+      verifyGraph(graph);
+    } catch (error) {
+      throw new InternalError(
+        `the graph is not valid after pass '${found.name}': ${(error as Error).message}`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+  return changed;
+}

@@ -1,8 +1,8 @@
 // Builds packages into their dist/: `node tools/build.mjs [package folder …]`, all packages without arguments.
-// esbuild bundles each entry point of a package (package.json "weft.entries", default src/index.ts) with source maps
-// that carry the sources, so that `jit.script` finds the TypeScript of library modules too. Types come from src/.
+// esbuild turns each file of src/ into one file of dist/, with source maps that carry the sources. Files are not bundled:
+// `jit.script` reads the variables that a live function sees by the names its source gives them, and bundling renames them.
 import { build } from 'esbuild';
-import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,28 +18,44 @@ function packageFolders() {
   });
 }
 
+/** Imports stay as they are, except that our own `.ts` files are `.js` files there. */
+const keepImports = {
+  name: 'keep-imports',
+  setup({ onResolve }) {
+    onResolve({ filter: /.*/ }, ({ path, kind }) =>
+      kind === 'entry-point' ? undefined : { path: path.replace(/^(\..*)\.ts$/, '$1.js'), external: true },
+    );
+  },
+};
+
 async function buildPackage(folder) {
-  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  const entries = manifest.weft?.entries ?? ['src/index.ts'];
-  if (entries.length === 0) return;
-  const outdir = join(folder, 'dist');
-  rmSync(outdir, { recursive: true, force: true });
-  await build({
-    absWorkingDir: folder,
-    entryPoints: entries,
-    outdir,
-    outbase: join(folder, 'src'),
-    bundle: true,
-    splitting: true,
-    chunkNames: 'chunk-[hash]',
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    sourcemap: true,
-    sourcesContent: true,
-    logLevel: 'warning',
-  });
+  const source = join(folder, 'src');
+  if (!existsSync(source)) return;
+  const files = readdirSync(source, { recursive: true })
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.endsWith('.d.ts'))
+    .map((name) => join(source, name));
+  // The new files take the place of the old ones at once, and only when all could be built.
+  const fresh = mkdtempSync(join(folder, '.dist-'));
+  try {
+    await build({
+      absWorkingDir: folder,
+      entryPoints: files,
+      outdir: fresh,
+      outbase: source,
+      bundle: true,
+      plugins: [keepImports],
+      platform: 'node',
+      format: 'esm',
+      target: 'node20',
+      sourcemap: true,
+      sourcesContent: true,
+      logLevel: 'warning',
+    });
+    rmSync(join(folder, 'dist'), { recursive: true, force: true });
+    renameSync(fresh, join(folder, 'dist'));
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
 }
 
 const folders =

@@ -13,3 +13,5 @@ export { inlined } from './inlined.ts';
 export { CodePrinter, printClassCode, printFunctionCode } from './print-code.ts';
 export type { CodeOptions, Dependency } from './print-code.ts';
 export * from './runtime/index.ts';
+export * from './lower/index.ts';
+export * from './passes/index.ts';

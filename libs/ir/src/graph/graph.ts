@@ -75,7 +75,7 @@ export class Value {
   /** Gives `this` the type and, if it has one, the name of `other`. */
   copyMetadata(other: Value): this {
     this.type = other.type;
-    if (other.hasName) this.setName(other.name.replace(/\.\d+$/, ''));
+    if (other.hasName) this.setName(other.name);
     return this;
   }
 

@@ -39,6 +39,7 @@ class Inspector {
   private readonly session = new Session();
   private readonly scripts = new Map<string, ScriptInfo>();
   private readonly exchange: Exchange = {};
+  private asking = false;
   /** The global of the main realm, which is where expressions are evaluated (Jest runs tests in another one). */
   private readonly root: Record<string, unknown>;
 
@@ -77,13 +78,19 @@ class Inspector {
     return answer.result as T;
   }
 
-  /** Runs `body` with the debugger domain on, which lists scripts, and releases what the inspector holds afterwards. */
+  /**
+   * Runs `body` with the debugger domain on, which lists scripts, and releases what the inspector holds afterwards. Listing
+   * takes milliseconds, so that many questions are asked within one outer call.
+   */
   ask<T>(body: () => T): T {
+    if (this.asking) return body();
+    this.asking = true;
     this.post('Debugger.enable', { maxScriptsCacheSize: 0 });
     this.root[exchangeKey] = this.exchange;
     try {
       return body();
     } finally {
+      this.asking = false;
       this.exchange.given = this.exchange.value = undefined;
       delete this.root[exchangeKey];
       this.post('Runtime.releaseObjectGroup', { objectGroup: 'weft' });
@@ -150,6 +157,9 @@ class Inspector {
 
 let inspector: Inspector | undefined;
 const instance = (): Inspector => (inspector ??= new Inspector());
+
+/** Runs `body`, in which any number of questions about live functions cost one start of the inspector. */
+export const inspecting = <T>(body: () => T): T => instance().ask(body);
 
 /** Where V8 has `fn` from, with the script's text; undefined for native and bound functions. */
 export function locateFunction(fn: object): { location: FunctionLocation; source: string } | undefined {

@@ -1,0 +1,67 @@
+// Finds the operators of a module's code that nothing here gives a meaning: all of them, before anything runs.
+import type { Block, ClassType, FunctionRef, Node, ScriptFunction, Type } from '@weft/ir';
+import { UnsupportedError, findSchema, qualifiedName, schemaOfNode } from '@weft/ir';
+import { isRunnable } from '../runtime/index.ts';
+
+/** Throws UnsupportedError listing every operator that cannot run, with the first place of each. */
+export function refuseUnsupported(type: ClassType, file: string): void {
+  const missing = new Map<string, Node>();
+  for (const graph of graphsOf(type)) collect(graph, missing);
+  if (missing.size === 0) return;
+  const lines = [...missing].map(
+    ([name, node]) => `  ${name}${node.source === undefined ? '' : ` (${node.source.toString()})`}`,
+  );
+  throw new UnsupportedError(
+    `${file} uses ${missing.size === 1 ? 'an operator that is' : `${missing.size} operators that are`} not supported:\n${lines.join('\n')}`,
+  );
+}
+
+function collect(block: Block, missing: Map<string, Node>): void {
+  for (const node of block.nodes()) {
+    const name = operatorName(node);
+    if (name !== undefined && !missing.has(name) && !isRunnable(name)) missing.set(name, node);
+    for (const inner of node.blocks) collect(inner, missing);
+  }
+}
+
+/** The qualified name of a node that is an operator; undefined for the structure of programs. */
+function operatorName(node: Node): string | undefined {
+  const schema = schemaOfNode(node);
+  if (schema !== undefined) return qualifiedName(schema);
+  if (node.namespace === 'prim') return undefined;
+  const { overload = '' } = node;
+  const name = overload === '' ? node.kind : `${node.kind}.${overload}`;
+  return findSchema(name) === undefined ? name : undefined;
+}
+
+/** The bodies of all methods of a class and of everything they refer to. */
+export function graphsOf(root: ClassType): Set<Block> {
+  const blocks = new Set<Block>();
+  const types = new Set<Type>();
+  const functions = new Set<FunctionRef>();
+  const visitFunction = (reference: FunctionRef): void => {
+    if (functions.has(reference)) return;
+    functions.add(reference);
+    const { graph } = reference as ScriptFunction;
+    blocks.add(graph.block);
+    visitBlock(graph.block);
+  };
+  const visitBlock = (block: Block): void => {
+    for (const node of block.nodes()) {
+      for (const { type } of [...node.inputs, ...node.outputs]) visitType(type);
+      for (const inner of node.blocks) visitBlock(inner);
+      for (const attribute of node.attributes.values()) {
+        if (attribute.kind === 'g') visitBlock(attribute.value.block);
+      }
+    }
+  };
+  const visitType = (type: Type): void => {
+    if (type.kind === 'Function') visitFunction(type.function);
+    if (type.kind !== 'Class' || types.has(type)) return;
+    types.add(type);
+    for (const attribute of type.attributes) visitType(attribute.type);
+    for (const method of [...type.methods.values(), ...type.staticMethods.values()]) visitFunction(method);
+  };
+  visitType(root);
+  return blocks;
+}

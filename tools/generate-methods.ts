@@ -1,42 +1,52 @@
 // Writes the typed methods of tensors and the free functions from the operator schemas:
 //   npx tsx tools/generate-methods.ts
 // libs/tensor/src/methods.generated.ts (the interface that Tensor merges with, and the names to install) and
-// libs/tensor/src/functions.generated.ts (one exported function an operator).
+// libs/tensor/src/functions.generated.ts (one exported function an operator). They follow from the schemas alone: an
+// operator that has no meaning yet says so when it is called.
 import { writeFileSync } from 'node:fs';
 import type { Argument, Schema, Type } from '../libs/ir/src/index.ts';
 import { schemaNames, schemasOf } from '../libs/ir/src/index.ts';
 
-/** JavaScript's reserved words and globals that an operator's name would hide. */
-const reserved: Readonly<Record<string, string>> = {
-  var: 'variance',
-  delete: 'delete_',
-  in: 'in_',
-  eval: 'eval_',
-  function: 'function_',
-};
-/** Defined by hand on Tensor, or meaningless as plain calls. */
-const byHand = new Set([
-  'item',
-  'backward',
-  'grad',
-  'requires_grad',
-  'data',
-  'device',
-  'dtype',
-  'is_leaf',
-  'tolist',
-]);
+/** Exported names that JavaScript reserves. */
+const renamed: Readonly<Record<string, string>> = { var: 'variance' };
+/** Members of the Tensor class, and what has a hand-written form. */
+const ownMembers = new Set(['item', 'backward', 'grad', 'data', 'device', 'dtype', 'is_leaf', 'tolist', 'retain_grad', 'version']);
+const ownFunctions = new Set(['tensor', 'scalar_tensor', 'item', 'backward', 'grad', 'data', 'is_leaf', 'retain_grad']);
+/** Back ends and inner parts of operators that programs do not name. */
+const internal = /^_|_backward$|^(cudnn|miopen|mkldnn|mps|fbgemm|quantized|quantize|fake_quantize|q_|sparse|to_sparse|to_mkldnn)/;
+const reserved = new Set(['function', 'var', 'in', 'default', 'new', 'with', 'this', 'from', 'for']);
 
 const camelCase = (name: string): string =>
-  name.replace(/([a-z0-9])_([a-z0-9])/g, (_, a: string, b: string) => a + b.toUpperCase());
-const exported = (name: string): string => reserved[name] ?? camelCase(name);
+  name.replace(/(?<=[A-Za-z0-9])_+([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
-const typeName = (type: Type, argument?: Argument): string | undefined => {
+const isTensorType = (type: Type): boolean =>
+  type.kind === 'Tensor' || ((type.kind === 'List' || type.kind === 'Optional') && isTensorType(type.element));
+const isOut = ({ arguments: args }: Schema): boolean =>
+  args.some(({ kwargOnly, alias }) => kwargOnly && alias?.isWrite === true);
+
+/** Schemas that plain calls choose from (as isPlain of overloads.ts), without `out=` forms. */
+const isPlain = (schema: Schema): boolean =>
+  !schema.isVararg &&
+  !/names|dimname/i.test(schema.overload) &&
+  !isOut(schema) &&
+  [...schema.arguments, ...schema.returns].some(({ type }) => isTensorType(type));
+
+function parameterType(type: Type, argument?: Argument): string | undefined {
   switch (type.kind) {
     case 'Tensor':
       return 'Tensor';
+    case 'Optional': {
+      const inner = parameterType(type.element, argument);
+      return inner && `${inner} | null`;
+    }
+    case 'List': {
+      const element = parameterType(type.element);
+      if (element === undefined) return undefined;
+      const list = `readonly ${/[ |]/.test(element) ? `(${element})` : element}[]`;
+      return argument?.listSize === undefined ? list : `${list} | ${element}`;
+    }
     case 'int':
-      return argument?.name === 'dtype' ? 'DType | number' : 'number';
+      return argument?.name === 'dtype' ? 'DType' : 'number';
     case 'float':
       return 'number';
     case 'number':
@@ -50,105 +60,107 @@ const typeName = (type: Type, argument?: Argument): string | undefined => {
     case 'ScalarType':
       return 'DType';
     case 'Layout':
+      return 'Layout';
     case 'MemoryFormat':
-      return 'number';
+      return 'MemoryFormat';
     case 'Device':
       return 'string';
     case 'Generator':
       return 'Generator';
-    case 'Optional': {
-      const inner = typeName(type.element, argument);
-      return inner === undefined ? undefined : `${inner} | null`;
-    }
-    case 'List': {
-      const inner = typeName(type.element);
-      if (inner === undefined) return undefined;
-      const list = `readonly ${/[ |]/.test(inner) ? `(${inner})` : inner}[]`;
-      return argument?.listSize === undefined ? list : `${inner} | ${list}`;
-    }
     default:
       return undefined;
   }
-};
+}
 
-const returnName = (schema: Schema): string | undefined => {
-  const names = schema.returns.map(({ type }) => {
-    if (type.kind === 'List')
-      return type.element.kind === 'Tensor'
-        ? 'Tensor[]'
-        : type.element.kind === 'int'
-          ? 'number[]'
-          : undefined;
-    if (type.kind === 'number') return 'number';
-    return typeName(type);
-  });
-  if (names.includes(undefined)) return undefined;
-  return names.length === 0 ? 'void' : names.length === 1 ? names[0] : `[${names.join(', ')}]`;
-};
+function returnType(type: Type): string | undefined {
+  if (type.kind === 'number') return 'number';
+  if (type.kind !== 'List') return parameterType(type);
+  const element = returnType(type.element);
+  return element && `${element}[]`;
+}
 
-/** `(dim: number, options?: { keepdim?: boolean }) => Tensor`, or undefined for schemas that plain values cannot call. */
-function signature(schema: Schema, skip: number): string | undefined {
-  const result = returnName(schema);
-  if (result === undefined || schema.isVararg) return undefined;
-  if (schema.arguments.some(({ kwargOnly, alias }) => kwargOnly && alias?.isWrite === true)) return undefined;
-  const positional: string[] = [];
-  const keywords: string[] = [];
-  let optional = false;
-  for (const argument of schema.arguments.slice(skip)) {
-    const type = typeName(argument.type, argument);
-    if (type === undefined) return undefined;
+function resultOf({ returns }: Schema): string | undefined {
+  const types = returns.map(({ type }) => returnType(type));
+  if (types.includes(undefined)) return undefined;
+  return types.length === 0 ? 'void' : types.length === 1 ? types[0] : `[${types.join(', ')}]`;
+}
+
+/** Whether numbers one by one may make up the first argument, a list of ints (as isVariadic of overloads.ts). */
+function isVariadic(args: readonly Argument[]): boolean {
+  const type = args[0]?.type;
+  const rest = args.slice(1);
+  return (
+    type?.kind === 'List' && type.element.kind === 'int' && rest.every((each) => each.hasDefault || each.kwargOnly)
+  );
+}
+
+/** Call forms: arguments in order, or cut off by an options object at each place where one may stand. */
+function formsOf(schema: Schema, skip: number): string[] {
+  const result = resultOf(schema);
+  const args = schema.arguments.slice(skip);
+  const types = new Map(args.map((argument) => [argument, parameterType(argument.type, argument)]));
+  if (result === undefined || [...types.values()].includes(undefined)) return [];
+  const parameter = (argument: Argument, optional: boolean): string => {
     const name = camelCase(argument.name);
-    const safe = ['function', 'var', 'in', 'default', 'new'].includes(name) ? `${name}_` : name;
-    optional ||= argument.hasDefault;
-    if (!argument.kwargOnly) positional.push(`${safe}${optional ? '?' : ''}: ${type}`);
-    if (argument.kwargOnly || argument.hasDefault)
-      keywords.push(`${name}${argument.hasDefault ? '?' : ''}: ${type}`);
+    return `${reserved.has(name) ? `${name}_` : name}${optional ? '?' : ''}: ${types.get(argument)}`;
+  };
+  const option = (argument: Argument): string =>
+    `${camelCase(argument.name)}${argument.hasDefault ? '?' : ''}: ${types.get(argument)}`;
+  const positional = args.filter(({ kwargOnly }) => !kwargOnly);
+  const keywords = args.filter(({ kwargOnly }) => kwargOnly);
+  const required = positional.findLastIndex(({ hasDefault }) => !hasDefault) + 1;
+  const optionsAfter = (count: number): string | undefined => {
+    const options = [...positional.slice(count), ...keywords].map(option);
+    return options.length === 0 ? undefined : `options: { ${options.join('; ')} }`;
+  };
+  const forms: string[] = [];
+  if (keywords.every(({ hasDefault }) => hasDefault)) {
+    const plain = positional.map((argument, index) => parameter(argument, argument.hasDefault && index >= required));
+    forms.push(`(${plain.join(', ')}): ${result}`);
   }
-  const required = schema.arguments
-    .slice(skip)
-    .filter(({ hasDefault, kwargOnly }) => !hasDefault && !kwargOnly).length;
-  const forms = [`(${positional.join(', ')}): ${result}`];
-  if (keywords.length > 0) {
-    const options = `options${keywords.every((keyword) => /\?:/.test(keyword)) ? '?' : ''}: { ${keywords.join('; ')} }`;
-    // Keywords may follow any number of positional arguments from the required ones on.
-    for (let count = required; count <= positional.length; count++) {
-      const given = positional.slice(0, count).map((one) => one.replace('?:', ':'));
-      forms.push(
-        `(${[...given, count === positional.length ? options : options.replace('options?', 'options')].join(', ')}): ${result}`,
-      );
-    }
-    if (schema.arguments.some(({ kwargOnly, hasDefault }) => kwargOnly && !hasDefault)) forms.shift();
+  for (let count = required; count <= positional.length; count++) {
+    const options = optionsAfter(count);
+    if (options === undefined) continue;
+    const given = positional.slice(0, count).map((argument) => parameter(argument, false));
+    forms.push(`(${[...given, options].join(', ')}): ${result}`);
   }
-  return forms.map((form) => `  ${form};`).join('\n');
+  if (isVariadic(args)) {
+    const name = camelCase(args[0].name);
+    const options = optionsAfter(1);
+    if (keywords.every(({ hasDefault }) => hasDefault)) forms.push(`(...${name}: number[]): ${result}`);
+    if (options !== undefined) forms.push(`(...args: [...${name}: number[], ${options}]): ${result}`);
+  }
+  return forms;
 }
 
 const methods: string[] = [];
 const names: string[] = [];
 const functions: string[] = [];
 for (const name of schemaNames('aten').sort()) {
-  if (name.startsWith('_') || !/^[a-z][a-z0-9_]*$/.test(name)) continue;
-  const schemas = schemasOf(`aten::${name}`);
-  const involved = schemas.filter(
-    ({ overload, arguments: formals, returns }) =>
-      !/dimname|names/i.test(overload) &&
-      [...formals, ...returns].some(
-        ({ type }) => type.kind === 'Tensor' || (type.kind === 'List' && type.element.kind === 'Tensor'),
-      ),
+  if (internal.test(name) || !/^[a-z][a-z0-9_]*$/.test(name)) continue;
+  const schemas = schemasOf(`aten::${name}`).filter(isPlain);
+  const own = schemas.filter(
+    ({ arguments: args }) => args[0]?.name === 'self' && args[0].type.kind === 'Tensor',
   );
-  const free = [...new Set(involved.flatMap((schema) => signature(schema, 0) ?? []))];
-  if (free.length > 0 && !byHand.has(name))
-    functions.push(`export const ${exported(name)} = builtin<{\n${free.join('\n')}\n}>('${name}');`);
-  const own = involved.filter(
-    ({ arguments: formals }) => formals[0]?.type.kind === 'Tensor' && formals[0].name === 'self',
-  );
-  const forms = [...new Set(own.flatMap((schema) => signature(schema, 1) ?? []))];
-  if (forms.length === 0 || byHand.has(name)) continue;
-  const method = name === 'var' ? 'var' : camelCase(name);
-  methods.push(forms.map((form) => form.replace(/^ {2}\(/gm, `  ${method}(`)).join('\n'));
-  names.push(`  ${/^[a-zA-Z_]\w*$/.test(method) ? method : `'${method}'`}: '${name}',`);
+  const methodForms = [...new Set(own.flatMap((schema) => formsOf(schema, 1)))];
+  const method = camelCase(name);
+  if (methodForms.length > 0 && !ownMembers.has(name)) {
+    methods.push(...methodForms.map((form) => `  ${method}${form};`));
+    names.push(`  ${method}: '${name}',`);
+  }
+  const forms = [...new Set(schemas.flatMap((schema) => formsOf(schema, 0)))];
+  if (forms.length > 0 && !ownFunctions.has(name)) {
+    const body = forms.map((form) => `  ${form};`).join('\n');
+    functions.push(`export const ${renamed[method] ?? method} = builtin<{\n${body}\n}>('${name}');`);
+  }
 }
 
-const head = `// Generated by tools/generate-methods.ts from the operator schemas.\nimport type { Complex, DType } from '@weft/ir';\nimport type { Generator } from './random/generator.ts';\nimport type { Tensor } from './tensor.ts';\n`;
+const head = `// Generated by tools/generate-methods.ts from the operator schemas.
+import type { Complex, DType } from '@weft/ir';
+import type { Generator } from './random/generator.ts';
+import type { Tensor } from './tensor.ts';
+import type { Layout, MemoryFormat } from './types.ts';
+`;
 const scalar = 'type Scalar = number | bigint | boolean | Complex;\n';
 writeFileSync(
   new URL('../libs/tensor/src/methods.generated.ts', import.meta.url),

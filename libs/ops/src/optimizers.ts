@@ -54,10 +54,11 @@ class Terms {
   mix(a: Value, decay: number, x: Value, weight: number): Value {
     return this.b.add(this.scale(a, decay), this.scale(x, weight));
   }
-  /** `1 - beta ** step` as a float32 scalar. */
+  /** `1 - beta ** step` as a float32 scalar, without the cancellation of computing it so. */
   biasCorrection(beta: number, step: Value): Value {
-    const one = this.b.full(1, 'float32');
-    return this.b.subtract(one, this.b.power(this.b.full(beta, 'float32'), step));
+    if (beta === 0) return this.b.full(1, 'float32');
+    const exponent = this.b.multiply(step, this.b.full(Math.log(beta), 'float32'));
+    return this.b.negate(this.b.exponentialMinusOne(exponent));
   }
 }
 

@@ -48,7 +48,11 @@ function finish(made: Tensor, { requiresGrad }: TensorOptions): Tensor {
 
 function checked(element: Element, dtype: DType): Element {
   const { category } = dtypes[dtype];
-  if (typeof element === 'number' && !Number.isFinite(element) && (category === 'int' || category === 'uint')) {
+  if (
+    typeof element === 'number' &&
+    !Number.isFinite(element) &&
+    (category === 'int' || category === 'uint')
+  ) {
     throw new OperatorError(`cannot convert float ${element} to ${dtype}`);
   }
   return element;
@@ -84,7 +88,10 @@ function commonDType(elements: readonly Element[]): DType {
   let dtype: DType = elements.length === 0 ? 'float32' : 'bool';
   for (const element of elements) {
     if (element instanceof Complex) return 'complex64';
-    if (typeof element === 'bigint' || (typeof element === 'number' && Number.isInteger(element) && !Object.is(element, -0))) {
+    if (
+      typeof element === 'bigint' ||
+      (typeof element === 'number' && Number.isInteger(element) && !Object.is(element, -0))
+    ) {
       if (dtype === 'bool') dtype = 'int64';
     } else if (typeof element === 'number') dtype = 'float32';
   }
@@ -95,7 +102,11 @@ function commonDType(elements: readonly Element[]): DType {
  * A tensor with a copy of a typed array's elements; its dtype follows from the array unless given (which then says how to
  * read the entries: Uint16Array as float16 or bfloat16, Float32Array as complex64 …).
  */
-export function fromTypedArray(array: TypedArray, shape: readonly number[], options: TensorOptions = {}): Tensor {
+export function fromTypedArray(
+  array: TypedArray,
+  shape: readonly number[],
+  options: TensorOptions = {},
+): Tensor {
   const own = dtypeOfArray(array);
   const readsAs = options.dtype ?? own;
   const dtype = sameStorage(own, readsAs) ? readsAs : own;

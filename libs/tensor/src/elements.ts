@@ -50,7 +50,8 @@ export function dtypeOfArray(array: TypedArray): DType {
     (dtype) =>
       array instanceof arrays[dtype] && !['float16', 'bfloat16', 'complex64', 'complex128'].includes(dtype),
   );
-  if (name === undefined) throw new OperatorError(`no dtype is held by a ${Object.prototype.toString.call(array)}`);
+  if (name === undefined)
+    throw new OperatorError(`no dtype is held by a ${Object.prototype.toString.call(array)}`);
   return name;
 }
 

@@ -2,6 +2,7 @@
 import type { Complex, DType } from '@weft/ir';
 import type { Generator } from './random/generator.ts';
 import type { Tensor } from './tensor.ts';
+import type { Layout, MemoryFormat } from './types.ts';
 import { builtin } from './builtins.ts';
 
 type Scalar = number | bigint | boolean | Complex;
@@ -31,90 +32,82 @@ export const acosh_ = builtin<{
   (self: Tensor): Tensor;
 }>('acosh_');
 export const adaptiveAvgPool1d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[]): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number): Tensor;
 }>('adaptive_avg_pool1d');
 export const adaptiveAvgPool2d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[]): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number): Tensor;
 }>('adaptive_avg_pool2d');
 export const adaptiveAvgPool3d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[]): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number): Tensor;
 }>('adaptive_avg_pool3d');
 export const adaptiveMaxPool1d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[]): [Tensor, Tensor];
+  (self: Tensor, outputSize: readonly number[] | number): [Tensor, Tensor];
 }>('adaptive_max_pool1d');
 export const adaptiveMaxPool2d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[]): [Tensor, Tensor];
+  (self: Tensor, outputSize: readonly number[] | number): [Tensor, Tensor];
 }>('adaptive_max_pool2d');
-export const adaptiveMaxPool2dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, indices: Tensor): Tensor;
-}>('adaptive_max_pool2d_backward');
 export const adaptiveMaxPool3d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[]): [Tensor, Tensor];
+  (self: Tensor, outputSize: readonly number[] | number): [Tensor, Tensor];
 }>('adaptive_max_pool3d');
-export const adaptiveMaxPool3dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, indices: Tensor): Tensor;
-}>('adaptive_max_pool3d_backward');
 export const add = builtin<{
   (self: Tensor, other: Scalar, alpha?: Scalar): Tensor;
   (self: Tensor, other: Scalar, options: { alpha?: Scalar }): Tensor;
-  (self: Tensor, other: Scalar, alpha: Scalar, options?: { alpha?: Scalar }): Tensor;
   (self: Tensor, other: Tensor): Tensor;
-  (self: Tensor, other: Tensor, options?: { alpha?: Scalar }): Tensor;
+  (self: Tensor, other: Tensor, options: { alpha?: Scalar }): Tensor;
 }>('add');
 export const add_ = builtin<{
   (self: Tensor, other: Scalar, alpha?: Scalar): Tensor;
   (self: Tensor, other: Scalar, options: { alpha?: Scalar }): Tensor;
-  (self: Tensor, other: Scalar, alpha: Scalar, options?: { alpha?: Scalar }): Tensor;
   (self: Tensor, other: Tensor): Tensor;
-  (self: Tensor, other: Tensor, options?: { alpha?: Scalar }): Tensor;
+  (self: Tensor, other: Tensor, options: { alpha?: Scalar }): Tensor;
 }>('add_');
 export const addbmm = builtin<{
   (self: Tensor, batch1: Tensor, batch2: Tensor): Tensor;
-  (self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, batch1: Tensor, batch2: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('addbmm');
 export const addbmm_ = builtin<{
   (self: Tensor, batch1: Tensor, batch2: Tensor): Tensor;
-  (self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, batch1: Tensor, batch2: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('addbmm_');
 export const addcdiv = builtin<{
   (self: Tensor, tensor1: Tensor, tensor2: Tensor): Tensor;
-  (self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: Scalar }): Tensor;
+  (self: Tensor, tensor1: Tensor, tensor2: Tensor, options: { value?: Scalar }): Tensor;
 }>('addcdiv');
 export const addcdiv_ = builtin<{
   (self: Tensor, tensor1: Tensor, tensor2: Tensor): Tensor;
-  (self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: Scalar }): Tensor;
+  (self: Tensor, tensor1: Tensor, tensor2: Tensor, options: { value?: Scalar }): Tensor;
 }>('addcdiv_');
 export const addcmul = builtin<{
   (self: Tensor, tensor1: Tensor, tensor2: Tensor): Tensor;
-  (self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: Scalar }): Tensor;
+  (self: Tensor, tensor1: Tensor, tensor2: Tensor, options: { value?: Scalar }): Tensor;
 }>('addcmul');
 export const addcmul_ = builtin<{
   (self: Tensor, tensor1: Tensor, tensor2: Tensor): Tensor;
-  (self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: Scalar }): Tensor;
+  (self: Tensor, tensor1: Tensor, tensor2: Tensor, options: { value?: Scalar }): Tensor;
 }>('addcmul_');
 export const addmm = builtin<{
   (self: Tensor, mat1: Tensor, mat2: Tensor): Tensor;
-  (self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, mat1: Tensor, mat2: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('addmm');
 export const addmm_ = builtin<{
   (self: Tensor, mat1: Tensor, mat2: Tensor): Tensor;
-  (self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, mat1: Tensor, mat2: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('addmm_');
 export const addmv = builtin<{
   (self: Tensor, mat: Tensor, vec: Tensor): Tensor;
-  (self: Tensor, mat: Tensor, vec: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, mat: Tensor, vec: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('addmv');
 export const addmv_ = builtin<{
   (self: Tensor, mat: Tensor, vec: Tensor): Tensor;
-  (self: Tensor, mat: Tensor, vec: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, mat: Tensor, vec: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('addmv_');
 export const addr = builtin<{
   (self: Tensor, vec1: Tensor, vec2: Tensor): Tensor;
-  (self: Tensor, vec1: Tensor, vec2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, vec1: Tensor, vec2: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('addr');
 export const addr_ = builtin<{
   (self: Tensor, vec1: Tensor, vec2: Tensor): Tensor;
-  (self: Tensor, vec1: Tensor, vec2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, vec1: Tensor, vec2: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('addr_');
 export const adjoint = builtin<{
   (self: Tensor): Tensor;
@@ -122,9 +115,6 @@ export const adjoint = builtin<{
 export const affineGridGenerator = builtin<{
   (theta: Tensor, size: readonly number[], alignCorners: boolean): Tensor;
 }>('affine_grid_generator');
-export const affineGridGeneratorBackward = builtin<{
-  (grad: Tensor, size: readonly number[], alignCorners: boolean): Tensor;
-}>('affine_grid_generator_backward');
 export const alias = builtin<{
   (self: Tensor): Tensor;
 }>('alias');
@@ -144,19 +134,16 @@ export const alignTo = builtin<{
 export const all = builtin<{
   (self: Tensor, dim?: readonly number[] | null, keepdim?: boolean): Tensor;
   (self: Tensor, options: { dim?: readonly number[] | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: readonly number[] | null, options: { dim?: readonly number[] | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: readonly number[] | null, keepdim: boolean, options?: { dim?: readonly number[] | null; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | null, options: { keepdim?: boolean }): Tensor;
   (self: Tensor): Tensor;
   (self: Tensor, dim: number, keepdim?: boolean): Tensor;
   (self: Tensor, dim: number, options: { keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number, keepdim: boolean, options?: { keepdim?: boolean }): Tensor;
 }>('all');
 export const allclose = builtin<{
   (self: Tensor, other: Tensor, rtol?: number, atol?: number, equalNan?: boolean): boolean;
   (self: Tensor, other: Tensor, options: { rtol?: number; atol?: number; equalNan?: boolean }): boolean;
-  (self: Tensor, other: Tensor, rtol: number, options: { rtol?: number; atol?: number; equalNan?: boolean }): boolean;
-  (self: Tensor, other: Tensor, rtol: number, atol: number, options: { rtol?: number; atol?: number; equalNan?: boolean }): boolean;
-  (self: Tensor, other: Tensor, rtol: number, atol: number, equalNan: boolean, options?: { rtol?: number; atol?: number; equalNan?: boolean }): boolean;
+  (self: Tensor, other: Tensor, rtol: number, options: { atol?: number; equalNan?: boolean }): boolean;
+  (self: Tensor, other: Tensor, rtol: number, atol: number, options: { equalNan?: boolean }): boolean;
 }>('allclose');
 export const alphaDropout = builtin<{
   (input: Tensor, p: number, train: boolean): Tensor;
@@ -165,20 +152,18 @@ export const alphaDropout_ = builtin<{
   (self: Tensor, p: number, train: boolean): Tensor;
 }>('alpha_dropout_');
 export const amax = builtin<{
-  (self: Tensor, dim?: number | readonly number[], keepdim?: boolean): Tensor;
-  (self: Tensor, options: { dim?: number | readonly number[]; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[], options: { dim?: number | readonly number[]; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[], keepdim: boolean, options?: { dim?: number | readonly number[]; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim?: readonly number[] | number, keepdim?: boolean): Tensor;
+  (self: Tensor, options: { dim?: readonly number[] | number; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number, options: { keepdim?: boolean }): Tensor;
 }>('amax');
 export const amin = builtin<{
-  (self: Tensor, dim?: number | readonly number[], keepdim?: boolean): Tensor;
-  (self: Tensor, options: { dim?: number | readonly number[]; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[], options: { dim?: number | readonly number[]; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[], keepdim: boolean, options?: { dim?: number | readonly number[]; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim?: readonly number[] | number, keepdim?: boolean): Tensor;
+  (self: Tensor, options: { dim?: readonly number[] | number; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number, options: { keepdim?: boolean }): Tensor;
 }>('amin');
 export const aminmax = builtin<{
   (self: Tensor): [Tensor, Tensor];
-  (self: Tensor, options?: { dim?: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  (self: Tensor, options: { dim?: number | null; keepdim?: boolean }): [Tensor, Tensor];
 }>('aminmax');
 export const angle = builtin<{
   (self: Tensor): Tensor;
@@ -186,21 +171,19 @@ export const angle = builtin<{
 export const any = builtin<{
   (self: Tensor, dim?: readonly number[] | null, keepdim?: boolean): Tensor;
   (self: Tensor, options: { dim?: readonly number[] | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: readonly number[] | null, options: { dim?: readonly number[] | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: readonly number[] | null, keepdim: boolean, options?: { dim?: readonly number[] | null; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | null, options: { keepdim?: boolean }): Tensor;
   (self: Tensor): Tensor;
   (self: Tensor, dim: number, keepdim?: boolean): Tensor;
   (self: Tensor, dim: number, options: { keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number, keepdim: boolean, options?: { keepdim?: boolean }): Tensor;
 }>('any');
 export const arange = builtin<{
   (end: Scalar): Tensor;
-  (end: Scalar, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (end: Scalar, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (start: Scalar, end: Scalar): Tensor;
-  (start: Scalar, end: Scalar, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (start: Scalar, end: Scalar, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (start: Scalar, end: Scalar, step?: Scalar): Tensor;
-  (start: Scalar, end: Scalar, options: { step?: Scalar; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (start: Scalar, end: Scalar, step: Scalar, options?: { step?: Scalar; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (start: Scalar, end: Scalar, options: { step?: Scalar; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (start: Scalar, end: Scalar, step: Scalar, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('arange');
 export const arccos = builtin<{
   (self: Tensor): Tensor;
@@ -247,20 +230,17 @@ export const arctanh_ = builtin<{
 export const argmax = builtin<{
   (self: Tensor, dim?: number | null, keepdim?: boolean): Tensor;
   (self: Tensor, options: { dim?: number | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | null, options: { dim?: number | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | null, keepdim: boolean, options?: { dim?: number | null; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: number | null, options: { keepdim?: boolean }): Tensor;
 }>('argmax');
 export const argmin = builtin<{
   (self: Tensor, dim?: number | null, keepdim?: boolean): Tensor;
   (self: Tensor, options: { dim?: number | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | null, options: { dim?: number | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | null, keepdim: boolean, options?: { dim?: number | null; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: number | null, options: { keepdim?: boolean }): Tensor;
 }>('argmin');
 export const argsort = builtin<{
   (self: Tensor, dim?: number, descending?: boolean): Tensor;
   (self: Tensor, options: { dim?: number; descending?: boolean }): Tensor;
-  (self: Tensor, dim: number, options: { dim?: number; descending?: boolean }): Tensor;
-  (self: Tensor, dim: number, descending: boolean, options?: { dim?: number; descending?: boolean }): Tensor;
+  (self: Tensor, dim: number, options: { descending?: boolean }): Tensor;
   (self: Tensor, options: { stable: boolean; dim?: number; descending?: boolean }): Tensor;
 }>('argsort');
 export const argwhere = builtin<{
@@ -269,32 +249,28 @@ export const argwhere = builtin<{
 export const asStrided = builtin<{
   (self: Tensor, size: readonly number[], stride: readonly number[], storageOffset?: number | null): Tensor;
   (self: Tensor, size: readonly number[], stride: readonly number[], options: { storageOffset?: number | null }): Tensor;
-  (self: Tensor, size: readonly number[], stride: readonly number[], storageOffset: number | null, options?: { storageOffset?: number | null }): Tensor;
 }>('as_strided');
 export const asStrided_ = builtin<{
   (self: Tensor, size: readonly number[], stride: readonly number[], storageOffset?: number | null): Tensor;
   (self: Tensor, size: readonly number[], stride: readonly number[], options: { storageOffset?: number | null }): Tensor;
-  (self: Tensor, size: readonly number[], stride: readonly number[], storageOffset: number | null, options?: { storageOffset?: number | null }): Tensor;
 }>('as_strided_');
 export const asStridedCopy = builtin<{
   (self: Tensor, size: readonly number[], stride: readonly number[], storageOffset?: number | null): Tensor;
   (self: Tensor, size: readonly number[], stride: readonly number[], options: { storageOffset?: number | null }): Tensor;
-  (self: Tensor, size: readonly number[], stride: readonly number[], storageOffset: number | null, options?: { storageOffset?: number | null }): Tensor;
 }>('as_strided_copy');
 export const asStridedScatter = builtin<{
   (self: Tensor, src: Tensor, size: readonly number[], stride: readonly number[], storageOffset?: number | null): Tensor;
   (self: Tensor, src: Tensor, size: readonly number[], stride: readonly number[], options: { storageOffset?: number | null }): Tensor;
-  (self: Tensor, src: Tensor, size: readonly number[], stride: readonly number[], storageOffset: number | null, options?: { storageOffset?: number | null }): Tensor;
 }>('as_strided_scatter');
 export const asTensor = builtin<{
   (data: Tensor): Tensor;
-  (data: Tensor, options?: { dtype?: DType | null; device?: string | null }): Tensor;
+  (data: Tensor, options: { dtype?: DType | null; device?: string | null }): Tensor;
   (t: boolean): Tensor;
-  (t: boolean, options?: { dtype?: DType | null; device?: string | null }): Tensor;
+  (t: boolean, options: { dtype?: DType | null; device?: string | null }): Tensor;
   (t: Complex): Tensor;
-  (t: Complex, options?: { dtype?: DType | null; device?: string | null }): Tensor;
+  (t: Complex, options: { dtype?: DType | null; device?: string | null }): Tensor;
   (t: number): Tensor;
-  (t: number, options?: { dtype?: DType | null; device?: string | null }): Tensor;
+  (t: number, options: { dtype?: DType | null; device?: string | null }): Tensor;
 }>('as_tensor');
 export const asin = builtin<{
   (self: Tensor): Tensor;
@@ -339,50 +315,41 @@ export const atleast3d = builtin<{
   (tensors: readonly Tensor[]): Tensor[];
 }>('atleast_3d');
 export const avgPool1d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], ceilMode?: boolean, countIncludePad?: boolean): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, countIncludePad: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, ceilMode?: boolean, countIncludePad?: boolean): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; ceilMode?: boolean; countIncludePad?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, options: { padding?: readonly number[] | number; ceilMode?: boolean; countIncludePad?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, options: { ceilMode?: boolean; countIncludePad?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, ceilMode: boolean, options: { countIncludePad?: boolean }): Tensor;
 }>('avg_pool1d');
 export const avgPool2d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], ceilMode?: boolean, countIncludePad?: boolean, divisorOverride?: number | null): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, countIncludePad: boolean, options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, countIncludePad: boolean, divisorOverride: number | null, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, ceilMode?: boolean, countIncludePad?: boolean, divisorOverride?: number | null): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, options: { padding?: readonly number[] | number; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, options: { ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, ceilMode: boolean, options: { countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, ceilMode: boolean, countIncludePad: boolean, options: { divisorOverride?: number | null }): Tensor;
 }>('avg_pool2d');
-export const avgPool2dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, countIncludePad: boolean, divisorOverride: number | null): Tensor;
-}>('avg_pool2d_backward');
 export const avgPool3d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], ceilMode?: boolean, countIncludePad?: boolean, divisorOverride?: number | null): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, countIncludePad: boolean, options: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, countIncludePad: boolean, divisorOverride: number | null, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, ceilMode?: boolean, countIncludePad?: boolean, divisorOverride?: number | null): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, options: { padding?: readonly number[] | number; ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, options: { ceilMode?: boolean; countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, ceilMode: boolean, options: { countIncludePad?: boolean; divisorOverride?: number | null }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, ceilMode: boolean, countIncludePad: boolean, options: { divisorOverride?: number | null }): Tensor;
 }>('avg_pool3d');
-export const avgPool3dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], ceilMode: boolean, countIncludePad: boolean, divisorOverride: number | null): Tensor;
-}>('avg_pool3d_backward');
 export const baddbmm = builtin<{
   (self: Tensor, batch1: Tensor, batch2: Tensor): Tensor;
-  (self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, batch1: Tensor, batch2: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('baddbmm');
 export const baddbmm_ = builtin<{
   (self: Tensor, batch1: Tensor, batch2: Tensor): Tensor;
-  (self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, batch1: Tensor, batch2: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('baddbmm_');
 export const bartlettWindow = builtin<{
   (windowLength: number): Tensor;
-  (windowLength: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (windowLength: number, periodic: boolean): Tensor;
-  (windowLength: number, periodic: boolean, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, periodic: boolean, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('bartlett_window');
 export const batchNorm = builtin<{
   (input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, eps: number, cudnnEnabled: boolean): Tensor;
@@ -410,53 +377,42 @@ export const batchNormUpdateStats = builtin<{
 }>('batch_norm_update_stats');
 export const bernoulli = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, options: { generator?: Generator | null }): Tensor;
   (self: Tensor, p: Tensor): Tensor;
-  (self: Tensor, p: Tensor, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, p: Tensor, options: { generator?: Generator | null }): Tensor;
   (self: Tensor, p: number): Tensor;
-  (self: Tensor, p: number, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, p: number, options: { generator?: Generator | null }): Tensor;
 }>('bernoulli');
 export const bernoulli_ = builtin<{
   (self: Tensor, p: Tensor): Tensor;
-  (self: Tensor, p: Tensor, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, p: Tensor, options: { generator?: Generator | null }): Tensor;
   (self: Tensor, p?: number): Tensor;
   (self: Tensor, options: { p?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, p: number, options?: { p?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, p: number, options: { generator?: Generator | null }): Tensor;
 }>('bernoulli_');
 export const bilinear = builtin<{
   (input1: Tensor, input2: Tensor, weight: Tensor, bias?: Tensor | null): Tensor;
   (input1: Tensor, input2: Tensor, weight: Tensor, options: { bias?: Tensor | null }): Tensor;
-  (input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | null, options?: { bias?: Tensor | null }): Tensor;
 }>('bilinear');
 export const binaryCrossEntropy = builtin<{
   (self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number): Tensor;
   (self: Tensor, target: Tensor, options: { weight?: Tensor | null; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, options: { weight?: Tensor | null; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options?: { weight?: Tensor | null; reduction?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, options: { reduction?: number }): Tensor;
 }>('binary_cross_entropy');
-export const binaryCrossEntropyBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number): Tensor;
-  (gradOutput: Tensor, self: Tensor, target: Tensor, options: { weight?: Tensor | null; reduction?: number }): Tensor;
-  (gradOutput: Tensor, self: Tensor, target: Tensor, weight: Tensor | null, options: { weight?: Tensor | null; reduction?: number }): Tensor;
-  (gradOutput: Tensor, self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options?: { weight?: Tensor | null; reduction?: number }): Tensor;
-}>('binary_cross_entropy_backward');
 export const binaryCrossEntropyWithLogits = builtin<{
   (self: Tensor, target: Tensor, weight?: Tensor | null, posWeight?: Tensor | null, reduction?: number): Tensor;
   (self: Tensor, target: Tensor, options: { weight?: Tensor | null; posWeight?: Tensor | null; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, options: { weight?: Tensor | null; posWeight?: Tensor | null; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, posWeight: Tensor | null, options: { weight?: Tensor | null; posWeight?: Tensor | null; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, posWeight: Tensor | null, reduction: number, options?: { weight?: Tensor | null; posWeight?: Tensor | null; reduction?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, options: { posWeight?: Tensor | null; reduction?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, posWeight: Tensor | null, options: { reduction?: number }): Tensor;
 }>('binary_cross_entropy_with_logits');
 export const bincount = builtin<{
   (self: Tensor, weights?: Tensor | null, minlength?: number): Tensor;
   (self: Tensor, options: { weights?: Tensor | null; minlength?: number }): Tensor;
-  (self: Tensor, weights: Tensor | null, options: { weights?: Tensor | null; minlength?: number }): Tensor;
-  (self: Tensor, weights: Tensor | null, minlength: number, options?: { weights?: Tensor | null; minlength?: number }): Tensor;
+  (self: Tensor, weights: Tensor | null, options: { minlength?: number }): Tensor;
 }>('bincount');
 export const binomial = builtin<{
   (count: Tensor, prob: Tensor, generator?: Generator | null): Tensor;
   (count: Tensor, prob: Tensor, options: { generator?: Generator | null }): Tensor;
-  (count: Tensor, prob: Tensor, generator: Generator | null, options?: { generator?: Generator | null }): Tensor;
 }>('binomial');
 export const bitwiseAnd = builtin<{
   (self: Tensor, other: Scalar): Tensor;
@@ -511,9 +467,9 @@ export const bitwiseXor_ = builtin<{
 }>('bitwise_xor_');
 export const blackmanWindow = builtin<{
   (windowLength: number): Tensor;
-  (windowLength: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (windowLength: number, periodic: boolean): Tensor;
-  (windowLength: number, periodic: boolean, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, periodic: boolean, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('blackman_window');
 export const blockDiag = builtin<{
   (tensors: readonly Tensor[]): Tensor;
@@ -529,9 +485,9 @@ export const broadcastTo = builtin<{
 }>('broadcast_to');
 export const bucketize = builtin<{
   (self: Scalar, boundaries: Tensor): Tensor;
-  (self: Scalar, boundaries: Tensor, options?: { outInt32?: boolean; right?: boolean }): Tensor;
+  (self: Scalar, boundaries: Tensor, options: { outInt32?: boolean; right?: boolean }): Tensor;
   (self: Tensor, boundaries: Tensor): Tensor;
-  (self: Tensor, boundaries: Tensor, options?: { outInt32?: boolean; right?: boolean }): Tensor;
+  (self: Tensor, boundaries: Tensor, options: { outInt32?: boolean; right?: boolean }): Tensor;
 }>('bucketize');
 export const cartesianProd = builtin<{
   (tensors: readonly Tensor[]): Tensor;
@@ -539,19 +495,18 @@ export const cartesianProd = builtin<{
 export const cat = builtin<{
   (tensors: readonly Tensor[], dim?: number): Tensor;
   (tensors: readonly Tensor[], options: { dim?: number }): Tensor;
-  (tensors: readonly Tensor[], dim: number, options?: { dim?: number }): Tensor;
 }>('cat');
 export const cauchy = builtin<{
   (self: Tensor, median?: number, sigma?: number): Tensor;
   (self: Tensor, options: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, median: number, options: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, median: number, sigma: number, options?: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, median: number, options: { sigma?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, median: number, sigma: number, options: { generator?: Generator | null }): Tensor;
 }>('cauchy');
 export const cauchy_ = builtin<{
   (self: Tensor, median?: number, sigma?: number): Tensor;
   (self: Tensor, options: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, median: number, options: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, median: number, sigma: number, options?: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, median: number, options: { sigma?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, median: number, sigma: number, options: { generator?: Generator | null }): Tensor;
 }>('cauchy_');
 export const ccolIndices = builtin<{
   (self: Tensor): Tensor;
@@ -562,8 +517,7 @@ export const ccolIndicesCopy = builtin<{
 export const cdist = builtin<{
   (x1: Tensor, x2: Tensor, p?: number, computeMode?: number | null): Tensor;
   (x1: Tensor, x2: Tensor, options: { p?: number; computeMode?: number | null }): Tensor;
-  (x1: Tensor, x2: Tensor, p: number, options: { p?: number; computeMode?: number | null }): Tensor;
-  (x1: Tensor, x2: Tensor, p: number, computeMode: number | null, options?: { p?: number; computeMode?: number | null }): Tensor;
+  (x1: Tensor, x2: Tensor, p: number, options: { computeMode?: number | null }): Tensor;
 }>('cdist');
 export const ceil = builtin<{
   (self: Tensor): Tensor;
@@ -574,19 +528,17 @@ export const ceil_ = builtin<{
 export const celu = builtin<{
   (self: Tensor, alpha?: Scalar): Tensor;
   (self: Tensor, options: { alpha?: Scalar }): Tensor;
-  (self: Tensor, alpha: Scalar, options?: { alpha?: Scalar }): Tensor;
 }>('celu');
 export const celu_ = builtin<{
   (self: Tensor, alpha?: Scalar): Tensor;
   (self: Tensor, options: { alpha?: Scalar }): Tensor;
-  (self: Tensor, alpha: Scalar, options?: { alpha?: Scalar }): Tensor;
 }>('celu_');
 export const chainMatmul = builtin<{
   (matrices: readonly Tensor[]): Tensor;
 }>('chain_matmul');
 export const chalf = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { memoryFormat?: number | null }): Tensor;
+  (self: Tensor, options: { memoryFormat?: MemoryFormat | null }): Tensor;
 }>('chalf');
 export const channelShuffle = builtin<{
   (self: Tensor, groups: number): Tensor;
@@ -594,17 +546,14 @@ export const channelShuffle = builtin<{
 export const cholesky = builtin<{
   (self: Tensor, upper?: boolean): Tensor;
   (self: Tensor, options: { upper?: boolean }): Tensor;
-  (self: Tensor, upper: boolean, options?: { upper?: boolean }): Tensor;
 }>('cholesky');
 export const choleskyInverse = builtin<{
   (self: Tensor, upper?: boolean): Tensor;
   (self: Tensor, options: { upper?: boolean }): Tensor;
-  (self: Tensor, upper: boolean, options?: { upper?: boolean }): Tensor;
 }>('cholesky_inverse');
 export const choleskySolve = builtin<{
   (self: Tensor, input2: Tensor, upper?: boolean): Tensor;
   (self: Tensor, input2: Tensor, options: { upper?: boolean }): Tensor;
-  (self: Tensor, input2: Tensor, upper: boolean, options?: { upper?: boolean }): Tensor;
 }>('cholesky_solve');
 export const chooseQparamsOptimized = builtin<{
   (input: Tensor, numel: number, nBins: number, ratio: number, bitWidth: number): [Tensor, Tensor];
@@ -612,27 +561,22 @@ export const chooseQparamsOptimized = builtin<{
 export const chunk = builtin<{
   (self: Tensor, chunks: number, dim?: number): Tensor[];
   (self: Tensor, chunks: number, options: { dim?: number }): Tensor[];
-  (self: Tensor, chunks: number, dim: number, options?: { dim?: number }): Tensor[];
 }>('chunk');
 export const clamp = builtin<{
   (self: Tensor, min?: Scalar | null, max?: Scalar | null): Tensor;
   (self: Tensor, options: { min?: Scalar | null; max?: Scalar | null }): Tensor;
-  (self: Tensor, min: Scalar | null, options: { min?: Scalar | null; max?: Scalar | null }): Tensor;
-  (self: Tensor, min: Scalar | null, max: Scalar | null, options?: { min?: Scalar | null; max?: Scalar | null }): Tensor;
+  (self: Tensor, min: Scalar | null, options: { max?: Scalar | null }): Tensor;
   (self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor;
   (self: Tensor, options: { min?: Tensor | null; max?: Tensor | null }): Tensor;
-  (self: Tensor, min: Tensor | null, options: { min?: Tensor | null; max?: Tensor | null }): Tensor;
-  (self: Tensor, min: Tensor | null, max: Tensor | null, options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  (self: Tensor, min: Tensor | null, options: { max?: Tensor | null }): Tensor;
 }>('clamp');
 export const clamp_ = builtin<{
   (self: Tensor, min?: Scalar | null, max?: Scalar | null): Tensor;
   (self: Tensor, options: { min?: Scalar | null; max?: Scalar | null }): Tensor;
-  (self: Tensor, min: Scalar | null, options: { min?: Scalar | null; max?: Scalar | null }): Tensor;
-  (self: Tensor, min: Scalar | null, max: Scalar | null, options?: { min?: Scalar | null; max?: Scalar | null }): Tensor;
+  (self: Tensor, min: Scalar | null, options: { max?: Scalar | null }): Tensor;
   (self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor;
   (self: Tensor, options: { min?: Tensor | null; max?: Tensor | null }): Tensor;
-  (self: Tensor, min: Tensor | null, options: { min?: Tensor | null; max?: Tensor | null }): Tensor;
-  (self: Tensor, min: Tensor | null, max: Tensor | null, options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  (self: Tensor, min: Tensor | null, options: { max?: Tensor | null }): Tensor;
 }>('clamp_');
 export const clampMax = builtin<{
   (self: Tensor, max: Scalar): Tensor;
@@ -653,32 +597,28 @@ export const clampMin_ = builtin<{
 export const clip = builtin<{
   (self: Tensor, min?: Scalar | null, max?: Scalar | null): Tensor;
   (self: Tensor, options: { min?: Scalar | null; max?: Scalar | null }): Tensor;
-  (self: Tensor, min: Scalar | null, options: { min?: Scalar | null; max?: Scalar | null }): Tensor;
-  (self: Tensor, min: Scalar | null, max: Scalar | null, options?: { min?: Scalar | null; max?: Scalar | null }): Tensor;
+  (self: Tensor, min: Scalar | null, options: { max?: Scalar | null }): Tensor;
   (self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor;
   (self: Tensor, options: { min?: Tensor | null; max?: Tensor | null }): Tensor;
-  (self: Tensor, min: Tensor | null, options: { min?: Tensor | null; max?: Tensor | null }): Tensor;
-  (self: Tensor, min: Tensor | null, max: Tensor | null, options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  (self: Tensor, min: Tensor | null, options: { max?: Tensor | null }): Tensor;
 }>('clip');
 export const clip_ = builtin<{
   (self: Tensor, min?: Scalar | null, max?: Scalar | null): Tensor;
   (self: Tensor, options: { min?: Scalar | null; max?: Scalar | null }): Tensor;
-  (self: Tensor, min: Scalar | null, options: { min?: Scalar | null; max?: Scalar | null }): Tensor;
-  (self: Tensor, min: Scalar | null, max: Scalar | null, options?: { min?: Scalar | null; max?: Scalar | null }): Tensor;
+  (self: Tensor, min: Scalar | null, options: { max?: Scalar | null }): Tensor;
   (self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor;
   (self: Tensor, options: { min?: Tensor | null; max?: Tensor | null }): Tensor;
-  (self: Tensor, min: Tensor | null, options: { min?: Tensor | null; max?: Tensor | null }): Tensor;
-  (self: Tensor, min: Tensor | null, max: Tensor | null, options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  (self: Tensor, min: Tensor | null, options: { max?: Tensor | null }): Tensor;
 }>('clip_');
 export const clone = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { memoryFormat?: number | null }): Tensor;
+  (self: Tensor, options: { memoryFormat?: MemoryFormat | null }): Tensor;
 }>('clone');
 export const coalesce = builtin<{
   (self: Tensor): Tensor;
 }>('coalesce');
 export const col2im = builtin<{
-  (self: Tensor, outputSize: number | readonly number[], kernelSize: number | readonly number[], dilation: number | readonly number[], padding: number | readonly number[], stride: number | readonly number[]): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, kernelSize: readonly number[] | number, dilation: readonly number[] | number, padding: readonly number[] | number, stride: readonly number[] | number): Tensor;
 }>('col2im');
 export const colIndices = builtin<{
   (self: Tensor): Tensor;
@@ -692,8 +632,7 @@ export const columnStack = builtin<{
 export const combinations = builtin<{
   (self: Tensor, r?: number, withReplacement?: boolean): Tensor;
   (self: Tensor, options: { r?: number; withReplacement?: boolean }): Tensor;
-  (self: Tensor, r: number, options: { r?: number; withReplacement?: boolean }): Tensor;
-  (self: Tensor, r: number, withReplacement: boolean, options?: { r?: number; withReplacement?: boolean }): Tensor;
+  (self: Tensor, r: number, options: { withReplacement?: boolean }): Tensor;
 }>('combinations');
 export const complex = builtin<{
   (real: Tensor, imag: Tensor): Tensor;
@@ -701,12 +640,10 @@ export const complex = builtin<{
 export const concat = builtin<{
   (tensors: readonly Tensor[], dim?: number): Tensor;
   (tensors: readonly Tensor[], options: { dim?: number }): Tensor;
-  (tensors: readonly Tensor[], dim: number, options?: { dim?: number }): Tensor;
 }>('concat');
 export const concatenate = builtin<{
   (tensors: readonly Tensor[], dim?: number): Tensor;
   (tensors: readonly Tensor[], options: { dim?: number }): Tensor;
-  (tensors: readonly Tensor[], dim: number, options?: { dim?: number }): Tensor;
 }>('concatenate');
 export const conj = builtin<{
   (self: Tensor): Tensor;
@@ -720,109 +657,92 @@ export const conjPhysical_ = builtin<{
 export const constantPadNd = builtin<{
   (self: Tensor, pad: readonly number[], value?: Scalar): Tensor;
   (self: Tensor, pad: readonly number[], options: { value?: Scalar }): Tensor;
-  (self: Tensor, pad: readonly number[], value: Scalar, options?: { value?: Scalar }): Tensor;
 }>('constant_pad_nd');
 export const contiguous = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { memoryFormat?: number }): Tensor;
+  (self: Tensor, options: { memoryFormat?: MemoryFormat }): Tensor;
 }>('contiguous');
 export const conv1d = builtin<{
-  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], groups?: number): Tensor;
-  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], groups: number, options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: string, dilation?: number | readonly number[], groups?: number): Tensor;
-  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: string, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: string, dilation: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: string, dilation: number | readonly number[], groups: number, options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
+  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number, options: { groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: string, dilation?: readonly number[] | number, groups?: number): Tensor;
+  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: string, options: { dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: string, dilation: readonly number[] | number, options: { groups?: number }): Tensor;
 }>('conv1d');
 export const conv2d = builtin<{
-  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], groups?: number): Tensor;
-  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], groups: number, options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: string, dilation?: number | readonly number[], groups?: number): Tensor;
-  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: string, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: string, dilation: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: string, dilation: number | readonly number[], groups: number, options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
+  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number, options: { groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: string, dilation?: readonly number[] | number, groups?: number): Tensor;
+  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: string, options: { dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: string, dilation: readonly number[] | number, options: { groups?: number }): Tensor;
 }>('conv2d');
 export const conv3d = builtin<{
-  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], groups?: number): Tensor;
-  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], groups: number, options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: string, dilation?: number | readonly number[], groups?: number): Tensor;
-  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: string, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: string, dilation: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: string, dilation: number | readonly number[], groups: number, options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: string; dilation?: number | readonly number[]; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
+  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number, options: { groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: string, dilation?: readonly number[] | number, groups?: number): Tensor;
+  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: string, options: { dilation?: readonly number[] | number; groups?: number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: string, dilation: readonly number[] | number, options: { groups?: number }): Tensor;
 }>('conv3d');
 export const convDepthwise3d = builtin<{
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[]): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number): Tensor;
 }>('conv_depthwise3d');
 export const convTbc = builtin<{
   (self: Tensor, weight: Tensor, bias: Tensor, pad?: number): Tensor;
   (self: Tensor, weight: Tensor, bias: Tensor, options: { pad?: number }): Tensor;
-  (self: Tensor, weight: Tensor, bias: Tensor, pad: number, options?: { pad?: number }): Tensor;
 }>('conv_tbc');
-export const convTbcBackward = builtin<{
-  (self: Tensor, input: Tensor, weight: Tensor, bias: Tensor, pad: number): [Tensor, Tensor, Tensor];
-}>('conv_tbc_backward');
 export const convTranspose1d = builtin<{
-  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], outputPadding?: number | readonly number[], groups?: number, dilation?: number | readonly number[]): Tensor;
-  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], groups: number, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], groups: number, dilation: number | readonly number[], options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
+  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, outputPadding?: readonly number[] | number, groups?: number, dilation?: readonly number[] | number): Tensor;
+  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, outputPadding: readonly number[] | number, options: { groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, outputPadding: readonly number[] | number, groups: number, options: { dilation?: readonly number[] | number }): Tensor;
 }>('conv_transpose1d');
 export const convTranspose2d = builtin<{
-  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], outputPadding?: number | readonly number[], groups?: number, dilation?: number | readonly number[]): Tensor;
-  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], groups: number, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], groups: number, dilation: number | readonly number[], options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
+  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, outputPadding?: readonly number[] | number, groups?: number, dilation?: readonly number[] | number): Tensor;
+  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, outputPadding: readonly number[] | number, options: { groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, outputPadding: readonly number[] | number, groups: number, options: { dilation?: readonly number[] | number }): Tensor;
 }>('conv_transpose2d');
 export const convTranspose3d = builtin<{
-  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], outputPadding?: number | readonly number[], groups?: number, dilation?: number | readonly number[]): Tensor;
-  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], groups: number, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], groups: number, dilation: number | readonly number[], options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; groups?: number; dilation?: number | readonly number[] }): Tensor;
+  (input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, outputPadding?: readonly number[] | number, groups?: number, dilation?: readonly number[] | number): Tensor;
+  (input: Tensor, weight: Tensor, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { outputPadding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, outputPadding: readonly number[] | number, options: { groups?: number; dilation?: readonly number[] | number }): Tensor;
+  (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, outputPadding: readonly number[] | number, groups: number, options: { dilation?: readonly number[] | number }): Tensor;
 }>('conv_transpose3d');
 export const convolution = builtin<{
   (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[], padding: readonly number[], dilation: readonly number[], transposed: boolean, outputPadding: readonly number[], groups: number): Tensor;
 }>('convolution');
-export const convolutionBackward = builtin<{
-  (gradOutput: Tensor, input: Tensor, weight: Tensor, biasSizes: readonly number[] | null, stride: readonly number[], padding: readonly number[], dilation: readonly number[], transposed: boolean, outputPadding: readonly number[], groups: number, outputMask: boolean | readonly boolean[]): [Tensor, Tensor, Tensor];
-}>('convolution_backward');
 export const convolutionBackwardOverrideable = builtin<{
-  (gradOutput: Tensor, input: Tensor, weight: Tensor, stride: readonly number[], padding: readonly number[], dilation: readonly number[], transposed: boolean, outputPadding: readonly number[], groups: number, outputMask: boolean | readonly boolean[]): [Tensor, Tensor, Tensor];
+  (gradOutput: Tensor, input: Tensor, weight: Tensor, stride: readonly number[], padding: readonly number[], dilation: readonly number[], transposed: boolean, outputPadding: readonly number[], groups: number, outputMask: readonly boolean[] | boolean): [Tensor, Tensor, Tensor];
 }>('convolution_backward_overrideable');
 export const convolutionOverrideable = builtin<{
   (input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[], padding: readonly number[], dilation: readonly number[], transposed: boolean, outputPadding: readonly number[], groups: number): Tensor;
@@ -830,24 +750,20 @@ export const convolutionOverrideable = builtin<{
 export const copy = builtin<{
   (self: Tensor, src: Tensor, nonBlocking?: boolean): Tensor;
   (self: Tensor, src: Tensor, options: { nonBlocking?: boolean }): Tensor;
-  (self: Tensor, src: Tensor, nonBlocking: boolean, options?: { nonBlocking?: boolean }): Tensor;
 }>('copy');
 export const copy_ = builtin<{
   (self: Tensor, src: Tensor, nonBlocking?: boolean): Tensor;
   (self: Tensor, src: Tensor, options: { nonBlocking?: boolean }): Tensor;
-  (self: Tensor, src: Tensor, nonBlocking: boolean, options?: { nonBlocking?: boolean }): Tensor;
   (self: Tensor, other: Tensor): Tensor;
   (self: Tensor, other: number): Tensor;
 }>('copy_');
 export const copySparseToSparse = builtin<{
   (self: Tensor, src: Tensor, nonBlocking?: boolean): Tensor;
   (self: Tensor, src: Tensor, options: { nonBlocking?: boolean }): Tensor;
-  (self: Tensor, src: Tensor, nonBlocking: boolean, options?: { nonBlocking?: boolean }): Tensor;
 }>('copy_sparse_to_sparse');
 export const copySparseToSparse_ = builtin<{
   (self: Tensor, src: Tensor, nonBlocking?: boolean): Tensor;
   (self: Tensor, src: Tensor, options: { nonBlocking?: boolean }): Tensor;
-  (self: Tensor, src: Tensor, nonBlocking: boolean, options?: { nonBlocking?: boolean }): Tensor;
 }>('copy_sparse_to_sparse_');
 export const copysign = builtin<{
   (self: Tensor, other: Scalar): Tensor;
@@ -875,14 +791,12 @@ export const cosh_ = builtin<{
 export const cosineEmbeddingLoss = builtin<{
   (input1: Tensor, input2: Tensor, target: Tensor, margin?: number, reduction?: number): Tensor;
   (input1: Tensor, input2: Tensor, target: Tensor, options: { margin?: number; reduction?: number }): Tensor;
-  (input1: Tensor, input2: Tensor, target: Tensor, margin: number, options: { margin?: number; reduction?: number }): Tensor;
-  (input1: Tensor, input2: Tensor, target: Tensor, margin: number, reduction: number, options?: { margin?: number; reduction?: number }): Tensor;
+  (input1: Tensor, input2: Tensor, target: Tensor, margin: number, options: { reduction?: number }): Tensor;
 }>('cosine_embedding_loss');
 export const cosineSimilarity = builtin<{
   (x1: Tensor, x2: Tensor, dim?: number, eps?: number): Tensor;
   (x1: Tensor, x2: Tensor, options: { dim?: number; eps?: number }): Tensor;
-  (x1: Tensor, x2: Tensor, dim: number, options: { dim?: number; eps?: number }): Tensor;
-  (x1: Tensor, x2: Tensor, dim: number, eps: number, options?: { dim?: number; eps?: number }): Tensor;
+  (x1: Tensor, x2: Tensor, dim: number, options: { eps?: number }): Tensor;
 }>('cosine_similarity');
 export const count = builtin<{
   (self: readonly Tensor[], el: Tensor): number;
@@ -890,12 +804,11 @@ export const count = builtin<{
 export const countNonzero = builtin<{
   (self: Tensor, dim?: number | null): Tensor;
   (self: Tensor, options: { dim?: number | null }): Tensor;
-  (self: Tensor, dim: number | null, options?: { dim?: number | null }): Tensor;
   (self: Tensor, dim: readonly number[]): Tensor;
 }>('count_nonzero');
 export const cov = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { correction?: number; fweights?: Tensor | null; aweights?: Tensor | null }): Tensor;
+  (self: Tensor, options: { correction?: number; fweights?: Tensor | null; aweights?: Tensor | null }): Tensor;
 }>('cov');
 export const cpu = builtin<{
   (self: Tensor): Tensor;
@@ -903,15 +816,13 @@ export const cpu = builtin<{
 export const cross = builtin<{
   (self: Tensor, other: Tensor, dim?: number | null): Tensor;
   (self: Tensor, other: Tensor, options: { dim?: number | null }): Tensor;
-  (self: Tensor, other: Tensor, dim: number | null, options?: { dim?: number | null }): Tensor;
 }>('cross');
 export const crossEntropyLoss = builtin<{
   (self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignoreIndex?: number, labelSmoothing?: number): Tensor;
   (self: Tensor, target: Tensor, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number; labelSmoothing?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number; labelSmoothing?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number; labelSmoothing?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number; labelSmoothing?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number, labelSmoothing: number, options?: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number; labelSmoothing?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, options: { reduction?: number; ignoreIndex?: number; labelSmoothing?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options: { ignoreIndex?: number; labelSmoothing?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number, options: { labelSmoothing?: number }): Tensor;
 }>('cross_entropy_loss');
 export const crowIndices = builtin<{
   (self: Tensor): Tensor;
@@ -922,84 +833,43 @@ export const crowIndicesCopy = builtin<{
 export const ctcLoss = builtin<{
   (logProbs: Tensor, targets: Tensor, inputLengths: readonly number[], targetLengths: readonly number[], blank?: number, reduction?: number, zeroInfinity?: boolean): Tensor;
   (logProbs: Tensor, targets: Tensor, inputLengths: readonly number[], targetLengths: readonly number[], options: { blank?: number; reduction?: number; zeroInfinity?: boolean }): Tensor;
-  (logProbs: Tensor, targets: Tensor, inputLengths: readonly number[], targetLengths: readonly number[], blank: number, options: { blank?: number; reduction?: number; zeroInfinity?: boolean }): Tensor;
-  (logProbs: Tensor, targets: Tensor, inputLengths: readonly number[], targetLengths: readonly number[], blank: number, reduction: number, options: { blank?: number; reduction?: number; zeroInfinity?: boolean }): Tensor;
-  (logProbs: Tensor, targets: Tensor, inputLengths: readonly number[], targetLengths: readonly number[], blank: number, reduction: number, zeroInfinity: boolean, options?: { blank?: number; reduction?: number; zeroInfinity?: boolean }): Tensor;
+  (logProbs: Tensor, targets: Tensor, inputLengths: readonly number[], targetLengths: readonly number[], blank: number, options: { reduction?: number; zeroInfinity?: boolean }): Tensor;
+  (logProbs: Tensor, targets: Tensor, inputLengths: readonly number[], targetLengths: readonly number[], blank: number, reduction: number, options: { zeroInfinity?: boolean }): Tensor;
   (logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank?: number, reduction?: number, zeroInfinity?: boolean): Tensor;
   (logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, options: { blank?: number; reduction?: number; zeroInfinity?: boolean }): Tensor;
-  (logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: number, options: { blank?: number; reduction?: number; zeroInfinity?: boolean }): Tensor;
-  (logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: number, reduction: number, options: { blank?: number; reduction?: number; zeroInfinity?: boolean }): Tensor;
-  (logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: number, reduction: number, zeroInfinity: boolean, options?: { blank?: number; reduction?: number; zeroInfinity?: boolean }): Tensor;
+  (logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: number, options: { reduction?: number; zeroInfinity?: boolean }): Tensor;
+  (logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: number, reduction: number, options: { zeroInfinity?: boolean }): Tensor;
 }>('ctc_loss');
 export const cuda = builtin<{
   (self: Tensor): Tensor;
 }>('cuda');
-export const cudnnAffineGridGenerator = builtin<{
-  (theta: Tensor, N: number, C: number, H: number, W: number): Tensor;
-}>('cudnn_affine_grid_generator');
-export const cudnnAffineGridGeneratorBackward = builtin<{
-  (grad: Tensor, N: number, C: number, H: number, W: number): Tensor;
-}>('cudnn_affine_grid_generator_backward');
-export const cudnnBatchNorm = builtin<{
-  (input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, exponentialAverageFactor: number, epsilon: number): [Tensor, Tensor, Tensor, Tensor];
-}>('cudnn_batch_norm');
-export const cudnnBatchNormBackward = builtin<{
-  (input: Tensor, gradOutput: Tensor, weight: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, saveMean: Tensor | null, saveVar: Tensor | null, epsilon: number, reserveSpace: Tensor): [Tensor, Tensor, Tensor];
-}>('cudnn_batch_norm_backward');
-export const cudnnConvolution = builtin<{
-  (self: Tensor, weight: Tensor, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, benchmark: boolean, deterministic: boolean, allowTf32: boolean): Tensor;
-}>('cudnn_convolution');
-export const cudnnConvolutionAddRelu = builtin<{
-  (self: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: readonly number[], padding: readonly number[], dilation: readonly number[], groups: number): Tensor;
-}>('cudnn_convolution_add_relu');
-export const cudnnConvolutionRelu = builtin<{
-  (self: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[], padding: readonly number[], dilation: readonly number[], groups: number): Tensor;
-}>('cudnn_convolution_relu');
-export const cudnnConvolutionTranspose = builtin<{
-  (self: Tensor, weight: Tensor, padding: readonly number[], outputPadding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, benchmark: boolean, deterministic: boolean, allowTf32: boolean): Tensor;
-}>('cudnn_convolution_transpose');
-export const cudnnGridSampler = builtin<{
-  (self: Tensor, grid: Tensor): Tensor;
-}>('cudnn_grid_sampler');
-export const cudnnGridSamplerBackward = builtin<{
-  (self: Tensor, grid: Tensor, gradOutput: Tensor): [Tensor, Tensor];
-}>('cudnn_grid_sampler_backward');
-export const cudnnIsAcceptable = builtin<{
-  (self: Tensor): boolean;
-}>('cudnn_is_acceptable');
 export const cummax = builtin<{
   (self: Tensor, dim: number): [Tensor, Tensor];
 }>('cummax');
-export const cummaxminBackward = builtin<{
-  (grad: Tensor, input: Tensor, indices: Tensor, dim: number): Tensor;
-}>('cummaxmin_backward');
 export const cummin = builtin<{
   (self: Tensor, dim: number): [Tensor, Tensor];
 }>('cummin');
 export const cumprod = builtin<{
   (self: Tensor, dim: number): Tensor;
-  (self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: number, options: { dtype?: DType | null }): Tensor;
 }>('cumprod');
 export const cumprod_ = builtin<{
   (self: Tensor, dim: number): Tensor;
-  (self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: number, options: { dtype?: DType | null }): Tensor;
 }>('cumprod_');
-export const cumprodBackward = builtin<{
-  (grad: Tensor, input: Tensor, dim: number, output: Tensor): Tensor;
-}>('cumprod_backward');
 export const cumsum = builtin<{
   (self: Tensor, dim: number): Tensor;
-  (self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: number, options: { dtype?: DType | null }): Tensor;
 }>('cumsum');
 export const cumsum_ = builtin<{
   (self: Tensor, dim: number): Tensor;
-  (self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: number, options: { dtype?: DType | null }): Tensor;
 }>('cumsum_');
 export const cumulativeTrapezoid = builtin<{
   (y: Tensor): Tensor;
-  (y: Tensor, options?: { dx?: Scalar; dim?: number }): Tensor;
+  (y: Tensor, options: { dx?: Scalar; dim?: number }): Tensor;
   (y: Tensor, x: Tensor): Tensor;
-  (y: Tensor, x: Tensor, options?: { dim?: number }): Tensor;
+  (y: Tensor, x: Tensor, options: { dim?: number }): Tensor;
 }>('cumulative_trapezoid');
 export const deg2rad = builtin<{
   (self: Tensor): Tensor;
@@ -1032,54 +902,41 @@ export const detachCopy = builtin<{
 export const diag = builtin<{
   (self: Tensor, diagonal?: number): Tensor;
   (self: Tensor, options: { diagonal?: number }): Tensor;
-  (self: Tensor, diagonal: number, options?: { diagonal?: number }): Tensor;
 }>('diag');
-export const diagBackward = builtin<{
-  (grad: Tensor, inputSizes: readonly number[], diagonal: number): Tensor;
-}>('diag_backward');
 export const diagEmbed = builtin<{
   (self: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor;
   (self: Tensor, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, offset: number, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, offset: number, dim1: number, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, offset: number, dim1: number, dim2: number, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  (self: Tensor, offset: number, options: { dim1?: number; dim2?: number }): Tensor;
+  (self: Tensor, offset: number, dim1: number, options: { dim2?: number }): Tensor;
 }>('diag_embed');
 export const diagflat = builtin<{
   (self: Tensor, offset?: number): Tensor;
   (self: Tensor, options: { offset?: number }): Tensor;
-  (self: Tensor, offset: number, options?: { offset?: number }): Tensor;
 }>('diagflat');
 export const diagonal = builtin<{
   (self: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor;
   (self: Tensor, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, offset: number, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, offset: number, dim1: number, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, offset: number, dim1: number, dim2: number, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  (self: Tensor, offset: number, options: { dim1?: number; dim2?: number }): Tensor;
+  (self: Tensor, offset: number, dim1: number, options: { dim2?: number }): Tensor;
 }>('diagonal');
-export const diagonalBackward = builtin<{
-  (gradOutput: Tensor, inputSizes: readonly number[], offset: number, dim1: number, dim2: number): Tensor;
-}>('diagonal_backward');
 export const diagonalCopy = builtin<{
   (self: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor;
   (self: Tensor, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, offset: number, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, offset: number, dim1: number, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, offset: number, dim1: number, dim2: number, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  (self: Tensor, offset: number, options: { dim1?: number; dim2?: number }): Tensor;
+  (self: Tensor, offset: number, dim1: number, options: { dim2?: number }): Tensor;
 }>('diagonal_copy');
 export const diagonalScatter = builtin<{
   (self: Tensor, src: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor;
   (self: Tensor, src: Tensor, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, src: Tensor, offset: number, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, src: Tensor, offset: number, dim1: number, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
-  (self: Tensor, src: Tensor, offset: number, dim1: number, dim2: number, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  (self: Tensor, src: Tensor, offset: number, options: { dim1?: number; dim2?: number }): Tensor;
+  (self: Tensor, src: Tensor, offset: number, dim1: number, options: { dim2?: number }): Tensor;
 }>('diagonal_scatter');
 export const diff = builtin<{
   (self: Tensor, n?: number, dim?: number, prepend?: Tensor | null, append?: Tensor | null): Tensor;
   (self: Tensor, options: { n?: number; dim?: number; prepend?: Tensor | null; append?: Tensor | null }): Tensor;
-  (self: Tensor, n: number, options: { n?: number; dim?: number; prepend?: Tensor | null; append?: Tensor | null }): Tensor;
-  (self: Tensor, n: number, dim: number, options: { n?: number; dim?: number; prepend?: Tensor | null; append?: Tensor | null }): Tensor;
-  (self: Tensor, n: number, dim: number, prepend: Tensor | null, options: { n?: number; dim?: number; prepend?: Tensor | null; append?: Tensor | null }): Tensor;
-  (self: Tensor, n: number, dim: number, prepend: Tensor | null, append: Tensor | null, options?: { n?: number; dim?: number; prepend?: Tensor | null; append?: Tensor | null }): Tensor;
+  (self: Tensor, n: number, options: { dim?: number; prepend?: Tensor | null; append?: Tensor | null }): Tensor;
+  (self: Tensor, n: number, dim: number, options: { prepend?: Tensor | null; append?: Tensor | null }): Tensor;
+  (self: Tensor, n: number, dim: number, prepend: Tensor | null, options: { append?: Tensor | null }): Tensor;
 }>('diff');
 export const digamma = builtin<{
   (self: Tensor): Tensor;
@@ -1093,13 +950,7 @@ export const dim = builtin<{
 export const dist = builtin<{
   (self: Tensor, other: Tensor, p?: Scalar): Tensor;
   (self: Tensor, other: Tensor, options: { p?: Scalar }): Tensor;
-  (self: Tensor, other: Tensor, p: Scalar, options?: { p?: Scalar }): Tensor;
 }>('dist');
-export const distBackward = builtin<{
-  (contextId: number, roots: readonly Tensor[], retainGraph?: boolean): void;
-  (contextId: number, roots: readonly Tensor[], options: { retainGraph?: boolean }): void;
-  (contextId: number, roots: readonly Tensor[], retainGraph: boolean, options?: { retainGraph?: boolean }): void;
-}>('dist_backward');
 export const div = builtin<{
   (self: Tensor, other: Scalar): Tensor;
   (self: Tensor, other: Scalar, options: { roundingMode: string | null }): Tensor;
@@ -1142,7 +993,7 @@ export const dstack = builtin<{
 }>('dstack');
 export const einsum = builtin<{
   (equation: string, tensors: readonly Tensor[]): Tensor;
-  (equation: string, tensors: readonly Tensor[], options?: { path?: readonly number[] | null }): Tensor;
+  (equation: string, tensors: readonly Tensor[], options: { path?: readonly number[] | null }): Tensor;
 }>('einsum');
 export const elementSize = builtin<{
   (self: Tensor): number;
@@ -1150,67 +1001,53 @@ export const elementSize = builtin<{
 export const elu = builtin<{
   (self: Tensor, alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): Tensor;
   (self: Tensor, options: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): Tensor;
-  (self: Tensor, alpha: Scalar, options: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): Tensor;
-  (self: Tensor, alpha: Scalar, scale: Scalar, options: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): Tensor;
-  (self: Tensor, alpha: Scalar, scale: Scalar, inputScale: Scalar, options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): Tensor;
+  (self: Tensor, alpha: Scalar, options: { scale?: Scalar; inputScale?: Scalar }): Tensor;
+  (self: Tensor, alpha: Scalar, scale: Scalar, options: { inputScale?: Scalar }): Tensor;
 }>('elu');
 export const elu_ = builtin<{
   (self: Tensor, alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): Tensor;
   (self: Tensor, options: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): Tensor;
-  (self: Tensor, alpha: Scalar, options: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): Tensor;
-  (self: Tensor, alpha: Scalar, scale: Scalar, options: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): Tensor;
-  (self: Tensor, alpha: Scalar, scale: Scalar, inputScale: Scalar, options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): Tensor;
+  (self: Tensor, alpha: Scalar, options: { scale?: Scalar; inputScale?: Scalar }): Tensor;
+  (self: Tensor, alpha: Scalar, scale: Scalar, options: { inputScale?: Scalar }): Tensor;
 }>('elu_');
-export const eluBackward = builtin<{
-  (gradOutput: Tensor, alpha: Scalar, scale: Scalar, inputScale: Scalar, isResult: boolean, selfOrResult: Tensor): Tensor;
-}>('elu_backward');
 export const embedding = builtin<{
   (weight: Tensor, indices: Tensor, paddingIdx?: number, scaleGradByFreq?: boolean, sparse?: boolean): Tensor;
   (weight: Tensor, indices: Tensor, options: { paddingIdx?: number; scaleGradByFreq?: boolean; sparse?: boolean }): Tensor;
-  (weight: Tensor, indices: Tensor, paddingIdx: number, options: { paddingIdx?: number; scaleGradByFreq?: boolean; sparse?: boolean }): Tensor;
-  (weight: Tensor, indices: Tensor, paddingIdx: number, scaleGradByFreq: boolean, options: { paddingIdx?: number; scaleGradByFreq?: boolean; sparse?: boolean }): Tensor;
-  (weight: Tensor, indices: Tensor, paddingIdx: number, scaleGradByFreq: boolean, sparse: boolean, options?: { paddingIdx?: number; scaleGradByFreq?: boolean; sparse?: boolean }): Tensor;
+  (weight: Tensor, indices: Tensor, paddingIdx: number, options: { scaleGradByFreq?: boolean; sparse?: boolean }): Tensor;
+  (weight: Tensor, indices: Tensor, paddingIdx: number, scaleGradByFreq: boolean, options: { sparse?: boolean }): Tensor;
 }>('embedding');
-export const embeddingBackward = builtin<{
-  (grad: Tensor, indices: Tensor, numWeights: number, paddingIdx: number, scaleGradByFreq: boolean, sparse: boolean): Tensor;
-}>('embedding_backward');
 export const embeddingBag = builtin<{
   (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq?: boolean, mode?: number, sparse?: boolean, perSampleWeights?: Tensor | null, includeLastOffset?: boolean): [Tensor, Tensor, Tensor, Tensor];
   (weight: Tensor, indices: Tensor, offsets: Tensor, options: { scaleGradByFreq?: boolean; mode?: number; sparse?: boolean; perSampleWeights?: Tensor | null; includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
-  (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, options: { scaleGradByFreq?: boolean; mode?: number; sparse?: boolean; perSampleWeights?: Tensor | null; includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
-  (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: number, options: { scaleGradByFreq?: boolean; mode?: number; sparse?: boolean; perSampleWeights?: Tensor | null; includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
-  (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: number, sparse: boolean, options: { scaleGradByFreq?: boolean; mode?: number; sparse?: boolean; perSampleWeights?: Tensor | null; includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
-  (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: number, sparse: boolean, perSampleWeights: Tensor | null, options: { scaleGradByFreq?: boolean; mode?: number; sparse?: boolean; perSampleWeights?: Tensor | null; includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
-  (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: number, sparse: boolean, perSampleWeights: Tensor | null, includeLastOffset: boolean, options?: { scaleGradByFreq?: boolean; mode?: number; sparse?: boolean; perSampleWeights?: Tensor | null; includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
+  (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, options: { mode?: number; sparse?: boolean; perSampleWeights?: Tensor | null; includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
+  (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: number, options: { sparse?: boolean; perSampleWeights?: Tensor | null; includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
+  (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: number, sparse: boolean, options: { perSampleWeights?: Tensor | null; includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
+  (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: number, sparse: boolean, perSampleWeights: Tensor | null, options: { includeLastOffset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
   (weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: number, sparse: boolean, perSampleWeights: Tensor | null, includeLastOffset: boolean, paddingIdx: number | null): [Tensor, Tensor, Tensor, Tensor];
 }>('embedding_bag');
-export const embeddingDenseBackward = builtin<{
-  (gradOutput: Tensor, indices: Tensor, numWeights: number, paddingIdx: number, scaleGradByFreq: boolean): Tensor;
-}>('embedding_dense_backward');
 export const embeddingRenorm = builtin<{
   (self: Tensor, indices: Tensor, maxNorm: number, normType: number): Tensor;
 }>('embedding_renorm');
 export const embeddingRenorm_ = builtin<{
   (self: Tensor, indices: Tensor, maxNorm: number, normType: number): Tensor;
 }>('embedding_renorm_');
-export const embeddingSparseBackward = builtin<{
-  (grad: Tensor, indices: Tensor, numWeights: number, paddingIdx: number, scaleGradByFreq: boolean): Tensor;
-}>('embedding_sparse_backward');
 export const empty = builtin<{
   (size: readonly number[]): Tensor;
-  (size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
+  (...size: number[]): Tensor;
+  (...args: [...size: number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }]): Tensor;
 }>('empty');
 export const emptyLike = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (self: Tensor, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
 }>('empty_like');
 export const emptyQuantized = builtin<{
   (size: readonly number[], qtensor: Tensor): Tensor;
-  (size: readonly number[], qtensor: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (size: readonly number[], qtensor: Tensor, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
 }>('empty_quantized');
 export const emptyStrided = builtin<{
   (size: readonly number[], stride: readonly number[]): Tensor;
-  (size: readonly number[], stride: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (size: readonly number[], stride: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('empty_strided');
 export const eq = builtin<{
   (self: Tensor, other: Scalar): Tensor;
@@ -1256,14 +1093,14 @@ export const exp_ = builtin<{
 }>('exp_');
 export const expand = builtin<{
   (self: Tensor, size: readonly number[]): Tensor;
-  (self: Tensor, size: readonly number[], options?: { implicit?: boolean }): Tensor;
+  (self: Tensor, size: readonly number[], options: { implicit?: boolean }): Tensor;
 }>('expand');
 export const expandAs = builtin<{
   (self: Tensor, other: Tensor): Tensor;
 }>('expand_as');
 export const expandCopy = builtin<{
   (self: Tensor, size: readonly number[]): Tensor;
-  (self: Tensor, size: readonly number[], options?: { implicit?: boolean }): Tensor;
+  (self: Tensor, size: readonly number[], options: { implicit?: boolean }): Tensor;
 }>('expand_copy');
 export const expm1 = builtin<{
   (self: Tensor): Tensor;
@@ -1274,60 +1111,19 @@ export const expm1_ = builtin<{
 export const exponential = builtin<{
   (self: Tensor, lambd?: number): Tensor;
   (self: Tensor, options: { lambd?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, lambd: number, options?: { lambd?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, lambd: number, options: { generator?: Generator | null }): Tensor;
 }>('exponential');
 export const exponential_ = builtin<{
   (self: Tensor, lambd?: number): Tensor;
   (self: Tensor, options: { lambd?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, lambd: number, options?: { lambd?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, lambd: number, options: { generator?: Generator | null }): Tensor;
 }>('exponential_');
 export const eye = builtin<{
   (n: number): Tensor;
-  (n: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (n: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (n: number, m: number): Tensor;
-  (n: number, m: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (n: number, m: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('eye');
-export const fakeQuantizePerChannelAffine = builtin<{
-  (self: Tensor, scale: Tensor, zeroPoint: Tensor, axis: number, quantMin: number, quantMax: number): Tensor;
-}>('fake_quantize_per_channel_affine');
-export const fakeQuantizePerChannelAffineCachemask = builtin<{
-  (self: Tensor, scale: Tensor, zeroPoint: Tensor, axis: number, quantMin: number, quantMax: number): [Tensor, Tensor];
-}>('fake_quantize_per_channel_affine_cachemask');
-export const fakeQuantizePerChannelAffineCachemaskBackward = builtin<{
-  (grad: Tensor, mask: Tensor): Tensor;
-}>('fake_quantize_per_channel_affine_cachemask_backward');
-export const fakeQuantizePerTensorAffine = builtin<{
-  (self: Tensor, scale: number, zeroPoint: number, quantMin: number, quantMax: number): Tensor;
-  (self: Tensor, scale: Tensor, zeroPoint: Tensor, quantMin: number, quantMax: number): Tensor;
-}>('fake_quantize_per_tensor_affine');
-export const fakeQuantizePerTensorAffineCachemask = builtin<{
-  (self: Tensor, scale: number, zeroPoint: number, quantMin: number, quantMax: number): [Tensor, Tensor];
-}>('fake_quantize_per_tensor_affine_cachemask');
-export const fakeQuantizePerTensorAffineCachemaskBackward = builtin<{
-  (grad: Tensor, mask: Tensor): Tensor;
-}>('fake_quantize_per_tensor_affine_cachemask_backward');
-export const fbgemmLinearFp16Weight = builtin<{
-  (input: Tensor, packedWeight: Tensor, bias: Tensor): Tensor;
-}>('fbgemm_linear_fp16_weight');
-export const fbgemmLinearFp16WeightFp32Activation = builtin<{
-  (input: Tensor, packedWeight: Tensor, bias: Tensor): Tensor;
-}>('fbgemm_linear_fp16_weight_fp32_activation');
-export const fbgemmLinearInt8Weight = builtin<{
-  (input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, weightScale: Scalar, weightZeroPoint: Scalar, bias: Tensor): Tensor;
-}>('fbgemm_linear_int8_weight');
-export const fbgemmLinearInt8WeightFp32Activation = builtin<{
-  (input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, weightScale: Scalar, weightZeroPoint: Scalar, bias: Tensor): Tensor;
-}>('fbgemm_linear_int8_weight_fp32_activation');
-export const fbgemmLinearQuantizeWeight = builtin<{
-  (input: Tensor): [Tensor, Tensor, number, number];
-}>('fbgemm_linear_quantize_weight');
-export const fbgemmPackGemmMatrixFp16 = builtin<{
-  (input: Tensor): Tensor;
-}>('fbgemm_pack_gemm_matrix_fp16');
-export const fbgemmPackQuantizedMatrix = builtin<{
-  (input: Tensor): Tensor;
-  (input: Tensor, K: number, N: number): Tensor;
-}>('fbgemm_pack_quantized_matrix');
 export const featureAlphaDropout = builtin<{
   (input: Tensor, p: number, train: boolean): Tensor;
 }>('feature_alpha_dropout');
@@ -1343,148 +1139,128 @@ export const featureDropout_ = builtin<{
 export const fftFft = builtin<{
   (self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
   (self: Tensor, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, norm: string | null, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, options: { dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, dim: number, options: { norm?: string | null }): Tensor;
 }>('fft_fft');
 export const fftFft2 = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[], norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number, options: { norm?: string | null }): Tensor;
 }>('fft_fft2');
 export const fftFftfreq = builtin<{
   (n: number, d?: number): Tensor;
-  (n: number, options: { d?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (n: number, d: number, options?: { d?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (n: number, options: { d?: number; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (n: number, d: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('fft_fftfreq');
 export const fftFftn = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[] | null, norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number | null, options: { norm?: string | null }): Tensor;
 }>('fft_fftn');
 export const fftFftshift = builtin<{
-  (self: Tensor, dim?: number | readonly number[] | null): Tensor;
-  (self: Tensor, options: { dim?: number | readonly number[] | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options?: { dim?: number | readonly number[] | null }): Tensor;
+  (self: Tensor, dim?: readonly number[] | number | null): Tensor;
+  (self: Tensor, options: { dim?: readonly number[] | number | null }): Tensor;
 }>('fft_fftshift');
 export const fftHfft = builtin<{
   (self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
   (self: Tensor, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, norm: string | null, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, options: { dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, dim: number, options: { norm?: string | null }): Tensor;
 }>('fft_hfft');
 export const fftHfft2 = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[], norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number, options: { norm?: string | null }): Tensor;
 }>('fft_hfft2');
 export const fftHfftn = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[] | null, norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number | null, options: { norm?: string | null }): Tensor;
 }>('fft_hfftn');
 export const fftIfft = builtin<{
   (self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
   (self: Tensor, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, norm: string | null, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, options: { dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, dim: number, options: { norm?: string | null }): Tensor;
 }>('fft_ifft');
 export const fftIfft2 = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[], norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number, options: { norm?: string | null }): Tensor;
 }>('fft_ifft2');
 export const fftIfftn = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[] | null, norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number | null, options: { norm?: string | null }): Tensor;
 }>('fft_ifftn');
 export const fftIfftshift = builtin<{
-  (self: Tensor, dim?: number | readonly number[] | null): Tensor;
-  (self: Tensor, options: { dim?: number | readonly number[] | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options?: { dim?: number | readonly number[] | null }): Tensor;
+  (self: Tensor, dim?: readonly number[] | number | null): Tensor;
+  (self: Tensor, options: { dim?: readonly number[] | number | null }): Tensor;
 }>('fft_ifftshift');
 export const fftIhfft = builtin<{
   (self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
   (self: Tensor, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, norm: string | null, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, options: { dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, dim: number, options: { norm?: string | null }): Tensor;
 }>('fft_ihfft');
 export const fftIhfft2 = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[], norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number, options: { norm?: string | null }): Tensor;
 }>('fft_ihfft2');
 export const fftIhfftn = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[] | null, norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number | null, options: { norm?: string | null }): Tensor;
 }>('fft_ihfftn');
 export const fftIrfft = builtin<{
   (self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
   (self: Tensor, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, norm: string | null, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, options: { dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, dim: number, options: { norm?: string | null }): Tensor;
 }>('fft_irfft');
 export const fftIrfft2 = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[], norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number, options: { norm?: string | null }): Tensor;
 }>('fft_irfft2');
 export const fftIrfftn = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[] | null, norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number | null, options: { norm?: string | null }): Tensor;
 }>('fft_irfftn');
 export const fftRfft = builtin<{
   (self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
   (self: Tensor, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, options: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
-  (self: Tensor, n: number | null, dim: number, norm: string | null, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, options: { dim?: number; norm?: string | null }): Tensor;
+  (self: Tensor, n: number | null, dim: number, options: { norm?: string | null }): Tensor;
 }>('fft_rfft');
 export const fftRfft2 = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[], norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], options: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[], norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[]; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number, options: { norm?: string | null }): Tensor;
 }>('fft_rfft2');
 export const fftRfftfreq = builtin<{
   (n: number, d?: number): Tensor;
-  (n: number, options: { d?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (n: number, d: number, options?: { d?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (n: number, options: { d?: number; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (n: number, d: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('fft_rfftfreq');
 export const fftRfftn = builtin<{
-  (self: Tensor, s?: number | readonly number[] | null, dim?: number | readonly number[] | null, norm?: string | null): Tensor;
-  (self: Tensor, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, options: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
-  (self: Tensor, s: number | readonly number[] | null, dim: number | readonly number[] | null, norm: string | null, options?: { s?: number | readonly number[] | null; dim?: number | readonly number[] | null; norm?: string | null }): Tensor;
+  (self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
+  (self: Tensor, options: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, options: { dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  (self: Tensor, s: readonly number[] | number | null, dim: readonly number[] | number | null, options: { norm?: string | null }): Tensor;
 }>('fft_rfftn');
 export const fill = builtin<{
   (self: Tensor, value: Scalar): Tensor;
@@ -1497,7 +1273,6 @@ export const fill_ = builtin<{
 export const fillDiagonal_ = builtin<{
   (self: Tensor, fillValue: Scalar, wrap?: boolean): Tensor;
   (self: Tensor, fillValue: Scalar, options: { wrap?: boolean }): Tensor;
-  (self: Tensor, fillValue: Scalar, wrap: boolean, options?: { wrap?: boolean }): Tensor;
 }>('fill_diagonal_');
 export const fix = builtin<{
   (self: Tensor): Tensor;
@@ -1509,8 +1284,7 @@ export const flatten = builtin<{
   (self: Tensor, startDim: number, endDim: number, outDim: string): Tensor;
   (self: Tensor, startDim?: number, endDim?: number): Tensor;
   (self: Tensor, options: { startDim?: number; endDim?: number }): Tensor;
-  (self: Tensor, startDim: number, options: { startDim?: number; endDim?: number }): Tensor;
-  (self: Tensor, startDim: number, endDim: number, options?: { startDim?: number; endDim?: number }): Tensor;
+  (self: Tensor, startDim: number, options: { endDim?: number }): Tensor;
 }>('flatten');
 export const flattenDenseTensors = builtin<{
   (tensors: readonly Tensor[]): Tensor;
@@ -1568,53 +1342,42 @@ export const frac_ = builtin<{
   (self: Tensor): Tensor;
 }>('frac_');
 export const fractionalMaxPool2d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], outputSize: number | readonly number[], randomSamples: Tensor): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, outputSize: readonly number[] | number, randomSamples: Tensor): [Tensor, Tensor];
 }>('fractional_max_pool2d');
-export const fractionalMaxPool2dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], outputSize: number | readonly number[], indices: Tensor): Tensor;
-}>('fractional_max_pool2d_backward');
 export const fractionalMaxPool3d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], outputSize: number | readonly number[], randomSamples: Tensor): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, outputSize: readonly number[] | number, randomSamples: Tensor): [Tensor, Tensor];
 }>('fractional_max_pool3d');
-export const fractionalMaxPool3dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], outputSize: number | readonly number[], indices: Tensor): Tensor;
-}>('fractional_max_pool3d_backward');
 export const frexp = builtin<{
   (self: Tensor): [Tensor, Tensor];
 }>('frexp');
 export const frobeniusNorm = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, dim: number | readonly number[], keepdim?: boolean): Tensor;
-  (self: Tensor, dim: number | readonly number[], options: { keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[], keepdim: boolean, options?: { keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number, keepdim?: boolean): Tensor;
+  (self: Tensor, dim: readonly number[] | number, options: { keepdim?: boolean }): Tensor;
 }>('frobenius_norm');
 export const fromFile = builtin<{
   (filename: string, shared?: boolean | null, size?: number | null): Tensor;
-  (filename: string, options: { shared?: boolean | null; size?: number | null; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (filename: string, shared: boolean | null, options: { shared?: boolean | null; size?: number | null; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (filename: string, shared: boolean | null, size: number | null, options?: { shared?: boolean | null; size?: number | null; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (filename: string, options: { shared?: boolean | null; size?: number | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (filename: string, shared: boolean | null, options: { size?: number | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (filename: string, shared: boolean | null, size: number | null, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('from_file');
 export const full = builtin<{
   (size: readonly number[], fillValue: Scalar): Tensor;
-  (size: readonly number[], fillValue: Scalar, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (size: readonly number[], fillValue: Scalar, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('full');
 export const fullLike = builtin<{
   (self: Tensor, fillValue: Scalar): Tensor;
-  (self: Tensor, fillValue: Scalar, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (self: Tensor, fillValue: Scalar, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
 }>('full_like');
 export const fusedMovingAvgObsFakeQuant = builtin<{
   (self: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, averagingConst: number, quantMin: number, quantMax: number, chAxis: number, perRowFakeQuant?: boolean, symmetricQuant?: boolean): Tensor;
   (self: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, averagingConst: number, quantMin: number, quantMax: number, chAxis: number, options: { perRowFakeQuant?: boolean; symmetricQuant?: boolean }): Tensor;
-  (self: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, averagingConst: number, quantMin: number, quantMax: number, chAxis: number, perRowFakeQuant: boolean, options: { perRowFakeQuant?: boolean; symmetricQuant?: boolean }): Tensor;
-  (self: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, averagingConst: number, quantMin: number, quantMax: number, chAxis: number, perRowFakeQuant: boolean, symmetricQuant: boolean, options?: { perRowFakeQuant?: boolean; symmetricQuant?: boolean }): Tensor;
+  (self: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, averagingConst: number, quantMin: number, quantMax: number, chAxis: number, perRowFakeQuant: boolean, options: { symmetricQuant?: boolean }): Tensor;
 }>('fused_moving_avg_obs_fake_quant');
 export const gather = builtin<{
   (self: Tensor, dim: number, index: Tensor): Tensor;
-  (self: Tensor, dim: number, index: Tensor, options?: { sparseGrad?: boolean }): Tensor;
+  (self: Tensor, dim: number, index: Tensor, options: { sparseGrad?: boolean }): Tensor;
 }>('gather');
-export const gatherBackward = builtin<{
-  (grad: Tensor, self: Tensor, dim: number, index: Tensor, sparseGrad: boolean): Tensor;
-}>('gather_backward');
 export const gcd = builtin<{
   (self: Tensor, other: Tensor): Tensor;
 }>('gcd');
@@ -1631,23 +1394,19 @@ export const ge_ = builtin<{
 }>('ge_');
 export const gelu = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { approximate?: string }): Tensor;
+  (self: Tensor, options: { approximate?: string }): Tensor;
 }>('gelu');
 export const gelu_ = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { approximate?: string }): Tensor;
+  (self: Tensor, options: { approximate?: string }): Tensor;
 }>('gelu_');
-export const geluBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor): Tensor;
-  (gradOutput: Tensor, self: Tensor, options?: { approximate?: string }): Tensor;
-}>('gelu_backward');
 export const geometric = builtin<{
   (self: Tensor, p: number): Tensor;
-  (self: Tensor, p: number, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, p: number, options: { generator?: Generator | null }): Tensor;
 }>('geometric');
 export const geometric_ = builtin<{
   (self: Tensor, p: number): Tensor;
-  (self: Tensor, p: number, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, p: number, options: { generator?: Generator | null }): Tensor;
 }>('geometric_');
 export const geqrf = builtin<{
   (self: Tensor): [Tensor, Tensor];
@@ -1661,11 +1420,7 @@ export const getDevice = builtin<{
 export const glu = builtin<{
   (self: Tensor, dim?: number): Tensor;
   (self: Tensor, options: { dim?: number }): Tensor;
-  (self: Tensor, dim: number, options?: { dim?: number }): Tensor;
 }>('glu');
-export const gluBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, dim: number): Tensor;
-}>('glu_backward');
 export const gluBackwardJvp = builtin<{
   (gradX: Tensor, gradGlu: Tensor, x: Tensor, dgradGlu: Tensor, dx: Tensor, dim: number): Tensor;
 }>('glu_backward_jvp');
@@ -1676,7 +1431,7 @@ export const gradient = builtin<{
   (self: Tensor, options: { dim: readonly number[]; edgeOrder?: number }): Tensor[];
   (self: Tensor, options: { spacing: Scalar; dim: readonly number[]; edgeOrder?: number }): Tensor[];
   (self: Tensor): Tensor[];
-  (self: Tensor, options?: { spacing?: Scalar | null; dim?: number | null; edgeOrder?: number }): Tensor[];
+  (self: Tensor, options: { spacing?: Scalar | null; dim?: number | null; edgeOrder?: number }): Tensor[];
   (self: Tensor, options: { spacing: readonly Scalar[]; dim: readonly number[]; edgeOrder?: number }): Tensor[];
   (self: Tensor, options: { spacing: readonly Scalar[]; dim?: number | null; edgeOrder?: number }): Tensor[];
   (self: Tensor, options: { spacing: readonly Tensor[]; dim: readonly number[]; edgeOrder?: number }): Tensor[];
@@ -1704,22 +1459,15 @@ export const gridSampler = builtin<{
 export const gridSampler2d = builtin<{
   (input: Tensor, grid: Tensor, interpolationMode: number, paddingMode: number, alignCorners: boolean): Tensor;
 }>('grid_sampler_2d');
-export const gridSampler2dBackward = builtin<{
-  (gradOutput: Tensor, input: Tensor, grid: Tensor, interpolationMode: number, paddingMode: number, alignCorners: boolean, outputMask: boolean | readonly boolean[]): [Tensor, Tensor];
-}>('grid_sampler_2d_backward');
 export const gridSampler3d = builtin<{
   (input: Tensor, grid: Tensor, interpolationMode: number, paddingMode: number, alignCorners: boolean): Tensor;
 }>('grid_sampler_3d');
-export const gridSampler3dBackward = builtin<{
-  (gradOutput: Tensor, input: Tensor, grid: Tensor, interpolationMode: number, paddingMode: number, alignCorners: boolean, outputMask: boolean | readonly boolean[]): [Tensor, Tensor];
-}>('grid_sampler_3d_backward');
 export const groupNorm = builtin<{
   (input: Tensor, numGroups: number, weight?: Tensor | null, bias?: Tensor | null, eps?: number, cudnnEnabled?: boolean): Tensor;
   (input: Tensor, numGroups: number, options: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnabled?: boolean }): Tensor;
-  (input: Tensor, numGroups: number, weight: Tensor | null, options: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnabled?: boolean }): Tensor;
-  (input: Tensor, numGroups: number, weight: Tensor | null, bias: Tensor | null, options: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnabled?: boolean }): Tensor;
-  (input: Tensor, numGroups: number, weight: Tensor | null, bias: Tensor | null, eps: number, options: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnabled?: boolean }): Tensor;
-  (input: Tensor, numGroups: number, weight: Tensor | null, bias: Tensor | null, eps: number, cudnnEnabled: boolean, options?: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnabled?: boolean }): Tensor;
+  (input: Tensor, numGroups: number, weight: Tensor | null, options: { bias?: Tensor | null; eps?: number; cudnnEnabled?: boolean }): Tensor;
+  (input: Tensor, numGroups: number, weight: Tensor | null, bias: Tensor | null, options: { eps?: number; cudnnEnabled?: boolean }): Tensor;
+  (input: Tensor, numGroups: number, weight: Tensor | null, bias: Tensor | null, eps: number, options: { cudnnEnabled?: boolean }): Tensor;
 }>('group_norm');
 export const gru = builtin<{
   (data: Tensor, batchSizes: Tensor, hx: Tensor, params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor];
@@ -1728,8 +1476,7 @@ export const gru = builtin<{
 export const gruCell = builtin<{
   (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh?: Tensor | null, bHh?: Tensor | null): Tensor;
   (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, options: { bIh?: Tensor | null; bHh?: Tensor | null }): Tensor;
-  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options: { bIh?: Tensor | null; bHh?: Tensor | null }): Tensor;
-  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, bHh: Tensor | null, options?: { bIh?: Tensor | null; bHh?: Tensor | null }): Tensor;
+  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options: { bHh?: Tensor | null }): Tensor;
 }>('gru_cell');
 export const gt = builtin<{
   (self: Tensor, other: Scalar): Tensor;
@@ -1741,61 +1488,46 @@ export const gt_ = builtin<{
 }>('gt_');
 export const hammingWindow = builtin<{
   (windowLength: number): Tensor;
-  (windowLength: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (windowLength: number, periodic: boolean): Tensor;
-  (windowLength: number, periodic: boolean, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, periodic: boolean, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (windowLength: number, periodic: boolean, alpha: number): Tensor;
-  (windowLength: number, periodic: boolean, alpha: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, periodic: boolean, alpha: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (windowLength: number, periodic: boolean, alpha: number, beta: number): Tensor;
-  (windowLength: number, periodic: boolean, alpha: number, beta: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, periodic: boolean, alpha: number, beta: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('hamming_window');
 export const hannWindow = builtin<{
   (windowLength: number): Tensor;
-  (windowLength: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (windowLength: number, periodic: boolean): Tensor;
-  (windowLength: number, periodic: boolean, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, periodic: boolean, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('hann_window');
 export const hardshrink = builtin<{
   (self: Tensor, lambd?: Scalar): Tensor;
   (self: Tensor, options: { lambd?: Scalar }): Tensor;
-  (self: Tensor, lambd: Scalar, options?: { lambd?: Scalar }): Tensor;
 }>('hardshrink');
-export const hardshrinkBackward = builtin<{
-  (gradOut: Tensor, self: Tensor, lambd: Scalar): Tensor;
-}>('hardshrink_backward');
 export const hardsigmoid = builtin<{
   (self: Tensor): Tensor;
 }>('hardsigmoid');
 export const hardsigmoid_ = builtin<{
   (self: Tensor): Tensor;
 }>('hardsigmoid_');
-export const hardsigmoidBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor): Tensor;
-}>('hardsigmoid_backward');
 export const hardswish = builtin<{
   (self: Tensor): Tensor;
 }>('hardswish');
 export const hardswish_ = builtin<{
   (self: Tensor): Tensor;
 }>('hardswish_');
-export const hardswishBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor): Tensor;
-}>('hardswish_backward');
 export const hardtanh = builtin<{
   (self: Tensor, minVal?: Scalar, maxVal?: Scalar): Tensor;
   (self: Tensor, options: { minVal?: Scalar; maxVal?: Scalar }): Tensor;
-  (self: Tensor, minVal: Scalar, options: { minVal?: Scalar; maxVal?: Scalar }): Tensor;
-  (self: Tensor, minVal: Scalar, maxVal: Scalar, options?: { minVal?: Scalar; maxVal?: Scalar }): Tensor;
+  (self: Tensor, minVal: Scalar, options: { maxVal?: Scalar }): Tensor;
 }>('hardtanh');
 export const hardtanh_ = builtin<{
   (self: Tensor, minVal?: Scalar, maxVal?: Scalar): Tensor;
   (self: Tensor, options: { minVal?: Scalar; maxVal?: Scalar }): Tensor;
-  (self: Tensor, minVal: Scalar, options: { minVal?: Scalar; maxVal?: Scalar }): Tensor;
-  (self: Tensor, minVal: Scalar, maxVal: Scalar, options?: { minVal?: Scalar; maxVal?: Scalar }): Tensor;
+  (self: Tensor, minVal: Scalar, options: { maxVal?: Scalar }): Tensor;
 }>('hardtanh_');
-export const hardtanhBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, minVal: Scalar, maxVal: Scalar): Tensor;
-}>('hardtanh_backward');
 export const heaviside = builtin<{
   (self: Tensor, values: Tensor): Tensor;
 }>('heaviside');
@@ -1805,39 +1537,34 @@ export const heaviside_ = builtin<{
 export const hingeEmbeddingLoss = builtin<{
   (self: Tensor, target: Tensor, margin?: number, reduction?: number): Tensor;
   (self: Tensor, target: Tensor, options: { margin?: number; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, margin: number, options: { margin?: number; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, margin: number, reduction: number, options?: { margin?: number; reduction?: number }): Tensor;
+  (self: Tensor, target: Tensor, margin: number, options: { reduction?: number }): Tensor;
 }>('hinge_embedding_loss');
 export const histc = builtin<{
   (self: Tensor, bins?: number, min?: Scalar, max?: Scalar): Tensor;
   (self: Tensor, options: { bins?: number; min?: Scalar; max?: Scalar }): Tensor;
-  (self: Tensor, bins: number, options: { bins?: number; min?: Scalar; max?: Scalar }): Tensor;
-  (self: Tensor, bins: number, min: Scalar, options: { bins?: number; min?: Scalar; max?: Scalar }): Tensor;
-  (self: Tensor, bins: number, min: Scalar, max: Scalar, options?: { bins?: number; min?: Scalar; max?: Scalar }): Tensor;
+  (self: Tensor, bins: number, options: { min?: Scalar; max?: Scalar }): Tensor;
+  (self: Tensor, bins: number, min: Scalar, options: { max?: Scalar }): Tensor;
 }>('histc');
 export const histogram = builtin<{
   (self: Tensor, bins?: number): [Tensor, Tensor];
   (self: Tensor, options: { bins?: number; range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
-  (self: Tensor, bins: number, options?: { bins?: number; range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
+  (self: Tensor, bins: number, options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
   (self: Tensor, bins: Tensor): [Tensor, Tensor];
-  (self: Tensor, bins: Tensor, options?: { weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
+  (self: Tensor, bins: Tensor, options: { weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
 }>('histogram');
 export const histogramdd = builtin<{
   (self: Tensor, bins: readonly number[], range?: readonly number[] | null, weight?: Tensor | null, density?: boolean): [Tensor, Tensor[]];
   (self: Tensor, bins: readonly number[], options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
-  (self: Tensor, bins: readonly number[], range: readonly number[] | null, options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
-  (self: Tensor, bins: readonly number[], range: readonly number[] | null, weight: Tensor | null, options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
-  (self: Tensor, bins: readonly number[], range: readonly number[] | null, weight: Tensor | null, density: boolean, options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  (self: Tensor, bins: readonly number[], range: readonly number[] | null, options: { weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  (self: Tensor, bins: readonly number[], range: readonly number[] | null, weight: Tensor | null, options: { density?: boolean }): [Tensor, Tensor[]];
   (self: Tensor, bins: readonly Tensor[], range?: readonly number[] | null, weight?: Tensor | null, density?: boolean): [Tensor, Tensor[]];
   (self: Tensor, bins: readonly Tensor[], options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
-  (self: Tensor, bins: readonly Tensor[], range: readonly number[] | null, options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
-  (self: Tensor, bins: readonly Tensor[], range: readonly number[] | null, weight: Tensor | null, options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
-  (self: Tensor, bins: readonly Tensor[], range: readonly number[] | null, weight: Tensor | null, density: boolean, options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  (self: Tensor, bins: readonly Tensor[], range: readonly number[] | null, options: { weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  (self: Tensor, bins: readonly Tensor[], range: readonly number[] | null, weight: Tensor | null, options: { density?: boolean }): [Tensor, Tensor[]];
   (self: Tensor, bins: number, range?: readonly number[] | null, weight?: Tensor | null, density?: boolean): [Tensor, Tensor[]];
   (self: Tensor, bins: number, options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
-  (self: Tensor, bins: number, range: readonly number[] | null, options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
-  (self: Tensor, bins: number, range: readonly number[] | null, weight: Tensor | null, options: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
-  (self: Tensor, bins: number, range: readonly number[] | null, weight: Tensor | null, density: boolean, options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  (self: Tensor, bins: number, range: readonly number[] | null, options: { weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  (self: Tensor, bins: number, range: readonly number[] | null, weight: Tensor | null, options: { density?: boolean }): [Tensor, Tensor[]];
 }>('histogramdd');
 export const hsplit = builtin<{
   (self: Tensor, indices: readonly number[]): Tensor[];
@@ -1852,12 +1579,8 @@ export const hstack = builtin<{
 export const huberLoss = builtin<{
   (self: Tensor, target: Tensor, reduction?: number, delta?: number): Tensor;
   (self: Tensor, target: Tensor, options: { reduction?: number; delta?: number }): Tensor;
-  (self: Tensor, target: Tensor, reduction: number, options: { reduction?: number; delta?: number }): Tensor;
-  (self: Tensor, target: Tensor, reduction: number, delta: number, options?: { reduction?: number; delta?: number }): Tensor;
+  (self: Tensor, target: Tensor, reduction: number, options: { delta?: number }): Tensor;
 }>('huber_loss');
-export const huberLossBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, target: Tensor, reduction: number, delta: number): Tensor;
-}>('huber_loss_backward');
 export const hypot = builtin<{
   (self: Tensor, other: Tensor): Tensor;
 }>('hypot');
@@ -1883,7 +1606,7 @@ export const igammac_ = builtin<{
   (self: Tensor, other: Tensor): Tensor;
 }>('igammac_');
 export const im2col = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], dilation: number | readonly number[], padding: number | readonly number[], stride: number | readonly number[]): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, dilation: readonly number[] | number, padding: readonly number[] | number, stride: readonly number[] | number): Tensor;
 }>('im2col');
 export const imag = builtin<{
   (self: Tensor): Tensor;
@@ -1895,11 +1618,11 @@ export const index = builtin<{
 }>('index');
 export const indexAdd = builtin<{
   (self: Tensor, dim: number, index: Tensor, source: Tensor): Tensor;
-  (self: Tensor, dim: number, index: Tensor, source: Tensor, options?: { alpha?: Scalar }): Tensor;
+  (self: Tensor, dim: number, index: Tensor, source: Tensor, options: { alpha?: Scalar }): Tensor;
 }>('index_add');
 export const indexAdd_ = builtin<{
   (self: Tensor, dim: number, index: Tensor, source: Tensor): Tensor;
-  (self: Tensor, dim: number, index: Tensor, source: Tensor, options?: { alpha?: Scalar }): Tensor;
+  (self: Tensor, dim: number, index: Tensor, source: Tensor, options: { alpha?: Scalar }): Tensor;
 }>('index_add_');
 export const indexCopy = builtin<{
   (self: Tensor, dim: number, index: Tensor, source: Tensor): Tensor;
@@ -1918,42 +1641,32 @@ export const indexFill_ = builtin<{
 export const indexPut = builtin<{
   (self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate?: boolean): Tensor;
   (self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, options: { accumulate?: boolean }): Tensor;
-  (self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate: boolean, options?: { accumulate?: boolean }): Tensor;
   (self: Tensor, indices: readonly Tensor[], values: Tensor, accumulate?: boolean): Tensor;
   (self: Tensor, indices: readonly Tensor[], values: Tensor, options: { accumulate?: boolean }): Tensor;
-  (self: Tensor, indices: readonly Tensor[], values: Tensor, accumulate: boolean, options?: { accumulate?: boolean }): Tensor;
 }>('index_put');
 export const indexPut_ = builtin<{
   (self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate?: boolean): Tensor;
   (self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, options: { accumulate?: boolean }): Tensor;
-  (self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate: boolean, options?: { accumulate?: boolean }): Tensor;
   (self: Tensor, indices: readonly Tensor[], values: Tensor, accumulate?: boolean): Tensor;
   (self: Tensor, indices: readonly Tensor[], values: Tensor, options: { accumulate?: boolean }): Tensor;
-  (self: Tensor, indices: readonly Tensor[], values: Tensor, accumulate: boolean, options?: { accumulate?: boolean }): Tensor;
 }>('index_put_');
 export const indexReduce = builtin<{
   (self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string): Tensor;
-  (self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, options?: { includeSelf?: boolean }): Tensor;
+  (self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, options: { includeSelf?: boolean }): Tensor;
 }>('index_reduce');
 export const indexReduce_ = builtin<{
   (self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string): Tensor;
-  (self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, options?: { includeSelf?: boolean }): Tensor;
+  (self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, options: { includeSelf?: boolean }): Tensor;
 }>('index_reduce_');
 export const indexSelect = builtin<{
   (self: Tensor, dim: number, index: Tensor): Tensor;
 }>('index_select');
-export const indexSelectBackward = builtin<{
-  (grad: Tensor, selfSizes: readonly number[], dim: number, index: Tensor): Tensor;
-}>('index_select_backward');
 export const indices = builtin<{
   (self: Tensor): Tensor;
 }>('indices');
 export const indicesCopy = builtin<{
   (self: Tensor): Tensor;
 }>('indices_copy');
-export const infinitelyDifferentiableGeluBackward = builtin<{
-  (grad: Tensor, self: Tensor): Tensor;
-}>('infinitely_differentiable_gelu_backward');
 export const inner = builtin<{
   (self: Tensor, other: Tensor): Tensor;
 }>('inner');
@@ -1977,7 +1690,7 @@ export const isConj = builtin<{
 }>('is_conj');
 export const isContiguous = builtin<{
   (self: Tensor): boolean;
-  (self: Tensor, memoryFormat: number): boolean;
+  (self: Tensor, memoryFormat: MemoryFormat): boolean;
 }>('is_contiguous');
 export const isDistributed = builtin<{
   (self: Tensor): boolean;
@@ -2000,7 +1713,6 @@ export const isNonzero = builtin<{
 export const isPinned = builtin<{
   (self: Tensor, device?: string | null): boolean;
   (self: Tensor, options: { device?: string | null }): boolean;
-  (self: Tensor, device: string | null, options?: { device?: string | null }): boolean;
 }>('is_pinned');
 export const isSameSize = builtin<{
   (self: Tensor, other: Tensor): boolean;
@@ -2012,25 +1724,24 @@ export const isSigned = builtin<{
   (self: Tensor): boolean;
 }>('is_signed');
 export const isStridesLikeFormat = builtin<{
-  (self: Tensor, memoryFormat: number): boolean;
+  (self: Tensor, memoryFormat: MemoryFormat): boolean;
 }>('is_strides_like_format');
 export const isclose = builtin<{
   (self: Tensor, other: Tensor, rtol?: number, atol?: number, equalNan?: boolean): Tensor;
   (self: Tensor, other: Tensor, options: { rtol?: number; atol?: number; equalNan?: boolean }): Tensor;
-  (self: Tensor, other: Tensor, rtol: number, options: { rtol?: number; atol?: number; equalNan?: boolean }): Tensor;
-  (self: Tensor, other: Tensor, rtol: number, atol: number, options: { rtol?: number; atol?: number; equalNan?: boolean }): Tensor;
-  (self: Tensor, other: Tensor, rtol: number, atol: number, equalNan: boolean, options?: { rtol?: number; atol?: number; equalNan?: boolean }): Tensor;
+  (self: Tensor, other: Tensor, rtol: number, options: { atol?: number; equalNan?: boolean }): Tensor;
+  (self: Tensor, other: Tensor, rtol: number, atol: number, options: { equalNan?: boolean }): Tensor;
 }>('isclose');
 export const isfinite = builtin<{
   (self: Tensor): Tensor;
 }>('isfinite');
 export const isin = builtin<{
   (element: Scalar, testElements: Tensor): Tensor;
-  (element: Scalar, testElements: Tensor, options?: { assumeUnique?: boolean; invert?: boolean }): Tensor;
+  (element: Scalar, testElements: Tensor, options: { assumeUnique?: boolean; invert?: boolean }): Tensor;
   (elements: Tensor, testElement: Scalar): Tensor;
-  (elements: Tensor, testElement: Scalar, options?: { assumeUnique?: boolean; invert?: boolean }): Tensor;
+  (elements: Tensor, testElement: Scalar, options: { assumeUnique?: boolean; invert?: boolean }): Tensor;
   (elements: Tensor, testElements: Tensor): Tensor;
-  (elements: Tensor, testElements: Tensor, options?: { assumeUnique?: boolean; invert?: boolean }): Tensor;
+  (elements: Tensor, testElements: Tensor, options: { assumeUnique?: boolean; invert?: boolean }): Tensor;
 }>('isin');
 export const isinf = builtin<{
   (self: Tensor): Tensor;
@@ -2050,27 +1761,26 @@ export const isreal = builtin<{
 export const istft = builtin<{
   (self: Tensor, nFft: number, hopLength?: number | null, winLength?: number | null, window?: Tensor | null, center?: boolean, normalized?: boolean, onesided?: boolean | null, length?: number | null, returnComplex?: boolean): Tensor;
   (self: Tensor, nFft: number, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, normalized: boolean, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, normalized: boolean, onesided: boolean | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, normalized: boolean, onesided: boolean | null, length: number | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, normalized: boolean, onesided: boolean | null, length: number | null, returnComplex: boolean, options?: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, options: { winLength?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, options: { window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, options: { center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, options: { normalized?: boolean; onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, normalized: boolean, options: { onesided?: boolean | null; length?: number | null; returnComplex?: boolean }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, normalized: boolean, onesided: boolean | null, options: { length?: number | null; returnComplex?: boolean }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, normalized: boolean, onesided: boolean | null, length: number | null, options: { returnComplex?: boolean }): Tensor;
 }>('istft');
 export const kaiserWindow = builtin<{
   (windowLength: number): Tensor;
-  (windowLength: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (windowLength: number, periodic: boolean, beta: number): Tensor;
-  (windowLength: number, periodic: boolean, beta: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, periodic: boolean, beta: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (windowLength: number, periodic: boolean): Tensor;
-  (windowLength: number, periodic: boolean, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (windowLength: number, periodic: boolean, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('kaiser_window');
 export const klDiv = builtin<{
   (self: Tensor, target: Tensor, reduction?: number): Tensor;
   (self: Tensor, target: Tensor, options: { reduction?: number; logTarget?: boolean }): Tensor;
-  (self: Tensor, target: Tensor, reduction: number, options?: { reduction?: number; logTarget?: boolean }): Tensor;
+  (self: Tensor, target: Tensor, reduction: number, options: { logTarget?: boolean }): Tensor;
 }>('kl_div');
 export const kron = builtin<{
   (self: Tensor, other: Tensor): Tensor;
@@ -2078,21 +1788,18 @@ export const kron = builtin<{
 export const kthvalue = builtin<{
   (self: Tensor, k: number, dim?: number, keepdim?: boolean): [Tensor, Tensor];
   (self: Tensor, k: number, options: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, k: number, dim: number, options: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, k: number, dim: number, keepdim: boolean, options?: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
+  (self: Tensor, k: number, dim: number, options: { keepdim?: boolean }): [Tensor, Tensor];
 }>('kthvalue');
 export const l1Loss = builtin<{
   (self: Tensor, target: Tensor, reduction?: number): Tensor;
   (self: Tensor, target: Tensor, options: { reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, reduction: number, options?: { reduction?: number }): Tensor;
 }>('l1_loss');
 export const layerNorm = builtin<{
   (input: Tensor, normalizedShape: readonly number[], weight?: Tensor | null, bias?: Tensor | null, eps?: number, cudnnEnable?: boolean): Tensor;
   (input: Tensor, normalizedShape: readonly number[], options: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnable?: boolean }): Tensor;
-  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, options: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnable?: boolean }): Tensor;
-  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, bias: Tensor | null, options: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnable?: boolean }): Tensor;
-  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, bias: Tensor | null, eps: number, options: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnable?: boolean }): Tensor;
-  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, bias: Tensor | null, eps: number, cudnnEnable: boolean, options?: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnnEnable?: boolean }): Tensor;
+  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, options: { bias?: Tensor | null; eps?: number; cudnnEnable?: boolean }): Tensor;
+  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, bias: Tensor | null, options: { eps?: number; cudnnEnable?: boolean }): Tensor;
+  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, bias: Tensor | null, eps: number, options: { cudnnEnable?: boolean }): Tensor;
 }>('layer_norm');
 export const lcm = builtin<{
   (self: Tensor, other: Tensor): Tensor;
@@ -2117,16 +1824,11 @@ export const le_ = builtin<{
 export const leakyRelu = builtin<{
   (self: Tensor, negativeSlope?: Scalar): Tensor;
   (self: Tensor, options: { negativeSlope?: Scalar }): Tensor;
-  (self: Tensor, negativeSlope: Scalar, options?: { negativeSlope?: Scalar }): Tensor;
 }>('leaky_relu');
 export const leakyRelu_ = builtin<{
   (self: Tensor, negativeSlope?: Scalar): Tensor;
   (self: Tensor, options: { negativeSlope?: Scalar }): Tensor;
-  (self: Tensor, negativeSlope: Scalar, options?: { negativeSlope?: Scalar }): Tensor;
 }>('leaky_relu_');
-export const leakyReluBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, negativeSlope: Scalar, selfIsResult: boolean): Tensor;
-}>('leaky_relu_backward');
 export const len = builtin<{
   (t: Tensor): number;
 }>('len');
@@ -2171,28 +1873,27 @@ export const liftFreshCopy = builtin<{
 }>('lift_fresh_copy');
 export const linalgCholesky = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { upper?: boolean }): Tensor;
+  (self: Tensor, options: { upper?: boolean }): Tensor;
 }>('linalg_cholesky');
 export const linalgCholeskyEx = builtin<{
   (self: Tensor): [Tensor, Tensor];
-  (self: Tensor, options?: { upper?: boolean; checkErrors?: boolean }): [Tensor, Tensor];
+  (self: Tensor, options: { upper?: boolean; checkErrors?: boolean }): [Tensor, Tensor];
 }>('linalg_cholesky_ex');
 export const linalgCond = builtin<{
   (self: Tensor, p?: Scalar | null): Tensor;
   (self: Tensor, options: { p?: Scalar | null }): Tensor;
-  (self: Tensor, p: Scalar | null, options?: { p?: Scalar | null }): Tensor;
   (self: Tensor, p: string): Tensor;
 }>('linalg_cond');
 export const linalgCross = builtin<{
   (self: Tensor, other: Tensor): Tensor;
-  (self: Tensor, other: Tensor, options?: { dim?: number }): Tensor;
+  (self: Tensor, other: Tensor, options: { dim?: number }): Tensor;
 }>('linalg_cross');
 export const linalgDet = builtin<{
   (A: Tensor): Tensor;
 }>('linalg_det');
 export const linalgDiagonal = builtin<{
   (A: Tensor): Tensor;
-  (A: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  (A: Tensor, options: { offset?: number; dim1?: number; dim2?: number }): Tensor;
 }>('linalg_diagonal');
 export const linalgEig = builtin<{
   (self: Tensor): [Tensor, Tensor];
@@ -2200,7 +1901,6 @@ export const linalgEig = builtin<{
 export const linalgEigh = builtin<{
   (self: Tensor, UPLO?: string): [Tensor, Tensor];
   (self: Tensor, options: { UPLO?: string }): [Tensor, Tensor];
-  (self: Tensor, UPLO: string, options?: { UPLO?: string }): [Tensor, Tensor];
 }>('linalg_eigh');
 export const linalgEigvals = builtin<{
   (self: Tensor): Tensor;
@@ -2208,7 +1908,6 @@ export const linalgEigvals = builtin<{
 export const linalgEigvalsh = builtin<{
   (self: Tensor, UPLO?: string): Tensor;
   (self: Tensor, options: { UPLO?: string }): Tensor;
-  (self: Tensor, UPLO: string, options?: { UPLO?: string }): Tensor;
 }>('linalg_eigvalsh');
 export const linalgHouseholderProduct = builtin<{
   (input: Tensor, tau: Tensor): Tensor;
@@ -2218,40 +1917,40 @@ export const linalgInv = builtin<{
 }>('linalg_inv');
 export const linalgInvEx = builtin<{
   (A: Tensor): [Tensor, Tensor];
-  (A: Tensor, options?: { checkErrors?: boolean }): [Tensor, Tensor];
+  (A: Tensor, options: { checkErrors?: boolean }): [Tensor, Tensor];
 }>('linalg_inv_ex');
 export const linalgLdlFactor = builtin<{
   (self: Tensor): [Tensor, Tensor];
-  (self: Tensor, options?: { hermitian?: boolean }): [Tensor, Tensor];
+  (self: Tensor, options: { hermitian?: boolean }): [Tensor, Tensor];
 }>('linalg_ldl_factor');
 export const linalgLdlFactorEx = builtin<{
   (self: Tensor): [Tensor, Tensor, Tensor];
-  (self: Tensor, options?: { hermitian?: boolean; checkErrors?: boolean }): [Tensor, Tensor, Tensor];
+  (self: Tensor, options: { hermitian?: boolean; checkErrors?: boolean }): [Tensor, Tensor, Tensor];
 }>('linalg_ldl_factor_ex');
 export const linalgLdlSolve = builtin<{
   (LD: Tensor, pivots: Tensor, B: Tensor): Tensor;
-  (LD: Tensor, pivots: Tensor, B: Tensor, options?: { hermitian?: boolean }): Tensor;
+  (LD: Tensor, pivots: Tensor, B: Tensor, options: { hermitian?: boolean }): Tensor;
 }>('linalg_ldl_solve');
 export const linalgLstsq = builtin<{
   (self: Tensor, b: Tensor, rcond?: number | null): [Tensor, Tensor, Tensor, Tensor];
   (self: Tensor, b: Tensor, options: { rcond?: number | null; driver?: string | null }): [Tensor, Tensor, Tensor, Tensor];
-  (self: Tensor, b: Tensor, rcond: number | null, options?: { rcond?: number | null; driver?: string | null }): [Tensor, Tensor, Tensor, Tensor];
+  (self: Tensor, b: Tensor, rcond: number | null, options: { driver?: string | null }): [Tensor, Tensor, Tensor, Tensor];
 }>('linalg_lstsq');
 export const linalgLu = builtin<{
   (A: Tensor): [Tensor, Tensor, Tensor];
-  (A: Tensor, options?: { pivot?: boolean }): [Tensor, Tensor, Tensor];
+  (A: Tensor, options: { pivot?: boolean }): [Tensor, Tensor, Tensor];
 }>('linalg_lu');
 export const linalgLuFactor = builtin<{
   (A: Tensor): [Tensor, Tensor];
-  (A: Tensor, options?: { pivot?: boolean }): [Tensor, Tensor];
+  (A: Tensor, options: { pivot?: boolean }): [Tensor, Tensor];
 }>('linalg_lu_factor');
 export const linalgLuFactorEx = builtin<{
   (A: Tensor): [Tensor, Tensor, Tensor];
-  (A: Tensor, options?: { pivot?: boolean; checkErrors?: boolean }): [Tensor, Tensor, Tensor];
+  (A: Tensor, options: { pivot?: boolean; checkErrors?: boolean }): [Tensor, Tensor, Tensor];
 }>('linalg_lu_factor_ex');
 export const linalgLuSolve = builtin<{
   (LU: Tensor, pivots: Tensor, B: Tensor): Tensor;
-  (LU: Tensor, pivots: Tensor, B: Tensor, options?: { left?: boolean; adjoint?: boolean }): Tensor;
+  (LU: Tensor, pivots: Tensor, B: Tensor, options: { left?: boolean; adjoint?: boolean }): Tensor;
 }>('linalg_lu_solve');
 export const linalgMatmul = builtin<{
   (self: Tensor, other: Tensor): Tensor;
@@ -2262,13 +1961,13 @@ export const linalgMatrixExp = builtin<{
 export const linalgMatrixNorm = builtin<{
   (self: Tensor, ord: Scalar, dim?: readonly number[], keepdim?: boolean): Tensor;
   (self: Tensor, ord: Scalar, options: { dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: Scalar, dim: readonly number[], options: { dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: Scalar, dim: readonly number[], keepdim: boolean, options?: { dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: Scalar, dim: readonly number[], options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: Scalar, dim: readonly number[], keepdim: boolean, options: { dtype?: DType | null }): Tensor;
   (self: Tensor, ord?: string, dim?: readonly number[], keepdim?: boolean): Tensor;
   (self: Tensor, options: { ord?: string; dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: string, options: { ord?: string; dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: string, dim: readonly number[], options: { ord?: string; dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: string, dim: readonly number[], keepdim: boolean, options?: { ord?: string; dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: string, options: { dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: string, dim: readonly number[], options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: string, dim: readonly number[], keepdim: boolean, options: { dtype?: DType | null }): Tensor;
 }>('linalg_matrix_norm');
 export const linalgMatrixPower = builtin<{
   (self: Tensor, n: number): Tensor;
@@ -2276,56 +1975,50 @@ export const linalgMatrixPower = builtin<{
 export const linalgMatrixRank = builtin<{
   (self: Tensor, tol: number, hermitian?: boolean): Tensor;
   (self: Tensor, tol: number, options: { hermitian?: boolean }): Tensor;
-  (self: Tensor, tol: number, hermitian: boolean, options?: { hermitian?: boolean }): Tensor;
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): Tensor;
+  (self: Tensor, options: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): Tensor;
   (input: Tensor): Tensor;
-  (input: Tensor, options?: { atol?: Tensor | null; rtol?: Tensor | null; hermitian?: boolean }): Tensor;
+  (input: Tensor, options: { atol?: Tensor | null; rtol?: Tensor | null; hermitian?: boolean }): Tensor;
   (input: Tensor, tol: Tensor, hermitian?: boolean): Tensor;
   (input: Tensor, tol: Tensor, options: { hermitian?: boolean }): Tensor;
-  (input: Tensor, tol: Tensor, hermitian: boolean, options?: { hermitian?: boolean }): Tensor;
 }>('linalg_matrix_rank');
 export const linalgMultiDot = builtin<{
   (tensors: readonly Tensor[]): Tensor;
 }>('linalg_multi_dot');
 export const linalgNorm = builtin<{
-  (self: Tensor, ord?: Scalar | null, dim?: number | readonly number[] | null, keepdim?: boolean): Tensor;
-  (self: Tensor, options: { ord?: Scalar | null; dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: Scalar | null, options: { ord?: Scalar | null; dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: Scalar | null, dim: number | readonly number[] | null, options: { ord?: Scalar | null; dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: Scalar | null, dim: number | readonly number[] | null, keepdim: boolean, options?: { ord?: Scalar | null; dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: string, dim?: number | readonly number[] | null, keepdim?: boolean): Tensor;
-  (self: Tensor, ord: string, options: { dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: string, dim: number | readonly number[] | null, options: { dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: string, dim: number | readonly number[] | null, keepdim: boolean, options?: { dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord?: Scalar | null, dim?: readonly number[] | number | null, keepdim?: boolean): Tensor;
+  (self: Tensor, options: { ord?: Scalar | null; dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: Scalar | null, options: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: Scalar | null, dim: readonly number[] | number | null, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: Scalar | null, dim: readonly number[] | number | null, keepdim: boolean, options: { dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: string, dim?: readonly number[] | number | null, keepdim?: boolean): Tensor;
+  (self: Tensor, ord: string, options: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: string, dim: readonly number[] | number | null, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: string, dim: readonly number[] | number | null, keepdim: boolean, options: { dtype?: DType | null }): Tensor;
 }>('linalg_norm');
 export const linalgPinv = builtin<{
   (self: Tensor, rcond: number, hermitian?: boolean): Tensor;
   (self: Tensor, rcond: number, options: { hermitian?: boolean }): Tensor;
-  (self: Tensor, rcond: number, hermitian: boolean, options?: { hermitian?: boolean }): Tensor;
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): Tensor;
-  (self: Tensor): Tensor;
-  (self: Tensor, options?: { atol?: Tensor | null; rtol?: Tensor | null; hermitian?: boolean }): Tensor;
+  (self: Tensor, options: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): Tensor;
+  (self: Tensor, options: { atol?: Tensor | null; rtol?: Tensor | null; hermitian?: boolean }): Tensor;
   (self: Tensor, rcond: Tensor, hermitian?: boolean): Tensor;
   (self: Tensor, rcond: Tensor, options: { hermitian?: boolean }): Tensor;
-  (self: Tensor, rcond: Tensor, hermitian: boolean, options?: { hermitian?: boolean }): Tensor;
 }>('linalg_pinv');
 export const linalgQr = builtin<{
   (A: Tensor, mode?: string): [Tensor, Tensor];
   (A: Tensor, options: { mode?: string }): [Tensor, Tensor];
-  (A: Tensor, mode: string, options?: { mode?: string }): [Tensor, Tensor];
 }>('linalg_qr');
 export const linalgSlogdet = builtin<{
   (A: Tensor): [Tensor, Tensor];
 }>('linalg_slogdet');
 export const linalgSolve = builtin<{
   (A: Tensor, B: Tensor): Tensor;
-  (A: Tensor, B: Tensor, options?: { left?: boolean }): Tensor;
+  (A: Tensor, B: Tensor, options: { left?: boolean }): Tensor;
 }>('linalg_solve');
 export const linalgSolveEx = builtin<{
   (A: Tensor, B: Tensor): [Tensor, Tensor];
-  (A: Tensor, B: Tensor, options?: { left?: boolean; checkErrors?: boolean }): [Tensor, Tensor];
+  (A: Tensor, B: Tensor, options: { left?: boolean; checkErrors?: boolean }): [Tensor, Tensor];
 }>('linalg_solve_ex');
 export const linalgSolveTriangular = builtin<{
   (self: Tensor, B: Tensor, options: { upper: boolean; left?: boolean; unitriangular?: boolean }): Tensor;
@@ -2333,48 +2026,42 @@ export const linalgSolveTriangular = builtin<{
 export const linalgSvd = builtin<{
   (A: Tensor, fullMatrices?: boolean): [Tensor, Tensor, Tensor];
   (A: Tensor, options: { fullMatrices?: boolean; driver?: string | null }): [Tensor, Tensor, Tensor];
-  (A: Tensor, fullMatrices: boolean, options?: { fullMatrices?: boolean; driver?: string | null }): [Tensor, Tensor, Tensor];
+  (A: Tensor, fullMatrices: boolean, options: { driver?: string | null }): [Tensor, Tensor, Tensor];
 }>('linalg_svd');
 export const linalgSvdvals = builtin<{
   (A: Tensor): Tensor;
-  (A: Tensor, options?: { driver?: string | null }): Tensor;
+  (A: Tensor, options: { driver?: string | null }): Tensor;
 }>('linalg_svdvals');
 export const linalgTensorinv = builtin<{
   (self: Tensor, ind?: number): Tensor;
   (self: Tensor, options: { ind?: number }): Tensor;
-  (self: Tensor, ind: number, options?: { ind?: number }): Tensor;
 }>('linalg_tensorinv');
 export const linalgTensorsolve = builtin<{
   (self: Tensor, other: Tensor, dims?: readonly number[] | null): Tensor;
   (self: Tensor, other: Tensor, options: { dims?: readonly number[] | null }): Tensor;
-  (self: Tensor, other: Tensor, dims: readonly number[] | null, options?: { dims?: readonly number[] | null }): Tensor;
 }>('linalg_tensorsolve');
 export const linalgVander = builtin<{
   (x: Tensor): Tensor;
-  (x: Tensor, options?: { N?: number | null }): Tensor;
+  (x: Tensor, options: { N?: number | null }): Tensor;
 }>('linalg_vander');
 export const linalgVecdot = builtin<{
   (x: Tensor, y: Tensor): Tensor;
-  (x: Tensor, y: Tensor, options?: { dim?: number }): Tensor;
+  (x: Tensor, y: Tensor, options: { dim?: number }): Tensor;
 }>('linalg_vecdot');
 export const linalgVectorNorm = builtin<{
-  (self: Tensor, ord?: Scalar, dim?: number | readonly number[] | null, keepdim?: boolean): Tensor;
-  (self: Tensor, options: { ord?: Scalar; dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: Scalar, options: { ord?: Scalar; dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: Scalar, dim: number | readonly number[] | null, options: { ord?: Scalar; dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, ord: Scalar, dim: number | readonly number[] | null, keepdim: boolean, options?: { ord?: Scalar; dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord?: Scalar, dim?: readonly number[] | number | null, keepdim?: boolean): Tensor;
+  (self: Tensor, options: { ord?: Scalar; dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: Scalar, options: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: Scalar, dim: readonly number[] | number | null, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, ord: Scalar, dim: readonly number[] | number | null, keepdim: boolean, options: { dtype?: DType | null }): Tensor;
 }>('linalg_vector_norm');
 export const linear = builtin<{
   (input: Tensor, weight: Tensor, bias?: Tensor | null): Tensor;
   (input: Tensor, weight: Tensor, options: { bias?: Tensor | null }): Tensor;
-  (input: Tensor, weight: Tensor, bias: Tensor | null, options?: { bias?: Tensor | null }): Tensor;
 }>('linear');
-export const linearBackward = builtin<{
-  (self: Tensor, gradOutput: Tensor, weight: Tensor, outputMask: boolean | readonly boolean[]): [Tensor, Tensor, Tensor];
-}>('linear_backward');
 export const linspace = builtin<{
   (start: Scalar, end: Scalar, steps: number): Tensor;
-  (start: Scalar, end: Scalar, steps: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (start: Scalar, end: Scalar, steps: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('linspace');
 export const log = builtin<{
   (self: Tensor): Tensor;
@@ -2403,28 +2090,24 @@ export const log_ = builtin<{
 export const logNormal = builtin<{
   (self: Tensor, mean?: number, std?: number): Tensor;
   (self: Tensor, options: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, mean: number, options: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, mean: number, std: number, options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, mean: number, options: { std?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, mean: number, std: number, options: { generator?: Generator | null }): Tensor;
 }>('log_normal');
 export const logNormal_ = builtin<{
   (self: Tensor, mean?: number, std?: number): Tensor;
   (self: Tensor, options: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, mean: number, options: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, mean: number, std: number, options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, mean: number, options: { std?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, mean: number, std: number, options: { generator?: Generator | null }): Tensor;
 }>('log_normal_');
 export const logSigmoid = builtin<{
   (self: Tensor): Tensor;
 }>('log_sigmoid');
-export const logSigmoidBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, buffer: Tensor): Tensor;
-}>('log_sigmoid_backward');
 export const logSigmoidForward = builtin<{
   (self: Tensor): [Tensor, Tensor];
 }>('log_sigmoid_forward');
 export const logSoftmax = builtin<{
   (self: Tensor, dim: number, dtype?: DType | null): Tensor;
   (self: Tensor, dim: number, options: { dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number, dtype: DType | null, options?: { dtype?: DType | null }): Tensor;
 }>('log_softmax');
 export const logaddexp = builtin<{
   (self: Tensor, other: Tensor): Tensor;
@@ -2465,27 +2148,19 @@ export const logicalXor_ = builtin<{
 export const logit = builtin<{
   (self: Tensor, eps?: number | null): Tensor;
   (self: Tensor, options: { eps?: number | null }): Tensor;
-  (self: Tensor, eps: number | null, options?: { eps?: number | null }): Tensor;
 }>('logit');
 export const logit_ = builtin<{
   (self: Tensor, eps?: number | null): Tensor;
   (self: Tensor, options: { eps?: number | null }): Tensor;
-  (self: Tensor, eps: number | null, options?: { eps?: number | null }): Tensor;
 }>('logit_');
-export const logitBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, eps?: number | null): Tensor;
-  (gradOutput: Tensor, self: Tensor, options: { eps?: number | null }): Tensor;
-  (gradOutput: Tensor, self: Tensor, eps: number | null, options?: { eps?: number | null }): Tensor;
-}>('logit_backward');
 export const logspace = builtin<{
   (start: Scalar, end: Scalar, steps: number, base?: number): Tensor;
-  (start: Scalar, end: Scalar, steps: number, options: { base?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (start: Scalar, end: Scalar, steps: number, base: number, options?: { base?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (start: Scalar, end: Scalar, steps: number, options: { base?: number; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (start: Scalar, end: Scalar, steps: number, base: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('logspace');
 export const logsumexp = builtin<{
-  (self: Tensor, dim: number | readonly number[], keepdim?: boolean): Tensor;
-  (self: Tensor, dim: number | readonly number[], options: { keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[], keepdim: boolean, options?: { keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number, keepdim?: boolean): Tensor;
+  (self: Tensor, dim: readonly number[] | number, options: { keepdim?: boolean }): Tensor;
 }>('logsumexp');
 export const lstm = builtin<{
   (data: Tensor, batchSizes: Tensor, hx: readonly Tensor[], params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor, Tensor];
@@ -2494,12 +2169,8 @@ export const lstm = builtin<{
 export const lstmCell = builtin<{
   (input: Tensor, hx: readonly Tensor[], wIh: Tensor, wHh: Tensor, bIh?: Tensor | null, bHh?: Tensor | null): [Tensor, Tensor];
   (input: Tensor, hx: readonly Tensor[], wIh: Tensor, wHh: Tensor, options: { bIh?: Tensor | null; bHh?: Tensor | null }): [Tensor, Tensor];
-  (input: Tensor, hx: readonly Tensor[], wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options: { bIh?: Tensor | null; bHh?: Tensor | null }): [Tensor, Tensor];
-  (input: Tensor, hx: readonly Tensor[], wIh: Tensor, wHh: Tensor, bIh: Tensor | null, bHh: Tensor | null, options?: { bIh?: Tensor | null; bHh?: Tensor | null }): [Tensor, Tensor];
+  (input: Tensor, hx: readonly Tensor[], wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options: { bHh?: Tensor | null }): [Tensor, Tensor];
 }>('lstm_cell');
-export const lstmMpsBackward = builtin<{
-  (gradY: Tensor, gradHy: Tensor | null, gradCy: Tensor | null, zState: Tensor, cellStateFwd: Tensor, input: Tensor, hx: readonly Tensor[], params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean, batchFirst: boolean): [Tensor, Tensor[], Tensor[]];
-}>('lstm_mps_backward');
 export const lt = builtin<{
   (self: Tensor, other: Scalar): Tensor;
   (self: Tensor, other: Tensor): Tensor;
@@ -2509,19 +2180,17 @@ export const lt_ = builtin<{
   (self: Tensor, other: Tensor): Tensor;
 }>('lt_');
 export const luSolve = builtin<{
-  (self: Tensor, LU_data: Tensor, LU_pivots: Tensor): Tensor;
+  (self: Tensor, LUData: Tensor, LUPivots: Tensor): Tensor;
 }>('lu_solve');
 export const luUnpack = builtin<{
-  (LU_data: Tensor, LU_pivots: Tensor, unpackData?: boolean, unpackPivots?: boolean): [Tensor, Tensor, Tensor];
-  (LU_data: Tensor, LU_pivots: Tensor, options: { unpackData?: boolean; unpackPivots?: boolean }): [Tensor, Tensor, Tensor];
-  (LU_data: Tensor, LU_pivots: Tensor, unpackData: boolean, options: { unpackData?: boolean; unpackPivots?: boolean }): [Tensor, Tensor, Tensor];
-  (LU_data: Tensor, LU_pivots: Tensor, unpackData: boolean, unpackPivots: boolean, options?: { unpackData?: boolean; unpackPivots?: boolean }): [Tensor, Tensor, Tensor];
+  (LUData: Tensor, LUPivots: Tensor, unpackData?: boolean, unpackPivots?: boolean): [Tensor, Tensor, Tensor];
+  (LUData: Tensor, LUPivots: Tensor, options: { unpackData?: boolean; unpackPivots?: boolean }): [Tensor, Tensor, Tensor];
+  (LUData: Tensor, LUPivots: Tensor, unpackData: boolean, options: { unpackPivots?: boolean }): [Tensor, Tensor, Tensor];
 }>('lu_unpack');
 export const marginRankingLoss = builtin<{
   (input1: Tensor, input2: Tensor, target: Tensor, margin?: number, reduction?: number): Tensor;
   (input1: Tensor, input2: Tensor, target: Tensor, options: { margin?: number; reduction?: number }): Tensor;
-  (input1: Tensor, input2: Tensor, target: Tensor, margin: number, options: { margin?: number; reduction?: number }): Tensor;
-  (input1: Tensor, input2: Tensor, target: Tensor, margin: number, reduction: number, options?: { margin?: number; reduction?: number }): Tensor;
+  (input1: Tensor, input2: Tensor, target: Tensor, margin: number, options: { reduction?: number }): Tensor;
 }>('margin_ranking_loss');
 export const maskedFill = builtin<{
   (self: Tensor, mask: Tensor, value: Scalar): Tensor;
@@ -2540,21 +2209,12 @@ export const maskedScatter_ = builtin<{
 export const maskedSelect = builtin<{
   (self: Tensor, mask: Tensor): Tensor;
 }>('masked_select');
-export const maskedSelectBackward = builtin<{
-  (grad: Tensor, input: Tensor, mask: Tensor): Tensor;
-}>('masked_select_backward');
 export const matmul = builtin<{
   (self: Tensor, other: Tensor): Tensor;
 }>('matmul');
-export const matmulBackward = builtin<{
-  (grad: Tensor, self: Tensor, other: Tensor, mask: boolean | readonly boolean[]): [Tensor, Tensor];
-}>('matmul_backward');
 export const matrixExp = builtin<{
   (self: Tensor): Tensor;
 }>('matrix_exp');
-export const matrixExpBackward = builtin<{
-  (self: Tensor, grad: Tensor): Tensor;
-}>('matrix_exp_backward');
 export const matrixPower = builtin<{
   (self: Tensor, n: number): Tensor;
 }>('matrix_power');
@@ -2562,84 +2222,70 @@ export const max = builtin<{
   (self: Tensor): Tensor;
   (self: Tensor, dim: number, keepdim?: boolean): [Tensor, Tensor];
   (self: Tensor, dim: number, options: { keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number, keepdim: boolean, options?: { keepdim?: boolean }): [Tensor, Tensor];
   (self: Tensor, other: Tensor): Tensor;
 }>('max');
 export const maxPool1d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceilMode?: boolean): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number, options: { ceilMode?: boolean }): Tensor;
 }>('max_pool1d');
 export const maxPool1dWithIndices = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceilMode?: boolean): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number, options: { ceilMode?: boolean }): [Tensor, Tensor];
 }>('max_pool1d_with_indices');
 export const maxPool2d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceilMode?: boolean): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number, options: { ceilMode?: boolean }): Tensor;
 }>('max_pool2d');
 export const maxPool2dWithIndices = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceilMode?: boolean): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number, options: { ceilMode?: boolean }): [Tensor, Tensor];
 }>('max_pool2d_with_indices');
-export const maxPool2dWithIndicesBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, indices: Tensor): Tensor;
-}>('max_pool2d_with_indices_backward');
 export const maxPool3d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceilMode?: boolean): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number; ceilMode?: boolean }): Tensor;
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number, options: { ceilMode?: boolean }): Tensor;
 }>('max_pool3d');
 export const maxPool3dWithIndices = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceilMode?: boolean): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number; ceilMode?: boolean }): [Tensor, Tensor];
+  (self: Tensor, kernelSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number, options: { ceilMode?: boolean }): [Tensor, Tensor];
 }>('max_pool3d_with_indices');
-export const maxPool3dWithIndicesBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, indices: Tensor): Tensor;
-}>('max_pool3d_with_indices_backward');
 export const maxUnpool2d = builtin<{
-  (self: Tensor, indices: Tensor, outputSize: number | readonly number[]): Tensor;
+  (self: Tensor, indices: Tensor, outputSize: readonly number[] | number): Tensor;
 }>('max_unpool2d');
 export const maxUnpool3d = builtin<{
-  (self: Tensor, indices: Tensor, outputSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[]): Tensor;
+  (self: Tensor, indices: Tensor, outputSize: readonly number[] | number, stride: readonly number[] | number, padding: readonly number[] | number): Tensor;
 }>('max_unpool3d');
 export const maximum = builtin<{
   (self: Tensor, other: Tensor): Tensor;
 }>('maximum');
 export const mean = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, keepdim?: boolean): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, keepdim: boolean, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, options: { dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, keepdim?: boolean): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, keepdim: boolean, options: { dtype?: DType | null }): Tensor;
 }>('mean');
 export const median = builtin<{
   (self: Tensor): Tensor;
   (self: Tensor, dim: number, keepdim?: boolean): [Tensor, Tensor];
   (self: Tensor, dim: number, options: { keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number, keepdim: boolean, options?: { keepdim?: boolean }): [Tensor, Tensor];
 }>('median');
 export const meshgrid = builtin<{
   (tensors: readonly Tensor[]): Tensor[];
@@ -2649,127 +2295,24 @@ export const min = builtin<{
   (self: Tensor): Tensor;
   (self: Tensor, dim: number, keepdim?: boolean): [Tensor, Tensor];
   (self: Tensor, dim: number, options: { keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number, keepdim: boolean, options?: { keepdim?: boolean }): [Tensor, Tensor];
   (self: Tensor, other: Tensor): Tensor;
 }>('min');
 export const minimum = builtin<{
   (self: Tensor, other: Tensor): Tensor;
 }>('minimum');
-export const miopenBatchNorm = builtin<{
-  (input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, exponentialAverageFactor: number, epsilon: number): [Tensor, Tensor, Tensor];
-}>('miopen_batch_norm');
-export const miopenBatchNormBackward = builtin<{
-  (input: Tensor, gradOutput: Tensor, weight: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, saveMean: Tensor | null, saveVar: Tensor | null, epsilon: number): [Tensor, Tensor, Tensor];
-}>('miopen_batch_norm_backward');
-export const miopenConvolution = builtin<{
-  (self: Tensor, weight: Tensor, bias: Tensor | null, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, benchmark: boolean, deterministic: boolean): Tensor;
-}>('miopen_convolution');
-export const miopenConvolutionAddRelu = builtin<{
-  (self: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: readonly number[], padding: readonly number[], dilation: readonly number[], groups: number): Tensor;
-}>('miopen_convolution_add_relu');
-export const miopenConvolutionRelu = builtin<{
-  (self: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[], padding: readonly number[], dilation: readonly number[], groups: number): Tensor;
-}>('miopen_convolution_relu');
-export const miopenConvolutionTranspose = builtin<{
-  (self: Tensor, weight: Tensor, bias: Tensor | null, padding: readonly number[], outputPadding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, benchmark: boolean, deterministic: boolean): Tensor;
-}>('miopen_convolution_transpose');
-export const miopenDepthwiseConvolution = builtin<{
-  (self: Tensor, weight: Tensor, bias: Tensor | null, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, benchmark: boolean, deterministic: boolean): Tensor;
-}>('miopen_depthwise_convolution');
-export const miopenRnn = builtin<{
-  (input: Tensor, weight: readonly Tensor[], weightStride0: number, hx: Tensor, cx: Tensor | null, mode: number, hiddenSize: number, numLayers: number, batchFirst: boolean, dropout: number, train: boolean, bidirectional: boolean, batchSizes: readonly number[], dropoutState: Tensor | null): [Tensor, Tensor, Tensor, Tensor, Tensor];
-}>('miopen_rnn');
-export const miopenRnnBackward = builtin<{
-  (input: Tensor, weight: readonly Tensor[], weightStride0: number, weightBuf: Tensor, hx: Tensor, cx: Tensor | null, output: Tensor, gradOutput: Tensor | null, gradHy: Tensor | null, gradCy: Tensor | null, mode: number, hiddenSize: number, numLayers: number, batchFirst: boolean, dropout: number, train: boolean, bidirectional: boolean, batchSizes: readonly number[], dropoutState: Tensor | null, reserve: Tensor, outputMask: boolean | readonly boolean[]): [Tensor, Tensor, Tensor, Tensor[]];
-}>('miopen_rnn_backward');
 export const mish = builtin<{
   (self: Tensor): Tensor;
 }>('mish');
 export const mish_ = builtin<{
   (self: Tensor): Tensor;
 }>('mish_');
-export const mishBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor): Tensor;
-}>('mish_backward');
-export const mkldnnAdaptiveAvgPool2d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[]): Tensor;
-}>('mkldnn_adaptive_avg_pool2d');
-export const mkldnnAdaptiveAvgPool2dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor): Tensor;
-}>('mkldnn_adaptive_avg_pool2d_backward');
-export const mkldnnConvolution = builtin<{
-  (self: Tensor, weight: Tensor, bias: Tensor | null, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number): Tensor;
-}>('mkldnn_convolution');
-export const mkldnnLinear = builtin<{
-  (self: Tensor, weight: Tensor, bias?: Tensor | null): Tensor;
-  (self: Tensor, weight: Tensor, options: { bias?: Tensor | null }): Tensor;
-  (self: Tensor, weight: Tensor, bias: Tensor | null, options?: { bias?: Tensor | null }): Tensor;
-}>('mkldnn_linear');
-export const mkldnnLinearBackward = builtin<{
-  (self: Tensor, gradOutput: Tensor, weight: Tensor, outputMask: boolean | readonly boolean[]): [Tensor, Tensor, Tensor];
-}>('mkldnn_linear_backward');
-export const mkldnnLinearBackwardInput = builtin<{
-  (inputSize: readonly number[], gradOutput: Tensor, weight: Tensor): Tensor;
-}>('mkldnn_linear_backward_input');
-export const mkldnnLinearBackwardWeights = builtin<{
-  (gradOutput: Tensor, input: Tensor, weight: Tensor, biasDefined: boolean): [Tensor, Tensor];
-}>('mkldnn_linear_backward_weights');
-export const mkldnnMaxPool2d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-}>('mkldnn_max_pool2d');
-export const mkldnnMaxPool2dBackward = builtin<{
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-}>('mkldnn_max_pool2d_backward');
-export const mkldnnMaxPool3d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-}>('mkldnn_max_pool3d');
-export const mkldnnMaxPool3dBackward = builtin<{
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, output: Tensor, input: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-}>('mkldnn_max_pool3d_backward');
-export const mkldnnReorderConv2dWeight = builtin<{
-  (self: Tensor, padding?: number | readonly number[], stride?: number | readonly number[], dilation?: number | readonly number[], groups?: number): Tensor;
-  (self: Tensor, options: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (self: Tensor, padding: number | readonly number[], options: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (self: Tensor, padding: number | readonly number[], stride: number | readonly number[], options: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (self: Tensor, padding: number | readonly number[], stride: number | readonly number[], dilation: number | readonly number[], options: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (self: Tensor, padding: number | readonly number[], stride: number | readonly number[], dilation: number | readonly number[], groups: number, options?: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-}>('mkldnn_reorder_conv2d_weight');
-export const mkldnnReorderConv3dWeight = builtin<{
-  (self: Tensor, padding?: number | readonly number[], stride?: number | readonly number[], dilation?: number | readonly number[], groups?: number): Tensor;
-  (self: Tensor, options: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (self: Tensor, padding: number | readonly number[], options: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (self: Tensor, padding: number | readonly number[], stride: number | readonly number[], options: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (self: Tensor, padding: number | readonly number[], stride: number | readonly number[], dilation: number | readonly number[], options: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-  (self: Tensor, padding: number | readonly number[], stride: number | readonly number[], dilation: number | readonly number[], groups: number, options?: { padding?: number | readonly number[]; stride?: number | readonly number[]; dilation?: number | readonly number[]; groups?: number }): Tensor;
-}>('mkldnn_reorder_conv3d_weight');
 export const mm = builtin<{
   (self: Tensor, mat2: Tensor): Tensor;
 }>('mm');
 export const mode = builtin<{
   (self: Tensor, dim?: number, keepdim?: boolean): [Tensor, Tensor];
   (self: Tensor, options: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number, options: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number, keepdim: boolean, options?: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
+  (self: Tensor, dim: number, options: { keepdim?: boolean }): [Tensor, Tensor];
 }>('mode');
 export const moveaxis = builtin<{
   (self: Tensor, source: number, destination: number): Tensor;
@@ -2779,28 +2322,10 @@ export const movedim = builtin<{
   (self: Tensor, source: number, destination: number): Tensor;
   (self: Tensor, source: readonly number[], destination: readonly number[]): Tensor;
 }>('movedim');
-export const mpsConvolutionBackward = builtin<{
-  (self: Tensor, gradOutput: Tensor, weight: Tensor, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, outputMask: boolean | readonly boolean[]): [Tensor, Tensor, Tensor];
-}>('mps_convolution_backward');
-export const mpsConvolutionTransposeBackward = builtin<{
-  (self: Tensor, gradOutput: Tensor, weight: Tensor, padding: readonly number[], outputPadding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, outputMask: boolean | readonly boolean[]): [Tensor, Tensor];
-}>('mps_convolution_transpose_backward');
-export const mpsMaxPool2dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (gradOutput: Tensor, self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-}>('mps_max_pool2d_backward');
 export const mseLoss = builtin<{
   (self: Tensor, target: Tensor, reduction?: number): Tensor;
   (self: Tensor, target: Tensor, options: { reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, reduction: number, options?: { reduction?: number }): Tensor;
 }>('mse_loss');
-export const mseLossBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, target: Tensor, reduction: number): Tensor;
-}>('mse_loss_backward');
 export const msort = builtin<{
   (self: Tensor): Tensor;
 }>('msort');
@@ -2815,32 +2340,21 @@ export const mul_ = builtin<{
 export const multiMarginLoss = builtin<{
   (self: Tensor, target: Tensor, p?: Scalar, margin?: Scalar, weight?: Tensor | null, reduction?: number): Tensor;
   (self: Tensor, target: Tensor, options: { p?: Scalar; margin?: Scalar; weight?: Tensor | null; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, p: Scalar, options: { p?: Scalar; margin?: Scalar; weight?: Tensor | null; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, p: Scalar, margin: Scalar, options: { p?: Scalar; margin?: Scalar; weight?: Tensor | null; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, p: Scalar, margin: Scalar, weight: Tensor | null, options: { p?: Scalar; margin?: Scalar; weight?: Tensor | null; reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, p: Scalar, margin: Scalar, weight: Tensor | null, reduction: number, options?: { p?: Scalar; margin?: Scalar; weight?: Tensor | null; reduction?: number }): Tensor;
+  (self: Tensor, target: Tensor, p: Scalar, options: { margin?: Scalar; weight?: Tensor | null; reduction?: number }): Tensor;
+  (self: Tensor, target: Tensor, p: Scalar, margin: Scalar, options: { weight?: Tensor | null; reduction?: number }): Tensor;
+  (self: Tensor, target: Tensor, p: Scalar, margin: Scalar, weight: Tensor | null, options: { reduction?: number }): Tensor;
 }>('multi_margin_loss');
-export const multiMarginLossBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, target: Tensor, p: Scalar, margin: Scalar, weight?: Tensor | null, reduction?: number): Tensor;
-  (gradOutput: Tensor, self: Tensor, target: Tensor, p: Scalar, margin: Scalar, options: { weight?: Tensor | null; reduction?: number }): Tensor;
-  (gradOutput: Tensor, self: Tensor, target: Tensor, p: Scalar, margin: Scalar, weight: Tensor | null, options: { weight?: Tensor | null; reduction?: number }): Tensor;
-  (gradOutput: Tensor, self: Tensor, target: Tensor, p: Scalar, margin: Scalar, weight: Tensor | null, reduction: number, options?: { weight?: Tensor | null; reduction?: number }): Tensor;
-}>('multi_margin_loss_backward');
 export const multilabelMarginLoss = builtin<{
   (self: Tensor, target: Tensor, reduction?: number): Tensor;
   (self: Tensor, target: Tensor, options: { reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, reduction: number, options?: { reduction?: number }): Tensor;
 }>('multilabel_margin_loss');
-export const multilabelMarginLossBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, target: Tensor, reduction: number, isTarget: Tensor): Tensor;
-}>('multilabel_margin_loss_backward');
 export const multilabelMarginLossForward = builtin<{
   (self: Tensor, target: Tensor, reduction: number): [Tensor, Tensor];
 }>('multilabel_margin_loss_forward');
 export const multinomial = builtin<{
   (self: Tensor, numSamples: number, replacement?: boolean): Tensor;
   (self: Tensor, numSamples: number, options: { replacement?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, numSamples: number, replacement: boolean, options?: { replacement?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, numSamples: number, replacement: boolean, options: { generator?: Generator | null }): Tensor;
 }>('multinomial');
 export const multiply = builtin<{
   (self: Tensor, other: Scalar): Tensor;
@@ -2862,44 +2376,41 @@ export const mvlgamma_ = builtin<{
 export const nanToNum = builtin<{
   (self: Tensor, nan?: number | null, posinf?: number | null, neginf?: number | null): Tensor;
   (self: Tensor, options: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
-  (self: Tensor, nan: number | null, options: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
-  (self: Tensor, nan: number | null, posinf: number | null, options: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
-  (self: Tensor, nan: number | null, posinf: number | null, neginf: number | null, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
+  (self: Tensor, nan: number | null, options: { posinf?: number | null; neginf?: number | null }): Tensor;
+  (self: Tensor, nan: number | null, posinf: number | null, options: { neginf?: number | null }): Tensor;
 }>('nan_to_num');
 export const nanToNum_ = builtin<{
   (self: Tensor, nan?: number | null, posinf?: number | null, neginf?: number | null): Tensor;
   (self: Tensor, options: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
-  (self: Tensor, nan: number | null, options: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
-  (self: Tensor, nan: number | null, posinf: number | null, options: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
-  (self: Tensor, nan: number | null, posinf: number | null, neginf: number | null, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
+  (self: Tensor, nan: number | null, options: { posinf?: number | null; neginf?: number | null }): Tensor;
+  (self: Tensor, nan: number | null, posinf: number | null, options: { neginf?: number | null }): Tensor;
 }>('nan_to_num_');
 export const nanmean = builtin<{
-  (self: Tensor, dim?: number | readonly number[] | null, keepdim?: boolean): Tensor;
-  (self: Tensor, options: { dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options: { dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, keepdim: boolean, options?: { dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, dim?: readonly number[] | number | null, keepdim?: boolean): Tensor;
+  (self: Tensor, options: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, keepdim: boolean, options: { dtype?: DType | null }): Tensor;
 }>('nanmean');
 export const nanmedian = builtin<{
   (self: Tensor): Tensor;
   (self: Tensor, dim: number, keepdim?: boolean): [Tensor, Tensor];
   (self: Tensor, dim: number, options: { keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number, keepdim: boolean, options?: { keepdim?: boolean }): [Tensor, Tensor];
 }>('nanmedian');
 export const nanquantile = builtin<{
   (self: Tensor, q: Tensor, dim?: number | null, keepdim?: boolean): Tensor;
   (self: Tensor, q: Tensor, options: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
-  (self: Tensor, q: Tensor, dim: number | null, options: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
-  (self: Tensor, q: Tensor, dim: number | null, keepdim: boolean, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  (self: Tensor, q: Tensor, dim: number | null, options: { keepdim?: boolean; interpolation?: string }): Tensor;
+  (self: Tensor, q: Tensor, dim: number | null, keepdim: boolean, options: { interpolation?: string }): Tensor;
   (self: Tensor, q: number, dim?: number | null, keepdim?: boolean): Tensor;
   (self: Tensor, q: number, options: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
-  (self: Tensor, q: number, dim: number | null, options: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
-  (self: Tensor, q: number, dim: number | null, keepdim: boolean, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  (self: Tensor, q: number, dim: number | null, options: { keepdim?: boolean; interpolation?: string }): Tensor;
+  (self: Tensor, q: number, dim: number | null, keepdim: boolean, options: { interpolation?: string }): Tensor;
 }>('nanquantile');
 export const nansum = builtin<{
-  (self: Tensor, dim?: number | readonly number[] | null, keepdim?: boolean): Tensor;
-  (self: Tensor, options: { dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options: { dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, keepdim: boolean, options?: { dim?: number | readonly number[] | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, dim?: readonly number[] | number | null, keepdim?: boolean): Tensor;
+  (self: Tensor, options: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, keepdim: boolean, options: { dtype?: DType | null }): Tensor;
 }>('nansum');
 export const narrow = builtin<{
   (self: Tensor, dim: number, start: number, length: number): Tensor;
@@ -2911,35 +2422,22 @@ export const narrowCopy = builtin<{
 export const nativeBatchNorm = builtin<{
   (input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, eps: number): [Tensor, Tensor, Tensor];
 }>('native_batch_norm');
-export const nativeBatchNormBackward = builtin<{
-  (gradOut: Tensor, input: Tensor, weight: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, saveMean: Tensor | null, saveInvstd: Tensor | null, train: boolean, eps: number, outputMask: boolean | readonly boolean[]): [Tensor, Tensor, Tensor];
-}>('native_batch_norm_backward');
 export const nativeChannelShuffle = builtin<{
   (self: Tensor, groups: number): Tensor;
 }>('native_channel_shuffle');
 export const nativeDropout = builtin<{
   (input: Tensor, p: number, train: boolean | null): [Tensor, Tensor];
 }>('native_dropout');
-export const nativeDropoutBackward = builtin<{
-  (gradOutput: Tensor, mask: Tensor, scale: number): Tensor;
-}>('native_dropout_backward');
 export const nativeGroupNorm = builtin<{
   (input: Tensor, weight: Tensor | null, bias: Tensor | null, N: number, C: number, HxW: number, group: number, eps: number): [Tensor, Tensor, Tensor];
 }>('native_group_norm');
-export const nativeGroupNormBackward = builtin<{
-  (gradOut: Tensor, input: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor | null, N: number, C: number, HxW: number, group: number, outputMask: boolean | readonly boolean[]): [Tensor, Tensor, Tensor];
-}>('native_group_norm_backward');
 export const nativeLayerNorm = builtin<{
   (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, bias: Tensor | null, eps: number): [Tensor, Tensor, Tensor];
 }>('native_layer_norm');
-export const nativeLayerNormBackward = builtin<{
-  (gradOut: Tensor, input: Tensor, normalizedShape: readonly number[], mean: Tensor, rstd: Tensor, weight: Tensor | null, bias: Tensor | null, outputMask: boolean | readonly boolean[]): [Tensor, Tensor, Tensor];
-}>('native_layer_norm_backward');
 export const nativeNorm = builtin<{
   (self: Tensor, p?: Scalar): Tensor;
   (self: Tensor, options: { p?: Scalar }): Tensor;
-  (self: Tensor, p: Scalar, options?: { p?: Scalar }): Tensor;
-  (self: Tensor, p: Scalar | null, dim: number | readonly number[], keepdim: boolean, dtype: DType | null): Tensor;
+  (self: Tensor, p: Scalar | null, dim: readonly number[] | number, keepdim: boolean, dtype: DType | null): Tensor;
 }>('native_norm');
 export const ne = builtin<{
   (self: Tensor, other: Scalar): Tensor;
@@ -2965,27 +2463,26 @@ export const negative_ = builtin<{
 export const nestedToPaddedTensor = builtin<{
   (self: Tensor, padding: number, outputSize?: readonly number[] | null): Tensor;
   (self: Tensor, padding: number, options: { outputSize?: readonly number[] | null }): Tensor;
-  (self: Tensor, padding: number, outputSize: readonly number[] | null, options?: { outputSize?: readonly number[] | null }): Tensor;
 }>('nested_to_padded_tensor');
 export const newEmpty = builtin<{
   (self: Tensor, size: readonly number[]): Tensor;
-  (self: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (self: Tensor, size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('new_empty');
 export const newEmptyStrided = builtin<{
   (self: Tensor, size: readonly number[], stride: readonly number[]): Tensor;
-  (self: Tensor, size: readonly number[], stride: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (self: Tensor, size: readonly number[], stride: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('new_empty_strided');
 export const newFull = builtin<{
   (self: Tensor, size: readonly number[], fillValue: Scalar): Tensor;
-  (self: Tensor, size: readonly number[], fillValue: Scalar, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (self: Tensor, size: readonly number[], fillValue: Scalar, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('new_full');
 export const newOnes = builtin<{
   (self: Tensor, size: readonly number[]): Tensor;
-  (self: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (self: Tensor, size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('new_ones');
 export const newZeros = builtin<{
   (self: Tensor, size: readonly number[]): Tensor;
-  (self: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (self: Tensor, size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('new_zeros');
 export const nextafter = builtin<{
   (self: Tensor, other: Tensor): Tensor;
@@ -2996,35 +2493,26 @@ export const nextafter_ = builtin<{
 export const nllLoss = builtin<{
   (self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignoreIndex?: number): Tensor;
   (self: Tensor, target: Tensor, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number, options?: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, options: { reduction?: number; ignoreIndex?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options: { ignoreIndex?: number }): Tensor;
 }>('nll_loss');
 export const nllLoss2d = builtin<{
   (self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignoreIndex?: number): Tensor;
   (self: Tensor, target: Tensor, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number, options?: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, options: { reduction?: number; ignoreIndex?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options: { ignoreIndex?: number }): Tensor;
 }>('nll_loss2d');
-export const nllLoss2dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number, totalWeight: Tensor): Tensor;
-}>('nll_loss2d_backward');
 export const nllLoss2dForward = builtin<{
   (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number): [Tensor, Tensor];
 }>('nll_loss2d_forward');
-export const nllLossBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number, totalWeight: Tensor): Tensor;
-}>('nll_loss_backward');
 export const nllLossForward = builtin<{
   (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number): [Tensor, Tensor];
 }>('nll_loss_forward');
 export const nllLossNd = builtin<{
   (self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignoreIndex?: number): Tensor;
   (self: Tensor, target: Tensor, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
-  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignoreIndex: number, options?: { weight?: Tensor | null; reduction?: number; ignoreIndex?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, options: { reduction?: number; ignoreIndex?: number }): Tensor;
+  (self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, options: { ignoreIndex?: number }): Tensor;
 }>('nll_loss_nd');
 export const nonzero = builtin<{
   (self: Tensor): Tensor;
@@ -3035,41 +2523,38 @@ export const nonzeroNumpy = builtin<{
 export const norm = builtin<{
   (self: Tensor, p?: Scalar): Tensor;
   (self: Tensor, options: { p?: Scalar }): Tensor;
-  (self: Tensor, p: Scalar, options?: { p?: Scalar }): Tensor;
-  (self: Tensor, p: Scalar | null, dim: number | readonly number[], keepdim?: boolean): Tensor;
-  (self: Tensor, p: Scalar | null, dim: number | readonly number[], options: { keepdim?: boolean }): Tensor;
-  (self: Tensor, p: Scalar | null, dim: number | readonly number[], keepdim: boolean, options?: { keepdim?: boolean }): Tensor;
-  (self: Tensor, p: Scalar | null, dim: number | readonly number[], keepdim: boolean, options: { dtype: DType }): Tensor;
+  (self: Tensor, p: Scalar | null, dim: readonly number[] | number, keepdim?: boolean): Tensor;
+  (self: Tensor, p: Scalar | null, dim: readonly number[] | number, options: { keepdim?: boolean }): Tensor;
+  (self: Tensor, p: Scalar | null, dim: readonly number[] | number, keepdim: boolean, options: { dtype: DType }): Tensor;
   (self: Tensor, p: Scalar | null, options: { dtype: DType }): Tensor;
 }>('norm');
 export const normExceptDim = builtin<{
   (v: Tensor, pow?: number, dim?: number): Tensor;
   (v: Tensor, options: { pow?: number; dim?: number }): Tensor;
-  (v: Tensor, pow: number, options: { pow?: number; dim?: number }): Tensor;
-  (v: Tensor, pow: number, dim: number, options?: { pow?: number; dim?: number }): Tensor;
+  (v: Tensor, pow: number, options: { dim?: number }): Tensor;
 }>('norm_except_dim');
 export const normal = builtin<{
   (mean: Tensor, std: Tensor): Tensor;
-  (mean: Tensor, std: Tensor, options?: { generator?: Generator | null }): Tensor;
+  (mean: Tensor, std: Tensor, options: { generator?: Generator | null }): Tensor;
   (mean: Tensor, std?: number): Tensor;
   (mean: Tensor, options: { std?: number; generator?: Generator | null }): Tensor;
-  (mean: Tensor, std: number, options?: { std?: number; generator?: Generator | null }): Tensor;
+  (mean: Tensor, std: number, options: { generator?: Generator | null }): Tensor;
   (mean: number, std: Tensor): Tensor;
-  (mean: number, std: Tensor, options?: { generator?: Generator | null }): Tensor;
+  (mean: number, std: Tensor, options: { generator?: Generator | null }): Tensor;
   (mean: number, std: number, size: readonly number[]): Tensor;
-  (mean: number, std: number, size: readonly number[], options?: { generator?: Generator | null; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (mean: number, std: number, size: readonly number[], options: { generator?: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('normal');
 export const normal_ = builtin<{
   (self: Tensor, mean?: number, std?: number): Tensor;
   (self: Tensor, options: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, mean: number, options: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, mean: number, std: number, options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, mean: number, options: { std?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, mean: number, std: number, options: { generator?: Generator | null }): Tensor;
 }>('normal_');
 export const normalFunctional = builtin<{
   (self: Tensor, mean?: number, std?: number): Tensor;
   (self: Tensor, options: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, mean: number, options: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, mean: number, std: number, options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, mean: number, options: { std?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, mean: number, std: number, options: { generator?: Generator | null }): Tensor;
 }>('normal_functional');
 export const notEqual = builtin<{
   (self: Tensor, other: Scalar): Tensor;
@@ -3082,10 +2567,8 @@ export const notEqual_ = builtin<{
 export const nuclearNorm = builtin<{
   (self: Tensor, keepdim?: boolean): Tensor;
   (self: Tensor, options: { keepdim?: boolean }): Tensor;
-  (self: Tensor, keepdim: boolean, options?: { keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[], keepdim?: boolean): Tensor;
-  (self: Tensor, dim: number | readonly number[], options: { keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[], keepdim: boolean, options?: { keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number, keepdim?: boolean): Tensor;
+  (self: Tensor, dim: readonly number[] | number, options: { keepdim?: boolean }): Tensor;
 }>('nuclear_norm');
 export const numel = builtin<{
   (self: Tensor): number;
@@ -3093,15 +2576,16 @@ export const numel = builtin<{
 export const oneHot = builtin<{
   (self: Tensor, numClasses?: number): Tensor;
   (self: Tensor, options: { numClasses?: number }): Tensor;
-  (self: Tensor, numClasses: number, options?: { numClasses?: number }): Tensor;
 }>('one_hot');
 export const ones = builtin<{
   (size: readonly number[]): Tensor;
-  (size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (...size: number[]): Tensor;
+  (...args: [...size: number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }]): Tensor;
 }>('ones');
 export const onesLike = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (self: Tensor, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
 }>('ones_like');
 export const orgqr = builtin<{
   (self: Tensor, input2: Tensor): Tensor;
@@ -3109,8 +2593,7 @@ export const orgqr = builtin<{
 export const ormqr = builtin<{
   (self: Tensor, input2: Tensor, input3: Tensor, left?: boolean, transpose?: boolean): Tensor;
   (self: Tensor, input2: Tensor, input3: Tensor, options: { left?: boolean; transpose?: boolean }): Tensor;
-  (self: Tensor, input2: Tensor, input3: Tensor, left: boolean, options: { left?: boolean; transpose?: boolean }): Tensor;
-  (self: Tensor, input2: Tensor, input3: Tensor, left: boolean, transpose: boolean, options?: { left?: boolean; transpose?: boolean }): Tensor;
+  (self: Tensor, input2: Tensor, input3: Tensor, left: boolean, options: { transpose?: boolean }): Tensor;
 }>('ormqr');
 export const outer = builtin<{
   (self: Tensor, vec2: Tensor): Tensor;
@@ -3121,26 +2604,22 @@ export const outputNr = builtin<{
 export const pad = builtin<{
   (self: Tensor, pad: readonly number[], mode?: string, value?: number | null): Tensor;
   (self: Tensor, pad: readonly number[], options: { mode?: string; value?: number | null }): Tensor;
-  (self: Tensor, pad: readonly number[], mode: string, options: { mode?: string; value?: number | null }): Tensor;
-  (self: Tensor, pad: readonly number[], mode: string, value: number | null, options?: { mode?: string; value?: number | null }): Tensor;
+  (self: Tensor, pad: readonly number[], mode: string, options: { value?: number | null }): Tensor;
 }>('pad');
 export const padSequence = builtin<{
   (sequences: readonly Tensor[], batchFirst?: boolean, paddingValue?: number): Tensor;
   (sequences: readonly Tensor[], options: { batchFirst?: boolean; paddingValue?: number }): Tensor;
-  (sequences: readonly Tensor[], batchFirst: boolean, options: { batchFirst?: boolean; paddingValue?: number }): Tensor;
-  (sequences: readonly Tensor[], batchFirst: boolean, paddingValue: number, options?: { batchFirst?: boolean; paddingValue?: number }): Tensor;
+  (sequences: readonly Tensor[], batchFirst: boolean, options: { paddingValue?: number }): Tensor;
 }>('pad_sequence');
 export const pairwiseDistance = builtin<{
   (x1: Tensor, x2: Tensor, p?: number, eps?: number, keepdim?: boolean): Tensor;
   (x1: Tensor, x2: Tensor, options: { p?: number; eps?: number; keepdim?: boolean }): Tensor;
-  (x1: Tensor, x2: Tensor, p: number, options: { p?: number; eps?: number; keepdim?: boolean }): Tensor;
-  (x1: Tensor, x2: Tensor, p: number, eps: number, options: { p?: number; eps?: number; keepdim?: boolean }): Tensor;
-  (x1: Tensor, x2: Tensor, p: number, eps: number, keepdim: boolean, options?: { p?: number; eps?: number; keepdim?: boolean }): Tensor;
+  (x1: Tensor, x2: Tensor, p: number, options: { eps?: number; keepdim?: boolean }): Tensor;
+  (x1: Tensor, x2: Tensor, p: number, eps: number, options: { keepdim?: boolean }): Tensor;
 }>('pairwise_distance');
 export const pdist = builtin<{
   (self: Tensor, p?: number): Tensor;
   (self: Tensor, options: { p?: number }): Tensor;
-  (self: Tensor, p: number, options?: { p?: number }): Tensor;
 }>('pdist');
 export const permute = builtin<{
   (self: Tensor, dims: readonly number[]): Tensor;
@@ -3151,12 +2630,10 @@ export const permuteCopy = builtin<{
 export const pinMemory = builtin<{
   (self: Tensor, device?: string | null): Tensor;
   (self: Tensor, options: { device?: string | null }): Tensor;
-  (self: Tensor, device: string | null, options?: { device?: string | null }): Tensor;
 }>('pin_memory');
 export const pinverse = builtin<{
   (self: Tensor, rcond?: number): Tensor;
   (self: Tensor, options: { rcond?: number }): Tensor;
-  (self: Tensor, rcond: number, options?: { rcond?: number }): Tensor;
 }>('pinverse');
 export const pixelShuffle = builtin<{
   (self: Tensor, upscaleFactor: number): Tensor;
@@ -3167,7 +2644,6 @@ export const pixelUnshuffle = builtin<{
 export const poisson = builtin<{
   (self: Tensor, generator?: Generator | null): Tensor;
   (self: Tensor, options: { generator?: Generator | null }): Tensor;
-  (self: Tensor, generator: Generator | null, options?: { generator?: Generator | null }): Tensor;
 }>('poisson');
 export const poissonNllLoss = builtin<{
   (input: Tensor, target: Tensor, logInput: boolean, full: boolean, eps: number, reduction: number): Tensor;
@@ -3196,109 +2672,35 @@ export const pow_ = builtin<{
 export const prelu = builtin<{
   (self: Tensor, weight: Tensor): Tensor;
 }>('prelu');
-export const preluBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, weight: Tensor): [Tensor, Tensor];
-}>('prelu_backward');
 export const prod = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { dtype?: DType | null }): Tensor;
+  (self: Tensor, options: { dtype?: DType | null }): Tensor;
   (self: Tensor, dim: number, keepdim?: boolean): Tensor;
   (self: Tensor, dim: number, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number, keepdim: boolean, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: number, keepdim: boolean, options: { dtype?: DType | null }): Tensor;
 }>('prod');
 export const put = builtin<{
   (self: Tensor, index: Tensor, source: Tensor, accumulate?: boolean): Tensor;
   (self: Tensor, index: Tensor, source: Tensor, options: { accumulate?: boolean }): Tensor;
-  (self: Tensor, index: Tensor, source: Tensor, accumulate: boolean, options?: { accumulate?: boolean }): Tensor;
 }>('put');
 export const put_ = builtin<{
   (self: Tensor, index: Tensor, source: Tensor, accumulate?: boolean): Tensor;
   (self: Tensor, index: Tensor, source: Tensor, options: { accumulate?: boolean }): Tensor;
-  (self: Tensor, index: Tensor, source: Tensor, accumulate: boolean, options?: { accumulate?: boolean }): Tensor;
 }>('put_');
-export const qPerChannelAxis = builtin<{
-  (self: Tensor): number;
-}>('q_per_channel_axis');
-export const qPerChannelScales = builtin<{
-  (self: Tensor): Tensor;
-}>('q_per_channel_scales');
-export const qPerChannelZeroPoints = builtin<{
-  (self: Tensor): Tensor;
-}>('q_per_channel_zero_points');
-export const qScale = builtin<{
-  (self: Tensor): number;
-}>('q_scale');
-export const qZeroPoint = builtin<{
-  (self: Tensor): number;
-}>('q_zero_point');
 export const qr = builtin<{
   (self: Tensor, some?: boolean): [Tensor, Tensor];
   (self: Tensor, options: { some?: boolean }): [Tensor, Tensor];
-  (self: Tensor, some: boolean, options?: { some?: boolean }): [Tensor, Tensor];
 }>('qr');
 export const quantile = builtin<{
   (self: Tensor, q: Tensor, dim?: number | null, keepdim?: boolean): Tensor;
   (self: Tensor, q: Tensor, options: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
-  (self: Tensor, q: Tensor, dim: number | null, options: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
-  (self: Tensor, q: Tensor, dim: number | null, keepdim: boolean, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  (self: Tensor, q: Tensor, dim: number | null, options: { keepdim?: boolean; interpolation?: string }): Tensor;
+  (self: Tensor, q: Tensor, dim: number | null, keepdim: boolean, options: { interpolation?: string }): Tensor;
   (self: Tensor, q: number, dim?: number | null, keepdim?: boolean): Tensor;
   (self: Tensor, q: number, options: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
-  (self: Tensor, q: number, dim: number | null, options: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
-  (self: Tensor, q: number, dim: number | null, keepdim: boolean, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  (self: Tensor, q: number, dim: number | null, options: { keepdim?: boolean; interpolation?: string }): Tensor;
+  (self: Tensor, q: number, dim: number | null, keepdim: boolean, options: { interpolation?: string }): Tensor;
 }>('quantile');
-export const quantizePerChannel = builtin<{
-  (self: Tensor, scales: Tensor, zeroPoints: Tensor, axis: number, dtype: DType): Tensor;
-}>('quantize_per_channel');
-export const quantizePerTensor = builtin<{
-  (self: Tensor, scale: number, zeroPoint: number, dtype: DType): Tensor;
-  (self: Tensor, scale: Tensor, zeroPoint: Tensor, dtype: DType): Tensor;
-  (tensors: readonly Tensor[], scales: Tensor, zeroPoints: Tensor, dtype: DType): Tensor[];
-  (tensors: readonly Tensor[], scales: Tensor, zeroPoints: Tensor, dtype: DType, options: { out: readonly Tensor[] }): void;
-}>('quantize_per_tensor');
-export const quantizePerTensorDynamic = builtin<{
-  (self: Tensor, dtype: DType, reduceRange: boolean): Tensor;
-}>('quantize_per_tensor_dynamic');
-export const quantizedBatchNorm = builtin<{
-  (input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, var_: Tensor, eps: number, outputScale: number, outputZeroPoint: number): Tensor;
-}>('quantized_batch_norm');
-export const quantizedGru = builtin<{
-  (data: Tensor, batchSizes: Tensor, hx: Tensor, params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor];
-  (input: Tensor, hx: Tensor, params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean, batchFirst: boolean): [Tensor, Tensor];
-}>('quantized_gru');
-export const quantizedGruCell = builtin<{
-  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, zeroPointHh: Scalar): Tensor;
-}>('quantized_gru_cell');
-export const quantizedLstm = builtin<{
-  (data: Tensor, batchSizes: Tensor, hx: readonly Tensor[], params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor, Tensor];
-  (data: Tensor, batchSizes: Tensor, hx: readonly Tensor[], params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean, options?: { dtype?: DType | null; useDynamic?: boolean }): [Tensor, Tensor, Tensor];
-  (input: Tensor, hx: readonly Tensor[], params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean, batchFirst: boolean): [Tensor, Tensor, Tensor];
-  (input: Tensor, hx: readonly Tensor[], params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean, batchFirst: boolean, options?: { dtype?: DType | null; useDynamic?: boolean }): [Tensor, Tensor, Tensor];
-}>('quantized_lstm');
-export const quantizedLstmCell = builtin<{
-  (input: Tensor, hx: readonly Tensor[], wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, zeroPointHh: Scalar): [Tensor, Tensor];
-}>('quantized_lstm_cell');
-export const quantizedMaxPool1d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-}>('quantized_max_pool1d');
-export const quantizedMaxPool2d = builtin<{
-  (self: Tensor, kernelSize: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], ceilMode?: boolean): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-  (self: Tensor, kernelSize: number | readonly number[], stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], ceilMode: boolean, options?: { stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[]; ceilMode?: boolean }): Tensor;
-}>('quantized_max_pool2d');
-export const quantizedRnnReluCell = builtin<{
-  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, zeroPointHh: Scalar): Tensor;
-}>('quantized_rnn_relu_cell');
-export const quantizedRnnTanhCell = builtin<{
-  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, zeroPointHh: Scalar): Tensor;
-}>('quantized_rnn_tanh_cell');
 export const rad2deg = builtin<{
   (self: Tensor): Tensor;
 }>('rad2deg');
@@ -3307,63 +2709,69 @@ export const rad2deg_ = builtin<{
 }>('rad2deg_');
 export const rand = builtin<{
   (size: readonly number[]): Tensor;
-  (size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (...size: number[]): Tensor;
+  (...args: [...size: number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }]): Tensor;
+  (size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (...args: [...size: number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }]): Tensor;
 }>('rand');
 export const randLike = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (self: Tensor, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
 }>('rand_like');
 export const randint = builtin<{
   (high: number, size: readonly number[]): Tensor;
-  (high: number, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (high: number, size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (high: number, size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (high: number, size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (low: number, high: number, size: readonly number[]): Tensor;
-  (low: number, high: number, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (low: number, high: number, size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (low: number, high: number, size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (low: number, high: number, size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('randint');
 export const randintLike = builtin<{
   (self: Tensor, high: number): Tensor;
-  (self: Tensor, high: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (self: Tensor, high: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
   (self: Tensor, low: number, high: number): Tensor;
-  (self: Tensor, low: number, high: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (self: Tensor, low: number, high: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
 }>('randint_like');
 export const randn = builtin<{
   (size: readonly number[]): Tensor;
-  (size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (...size: number[]): Tensor;
+  (...args: [...size: number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }]): Tensor;
+  (size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (...args: [...size: number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }]): Tensor;
 }>('randn');
 export const randnLike = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (self: Tensor, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
 }>('randn_like');
 export const random = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { generator?: Generator | null }): Tensor;
-  (self: Tensor, from: number, to: number | null): Tensor;
-  (self: Tensor, from: number, to: number | null, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, options: { generator?: Generator | null }): Tensor;
+  (self: Tensor, from_: number, to: number | null): Tensor;
+  (self: Tensor, from_: number, to: number | null, options: { generator?: Generator | null }): Tensor;
   (self: Tensor, to: number): Tensor;
-  (self: Tensor, to: number, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, to: number, options: { generator?: Generator | null }): Tensor;
 }>('random');
 export const random_ = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { generator?: Generator | null }): Tensor;
-  (self: Tensor, from: number, to: number | null): Tensor;
-  (self: Tensor, from: number, to: number | null, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, options: { generator?: Generator | null }): Tensor;
+  (self: Tensor, from_: number, to: number | null): Tensor;
+  (self: Tensor, from_: number, to: number | null, options: { generator?: Generator | null }): Tensor;
   (self: Tensor, to: number): Tensor;
-  (self: Tensor, to: number, options?: { generator?: Generator | null }): Tensor;
+  (self: Tensor, to: number, options: { generator?: Generator | null }): Tensor;
 }>('random_');
 export const randperm = builtin<{
   (n: number): Tensor;
-  (n: number, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (n: number, options: { generator: Generator | null; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (n: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (n: number, options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('randperm');
 export const range = builtin<{
   (start: Scalar, end: Scalar): Tensor;
-  (start: Scalar, end: Scalar, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (start: Scalar, end: Scalar, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
   (start: Scalar, end: Scalar, step?: Scalar): Tensor;
-  (start: Scalar, end: Scalar, options: { step?: Scalar; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (start: Scalar, end: Scalar, step: Scalar, options?: { step?: Scalar; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (start: Scalar, end: Scalar, options: { step?: Scalar; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (start: Scalar, end: Scalar, step: Scalar, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('range');
 export const ravel = builtin<{
   (self: Tensor): Tensor;
@@ -3381,23 +2789,14 @@ export const refineNames = builtin<{
   (self: Tensor, names: readonly string[]): Tensor;
 }>('refine_names');
 export const reflectionPad1d = builtin<{
-  (self: Tensor, padding: number | readonly number[]): Tensor;
+  (self: Tensor, padding: readonly number[] | number): Tensor;
 }>('reflection_pad1d');
-export const reflectionPad1dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, padding: number | readonly number[]): Tensor;
-}>('reflection_pad1d_backward');
 export const reflectionPad2d = builtin<{
-  (self: Tensor, padding: number | readonly number[]): Tensor;
+  (self: Tensor, padding: readonly number[] | number): Tensor;
 }>('reflection_pad2d');
-export const reflectionPad2dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, padding: number | readonly number[]): Tensor;
-}>('reflection_pad2d_backward');
 export const reflectionPad3d = builtin<{
-  (self: Tensor, padding: number | readonly number[]): Tensor;
+  (self: Tensor, padding: readonly number[] | number): Tensor;
 }>('reflection_pad3d');
-export const reflectionPad3dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, padding: number | readonly number[]): Tensor;
-}>('reflection_pad3d_backward');
 export const relu = builtin<{
   (self: Tensor): Tensor;
 }>('relu');
@@ -3439,36 +2838,26 @@ export const repeat = builtin<{
 }>('repeat');
 export const repeatInterleave = builtin<{
   (repeats: Tensor): Tensor;
-  (repeats: Tensor, options?: { outputSize?: number | null }): Tensor;
+  (repeats: Tensor, options: { outputSize?: number | null }): Tensor;
   (self: Tensor, repeats: Tensor, dim?: number | null): Tensor;
   (self: Tensor, repeats: Tensor, options: { dim?: number | null; outputSize?: number | null }): Tensor;
-  (self: Tensor, repeats: Tensor, dim: number | null, options?: { dim?: number | null; outputSize?: number | null }): Tensor;
+  (self: Tensor, repeats: Tensor, dim: number | null, options: { outputSize?: number | null }): Tensor;
   (self: Tensor, repeats: number, dim?: number | null): Tensor;
   (self: Tensor, repeats: number, options: { dim?: number | null; outputSize?: number | null }): Tensor;
-  (self: Tensor, repeats: number, dim: number | null, options?: { dim?: number | null; outputSize?: number | null }): Tensor;
+  (self: Tensor, repeats: number, dim: number | null, options: { outputSize?: number | null }): Tensor;
 }>('repeat_interleave');
 export const replicationPad1d = builtin<{
-  (self: Tensor, padding: number | readonly number[]): Tensor;
+  (self: Tensor, padding: readonly number[] | number): Tensor;
 }>('replication_pad1d');
-export const replicationPad1dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, padding: number | readonly number[]): Tensor;
-}>('replication_pad1d_backward');
 export const replicationPad2d = builtin<{
-  (self: Tensor, padding: number | readonly number[]): Tensor;
+  (self: Tensor, padding: readonly number[] | number): Tensor;
 }>('replication_pad2d');
-export const replicationPad2dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, padding: number | readonly number[]): Tensor;
-}>('replication_pad2d_backward');
 export const replicationPad3d = builtin<{
-  (self: Tensor, padding: number | readonly number[]): Tensor;
+  (self: Tensor, padding: readonly number[] | number): Tensor;
 }>('replication_pad3d');
-export const replicationPad3dBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, padding: number | readonly number[]): Tensor;
-}>('replication_pad3d_backward');
 export const requiresGrad_ = builtin<{
   (self: Tensor, requiresGrad?: boolean): Tensor;
   (self: Tensor, options: { requiresGrad?: boolean }): Tensor;
-  (self: Tensor, requiresGrad: boolean, options?: { requiresGrad?: boolean }): Tensor;
 }>('requires_grad_');
 export const reshape = builtin<{
   (self: Tensor, shape: readonly number[]): Tensor;
@@ -3478,19 +2867,19 @@ export const reshapeAs = builtin<{
 }>('reshape_as');
 export const resize = builtin<{
   (self: Tensor, size: readonly number[]): Tensor;
-  (self: Tensor, size: readonly number[], options?: { memoryFormat?: number | null }): Tensor;
+  (self: Tensor, size: readonly number[], options: { memoryFormat?: MemoryFormat | null }): Tensor;
 }>('resize');
 export const resize_ = builtin<{
   (self: Tensor, size: readonly number[]): Tensor;
-  (self: Tensor, size: readonly number[], options?: { memoryFormat?: number | null }): Tensor;
+  (self: Tensor, size: readonly number[], options: { memoryFormat?: MemoryFormat | null }): Tensor;
 }>('resize_');
 export const resizeAs = builtin<{
   (self: Tensor, theTemplate: Tensor): Tensor;
-  (self: Tensor, theTemplate: Tensor, options?: { memoryFormat?: number | null }): Tensor;
+  (self: Tensor, theTemplate: Tensor, options: { memoryFormat?: MemoryFormat | null }): Tensor;
 }>('resize_as');
 export const resizeAs_ = builtin<{
   (self: Tensor, theTemplate: Tensor): Tensor;
-  (self: Tensor, theTemplate: Tensor, options?: { memoryFormat?: number | null }): Tensor;
+  (self: Tensor, theTemplate: Tensor, options: { memoryFormat?: MemoryFormat | null }): Tensor;
 }>('resize_as_');
 export const resizeAsSparse = builtin<{
   (self: Tensor, theTemplate: Tensor): Tensor;
@@ -3509,17 +2898,13 @@ export const resultType = builtin<{
   (scalar: Scalar, tensor: Tensor): DType;
   (tensor: Tensor, other: Tensor): DType;
 }>('result_type');
-export const retainGrad = builtin<{
-  (self: Tensor): void;
-}>('retain_grad');
 export const retainsGrad = builtin<{
   (self: Tensor): boolean;
 }>('retains_grad');
 export const rmsNorm = builtin<{
   (input: Tensor, normalizedShape: readonly number[], weight?: Tensor | null, eps?: number | null): Tensor;
   (input: Tensor, normalizedShape: readonly number[], options: { weight?: Tensor | null; eps?: number | null }): Tensor;
-  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, options: { weight?: Tensor | null; eps?: number | null }): Tensor;
-  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, eps: number | null, options?: { weight?: Tensor | null; eps?: number | null }): Tensor;
+  (input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, options: { eps?: number | null }): Tensor;
 }>('rms_norm');
 export const rnnRelu = builtin<{
   (data: Tensor, batchSizes: Tensor, hx: Tensor, params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor];
@@ -3528,8 +2913,7 @@ export const rnnRelu = builtin<{
 export const rnnReluCell = builtin<{
   (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh?: Tensor | null, bHh?: Tensor | null): Tensor;
   (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, options: { bIh?: Tensor | null; bHh?: Tensor | null }): Tensor;
-  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options: { bIh?: Tensor | null; bHh?: Tensor | null }): Tensor;
-  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, bHh: Tensor | null, options?: { bIh?: Tensor | null; bHh?: Tensor | null }): Tensor;
+  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options: { bHh?: Tensor | null }): Tensor;
 }>('rnn_relu_cell');
 export const rnnTanh = builtin<{
   (data: Tensor, batchSizes: Tensor, hx: Tensor, params: readonly Tensor[], hasBiases: boolean, numLayers: number, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor];
@@ -3538,19 +2922,16 @@ export const rnnTanh = builtin<{
 export const rnnTanhCell = builtin<{
   (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh?: Tensor | null, bHh?: Tensor | null): Tensor;
   (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, options: { bIh?: Tensor | null; bHh?: Tensor | null }): Tensor;
-  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options: { bIh?: Tensor | null; bHh?: Tensor | null }): Tensor;
-  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, bHh: Tensor | null, options?: { bIh?: Tensor | null; bHh?: Tensor | null }): Tensor;
+  (input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options: { bHh?: Tensor | null }): Tensor;
 }>('rnn_tanh_cell');
 export const roll = builtin<{
-  (self: Tensor, shifts: number | readonly number[], dims?: number | readonly number[]): Tensor;
-  (self: Tensor, shifts: number | readonly number[], options: { dims?: number | readonly number[] }): Tensor;
-  (self: Tensor, shifts: number | readonly number[], dims: number | readonly number[], options?: { dims?: number | readonly number[] }): Tensor;
+  (self: Tensor, shifts: readonly number[] | number, dims?: readonly number[] | number): Tensor;
+  (self: Tensor, shifts: readonly number[] | number, options: { dims?: readonly number[] | number }): Tensor;
 }>('roll');
 export const rot90 = builtin<{
   (self: Tensor, k?: number, dims?: readonly number[]): Tensor;
   (self: Tensor, options: { k?: number; dims?: readonly number[] }): Tensor;
-  (self: Tensor, k: number, options: { k?: number; dims?: readonly number[] }): Tensor;
-  (self: Tensor, k: number, dims: readonly number[], options?: { k?: number; dims?: readonly number[] }): Tensor;
+  (self: Tensor, k: number, options: { dims?: readonly number[] }): Tensor;
 }>('rot90');
 export const round = builtin<{
   (self: Tensor): Tensor;
@@ -3572,38 +2953,31 @@ export const rowStack = builtin<{
 export const rrelu = builtin<{
   (self: Tensor, lower?: Scalar, upper?: Scalar, training?: boolean, generator?: Generator | null): Tensor;
   (self: Tensor, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, lower: Scalar, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, lower: Scalar, upper: Scalar, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, lower: Scalar, upper: Scalar, training: boolean, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, lower: Scalar, upper: Scalar, training: boolean, generator: Generator | null, options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, lower: Scalar, options: { upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, lower: Scalar, upper: Scalar, options: { training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, lower: Scalar, upper: Scalar, training: boolean, options: { generator?: Generator | null }): Tensor;
 }>('rrelu');
 export const rrelu_ = builtin<{
   (self: Tensor, lower?: Scalar, upper?: Scalar, training?: boolean, generator?: Generator | null): Tensor;
   (self: Tensor, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, lower: Scalar, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, lower: Scalar, upper: Scalar, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, lower: Scalar, upper: Scalar, training: boolean, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, lower: Scalar, upper: Scalar, training: boolean, generator: Generator | null, options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, lower: Scalar, options: { upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, lower: Scalar, upper: Scalar, options: { training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, lower: Scalar, upper: Scalar, training: boolean, options: { generator?: Generator | null }): Tensor;
 }>('rrelu_');
 export const rreluWithNoise = builtin<{
   (self: Tensor, noise: Tensor, lower?: Scalar, upper?: Scalar, training?: boolean, generator?: Generator | null): Tensor;
   (self: Tensor, noise: Tensor, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, noise: Tensor, lower: Scalar, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, training: boolean, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, training: boolean, generator: Generator | null, options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, noise: Tensor, lower: Scalar, options: { upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, options: { training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, training: boolean, options: { generator?: Generator | null }): Tensor;
 }>('rrelu_with_noise');
 export const rreluWithNoise_ = builtin<{
   (self: Tensor, noise: Tensor, lower?: Scalar, upper?: Scalar, training?: boolean, generator?: Generator | null): Tensor;
   (self: Tensor, noise: Tensor, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, noise: Tensor, lower: Scalar, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, training: boolean, options: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
-  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, training: boolean, generator: Generator | null, options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, noise: Tensor, lower: Scalar, options: { upper?: Scalar; training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, options: { training?: boolean; generator?: Generator | null }): Tensor;
+  (self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, training: boolean, options: { generator?: Generator | null }): Tensor;
 }>('rrelu_with_noise_');
-export const rreluWithNoiseBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, training: boolean, selfIsResult: boolean): Tensor;
-}>('rrelu_with_noise_backward');
 export const rsqrt = builtin<{
   (self: Tensor): Tensor;
 }>('rsqrt');
@@ -3613,20 +2987,15 @@ export const rsqrt_ = builtin<{
 export const rsub = builtin<{
   (self: Tensor, other: Scalar, alpha?: Scalar): Tensor;
   (self: Tensor, other: Scalar, options: { alpha?: Scalar }): Tensor;
-  (self: Tensor, other: Scalar, alpha: Scalar, options?: { alpha?: Scalar }): Tensor;
   (self: Tensor, other: Tensor): Tensor;
-  (self: Tensor, other: Tensor, options?: { alpha?: Scalar }): Tensor;
+  (self: Tensor, other: Tensor, options: { alpha?: Scalar }): Tensor;
 }>('rsub');
-export const scalarTensor = builtin<{
-  (s: Scalar): Tensor;
-  (s: Scalar, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-}>('scalar_tensor');
 export const scaledDotProductAttention = builtin<{
   (query: Tensor, key: Tensor, value: Tensor, attnMask?: Tensor | null, dropoutP?: number, isCausal?: boolean): Tensor;
   (query: Tensor, key: Tensor, value: Tensor, options: { attnMask?: Tensor | null; dropoutP?: number; isCausal?: boolean; scale?: number | null; enableGqa?: boolean }): Tensor;
-  (query: Tensor, key: Tensor, value: Tensor, attnMask: Tensor | null, options: { attnMask?: Tensor | null; dropoutP?: number; isCausal?: boolean; scale?: number | null; enableGqa?: boolean }): Tensor;
-  (query: Tensor, key: Tensor, value: Tensor, attnMask: Tensor | null, dropoutP: number, options: { attnMask?: Tensor | null; dropoutP?: number; isCausal?: boolean; scale?: number | null; enableGqa?: boolean }): Tensor;
-  (query: Tensor, key: Tensor, value: Tensor, attnMask: Tensor | null, dropoutP: number, isCausal: boolean, options?: { attnMask?: Tensor | null; dropoutP?: number; isCausal?: boolean; scale?: number | null; enableGqa?: boolean }): Tensor;
+  (query: Tensor, key: Tensor, value: Tensor, attnMask: Tensor | null, options: { dropoutP?: number; isCausal?: boolean; scale?: number | null; enableGqa?: boolean }): Tensor;
+  (query: Tensor, key: Tensor, value: Tensor, attnMask: Tensor | null, dropoutP: number, options: { isCausal?: boolean; scale?: number | null; enableGqa?: boolean }): Tensor;
+  (query: Tensor, key: Tensor, value: Tensor, attnMask: Tensor | null, dropoutP: number, isCausal: boolean, options: { scale?: number | null; enableGqa?: boolean }): Tensor;
 }>('scaled_dot_product_attention');
 export const scatter = builtin<{
   (self: Tensor, dim: number, index: Tensor, src: Tensor, options: { reduce: string }): Tensor;
@@ -3648,28 +3017,25 @@ export const scatterAdd_ = builtin<{
 }>('scatter_add_');
 export const scatterReduce = builtin<{
   (self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string): Tensor;
-  (self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, options?: { includeSelf?: boolean }): Tensor;
+  (self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, options: { includeSelf?: boolean }): Tensor;
 }>('scatter_reduce');
 export const scatterReduce_ = builtin<{
   (self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string): Tensor;
-  (self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, options?: { includeSelf?: boolean }): Tensor;
+  (self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, options: { includeSelf?: boolean }): Tensor;
 }>('scatter_reduce_');
 export const searchsorted = builtin<{
   (sortedSequence: Tensor, self: Scalar): Tensor;
-  (sortedSequence: Tensor, self: Scalar, options?: { outInt32?: boolean; right?: boolean; side?: string | null; sorter?: Tensor | null }): Tensor;
+  (sortedSequence: Tensor, self: Scalar, options: { outInt32?: boolean; right?: boolean; side?: string | null; sorter?: Tensor | null }): Tensor;
   (sortedSequence: Tensor, self: Tensor): Tensor;
-  (sortedSequence: Tensor, self: Tensor, options?: { outInt32?: boolean; right?: boolean; side?: string | null; sorter?: Tensor | null }): Tensor;
+  (sortedSequence: Tensor, self: Tensor, options: { outInt32?: boolean; right?: boolean; side?: string | null; sorter?: Tensor | null }): Tensor;
 }>('searchsorted');
 export const segmentReduce = builtin<{
   (data: Tensor, reduce: string): Tensor;
-  (data: Tensor, reduce: string, options?: { lengths?: Tensor | null; indices?: Tensor | null; offsets?: Tensor | null; axis?: number; unsafe?: boolean; initial?: Scalar | null }): Tensor;
+  (data: Tensor, reduce: string, options: { lengths?: Tensor | null; indices?: Tensor | null; offsets?: Tensor | null; axis?: number; unsafe?: boolean; initial?: Scalar | null }): Tensor;
 }>('segment_reduce');
 export const select = builtin<{
   (self: Tensor, dim: number, index: number): Tensor;
 }>('select');
-export const selectBackward = builtin<{
-  (gradOutput: Tensor, inputSizes: readonly number[], dim: number, index: number): Tensor;
-}>('select_backward');
 export const selectCopy = builtin<{
   (self: Tensor, dim: number, index: number): Tensor;
 }>('select_copy');
@@ -3691,7 +3057,6 @@ export const set_ = builtin<{
   (self: Tensor, source: Tensor): Tensor;
   (self: Tensor, source: Tensor, storageOffset: number, size: readonly number[], stride?: readonly number[]): Tensor;
   (self: Tensor, source: Tensor, storageOffset: number, size: readonly number[], options: { stride?: readonly number[] }): Tensor;
-  (self: Tensor, source: Tensor, storageOffset: number, size: readonly number[], stride: readonly number[], options?: { stride?: readonly number[] }): Tensor;
 }>('set_');
 export const setData = builtin<{
   (self: Tensor, newData: Tensor): void;
@@ -3708,9 +3073,6 @@ export const sigmoid = builtin<{
 export const sigmoid_ = builtin<{
   (self: Tensor): Tensor;
 }>('sigmoid_');
-export const sigmoidBackward = builtin<{
-  (gradOutput: Tensor, output: Tensor): Tensor;
-}>('sigmoid_backward');
 export const sign = builtin<{
   (self: Tensor): Tensor;
 }>('sign');
@@ -3726,9 +3088,6 @@ export const silu = builtin<{
 export const silu_ = builtin<{
   (self: Tensor): Tensor;
 }>('silu_');
-export const siluBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor): Tensor;
-}>('silu_backward');
 export const sin = builtin<{
   (self: Tensor): Tensor;
 }>('sin');
@@ -3754,76 +3113,65 @@ export const size = builtin<{
 export const slice = builtin<{
   (self: Tensor, dim?: number, start?: number | null, end?: number | null, step?: number): Tensor;
   (self: Tensor, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, dim: number, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, dim: number, start: number | null, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, dim: number, start: number | null, end: number | null, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, dim: number, start: number | null, end: number | null, step: number, options?: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
+  (self: Tensor, dim: number, options: { start?: number | null; end?: number | null; step?: number }): Tensor;
+  (self: Tensor, dim: number, start: number | null, options: { end?: number | null; step?: number }): Tensor;
+  (self: Tensor, dim: number, start: number | null, end: number | null, options: { step?: number }): Tensor;
 }>('slice');
-export const sliceBackward = builtin<{
-  (gradOutput: Tensor, inputSizes: readonly number[], dim: number, start: number, end: number, step: number): Tensor;
-}>('slice_backward');
 export const sliceCopy = builtin<{
   (self: Tensor, dim?: number, start?: number | null, end?: number | null, step?: number): Tensor;
   (self: Tensor, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, dim: number, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, dim: number, start: number | null, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, dim: number, start: number | null, end: number | null, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, dim: number, start: number | null, end: number | null, step: number, options?: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
+  (self: Tensor, dim: number, options: { start?: number | null; end?: number | null; step?: number }): Tensor;
+  (self: Tensor, dim: number, start: number | null, options: { end?: number | null; step?: number }): Tensor;
+  (self: Tensor, dim: number, start: number | null, end: number | null, options: { step?: number }): Tensor;
 }>('slice_copy');
 export const sliceScatter = builtin<{
   (self: Tensor, src: Tensor, dim?: number, start?: number | null, end?: number | null, step?: number): Tensor;
   (self: Tensor, src: Tensor, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, src: Tensor, dim: number, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, src: Tensor, dim: number, start: number | null, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, src: Tensor, dim: number, start: number | null, end: number | null, options: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
-  (self: Tensor, src: Tensor, dim: number, start: number | null, end: number | null, step: number, options?: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
+  (self: Tensor, src: Tensor, dim: number, options: { start?: number | null; end?: number | null; step?: number }): Tensor;
+  (self: Tensor, src: Tensor, dim: number, start: number | null, options: { end?: number | null; step?: number }): Tensor;
+  (self: Tensor, src: Tensor, dim: number, start: number | null, end: number | null, options: { step?: number }): Tensor;
 }>('slice_scatter');
 export const slogdet = builtin<{
   (self: Tensor): [Tensor, Tensor];
 }>('slogdet');
 export const slowConv3d = builtin<{
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[]): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[] }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number }): Tensor;
 }>('slow_conv3d');
 export const slowConv3dForward = builtin<{
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[]): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number): Tensor;
 }>('slow_conv3d_forward');
 export const slowConvDilated2d = builtin<{
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[]): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number }): Tensor;
 }>('slow_conv_dilated2d');
 export const slowConvDilated3d = builtin<{
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[]): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], dilation: number | readonly number[], options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { dilation?: readonly number[] | number }): Tensor;
 }>('slow_conv_dilated3d');
 export const slowConvTranspose2d = builtin<{
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], outputPadding?: number | readonly number[], dilation?: number | readonly number[]): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], dilation: number | readonly number[], options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, outputPadding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; outputPadding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { outputPadding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, outputPadding: readonly number[] | number, options: { dilation?: readonly number[] | number }): Tensor;
 }>('slow_conv_transpose2d');
 export const slowConvTranspose3d = builtin<{
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], outputPadding?: number | readonly number[], dilation?: number | readonly number[]): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], outputPadding: number | readonly number[], dilation: number | readonly number[], options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[]; outputPadding?: number | readonly number[]; dilation?: number | readonly number[] }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, outputPadding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number; outputPadding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number; outputPadding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, options: { outputPadding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, outputPadding: readonly number[] | number, options: { dilation?: readonly number[] | number }): Tensor;
 }>('slow_conv_transpose3d');
 export const smm = builtin<{
   (self: Tensor, mat2: Tensor): Tensor;
@@ -3831,115 +3179,36 @@ export const smm = builtin<{
 export const smoothL1Loss = builtin<{
   (self: Tensor, target: Tensor, reduction?: number, beta?: number): Tensor;
   (self: Tensor, target: Tensor, options: { reduction?: number; beta?: number }): Tensor;
-  (self: Tensor, target: Tensor, reduction: number, options: { reduction?: number; beta?: number }): Tensor;
-  (self: Tensor, target: Tensor, reduction: number, beta: number, options?: { reduction?: number; beta?: number }): Tensor;
+  (self: Tensor, target: Tensor, reduction: number, options: { beta?: number }): Tensor;
 }>('smooth_l1_loss');
-export const smoothL1LossBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, target: Tensor, reduction: number, beta: number): Tensor;
-}>('smooth_l1_loss_backward');
 export const softMarginLoss = builtin<{
   (self: Tensor, target: Tensor, reduction?: number): Tensor;
   (self: Tensor, target: Tensor, options: { reduction?: number }): Tensor;
-  (self: Tensor, target: Tensor, reduction: number, options?: { reduction?: number }): Tensor;
 }>('soft_margin_loss');
-export const softMarginLossBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, target: Tensor, reduction: number): Tensor;
-}>('soft_margin_loss_backward');
 export const softmax = builtin<{
   (self: Tensor, dim: number, dtype?: DType | null): Tensor;
   (self: Tensor, dim: number, options: { dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number, dtype: DType | null, options?: { dtype?: DType | null }): Tensor;
 }>('softmax');
 export const softplus = builtin<{
   (self: Tensor, beta?: Scalar, threshold?: Scalar): Tensor;
   (self: Tensor, options: { beta?: Scalar; threshold?: Scalar }): Tensor;
-  (self: Tensor, beta: Scalar, options: { beta?: Scalar; threshold?: Scalar }): Tensor;
-  (self: Tensor, beta: Scalar, threshold: Scalar, options?: { beta?: Scalar; threshold?: Scalar }): Tensor;
+  (self: Tensor, beta: Scalar, options: { threshold?: Scalar }): Tensor;
 }>('softplus');
-export const softplusBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, beta: Scalar, threshold: Scalar): Tensor;
-}>('softplus_backward');
 export const softshrink = builtin<{
   (self: Tensor, lambd?: Scalar): Tensor;
   (self: Tensor, options: { lambd?: Scalar }): Tensor;
-  (self: Tensor, lambd: Scalar, options?: { lambd?: Scalar }): Tensor;
 }>('softshrink');
-export const softshrinkBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, lambd: Scalar): Tensor;
-}>('softshrink_backward');
 export const sort = builtin<{
   (self: Tensor, dim?: number, descending?: boolean): [Tensor, Tensor];
   (self: Tensor, options: { dim?: number; descending?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number, options: { dim?: number; descending?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number, descending: boolean, options?: { dim?: number; descending?: boolean }): [Tensor, Tensor];
+  (self: Tensor, dim: number, options: { descending?: boolean }): [Tensor, Tensor];
   (self: readonly Tensor[], reverse?: boolean): void;
   (self: readonly Tensor[], options: { reverse?: boolean }): void;
-  (self: readonly Tensor[], reverse: boolean, options?: { reverse?: boolean }): void;
   (self: Tensor, options: { stable: boolean | null; dim?: number; descending?: boolean }): [Tensor, Tensor];
 }>('sort');
 export const sorted = builtin<{
   (input: readonly Tensor[]): Tensor[];
 }>('sorted');
-export const sparseBscTensor = builtin<{
-  (ccolIndices: Tensor, rowIndices: Tensor, values: Tensor): Tensor;
-  (ccolIndices: Tensor, rowIndices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (ccolIndices: Tensor, rowIndices: Tensor, values: Tensor, size: readonly number[]): Tensor;
-  (ccolIndices: Tensor, rowIndices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-}>('sparse_bsc_tensor');
-export const sparseBsrTensor = builtin<{
-  (crowIndices: Tensor, colIndices: Tensor, values: Tensor): Tensor;
-  (crowIndices: Tensor, colIndices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (crowIndices: Tensor, colIndices: Tensor, values: Tensor, size: readonly number[]): Tensor;
-  (crowIndices: Tensor, colIndices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-}>('sparse_bsr_tensor');
-export const sparseCompressedTensor = builtin<{
-  (compressedIndices: Tensor, plainIndices: Tensor, values: Tensor): Tensor;
-  (compressedIndices: Tensor, plainIndices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (compressedIndices: Tensor, plainIndices: Tensor, values: Tensor, size: readonly number[]): Tensor;
-  (compressedIndices: Tensor, plainIndices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-}>('sparse_compressed_tensor');
-export const sparseCooTensor = builtin<{
-  (indices: Tensor, values: Tensor): Tensor;
-  (indices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (indices: Tensor, values: Tensor, size: readonly number[]): Tensor;
-  (indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (size: readonly number[]): Tensor;
-  (size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-}>('sparse_coo_tensor');
-export const sparseCscTensor = builtin<{
-  (ccolIndices: Tensor, rowIndices: Tensor, values: Tensor): Tensor;
-  (ccolIndices: Tensor, rowIndices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (ccolIndices: Tensor, rowIndices: Tensor, values: Tensor, size: readonly number[]): Tensor;
-  (ccolIndices: Tensor, rowIndices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-}>('sparse_csc_tensor');
-export const sparseCsrTensor = builtin<{
-  (crowIndices: Tensor, colIndices: Tensor, values: Tensor): Tensor;
-  (crowIndices: Tensor, colIndices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (crowIndices: Tensor, colIndices: Tensor, values: Tensor, size: readonly number[]): Tensor;
-  (crowIndices: Tensor, colIndices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-}>('sparse_csr_tensor');
-export const sparseDim = builtin<{
-  (self: Tensor): number;
-}>('sparse_dim');
-export const sparseMask = builtin<{
-  (self: Tensor, mask: Tensor): Tensor;
-}>('sparse_mask');
-export const sparseResize = builtin<{
-  (self: Tensor, size: readonly number[], sparseDim: number, denseDim: number): Tensor;
-}>('sparse_resize');
-export const sparseResize_ = builtin<{
-  (self: Tensor, size: readonly number[], sparseDim: number, denseDim: number): Tensor;
-}>('sparse_resize_');
-export const sparseResizeAndClear = builtin<{
-  (self: Tensor, size: readonly number[], sparseDim: number, denseDim: number): Tensor;
-}>('sparse_resize_and_clear');
-export const sparseResizeAndClear_ = builtin<{
-  (self: Tensor, size: readonly number[], sparseDim: number, denseDim: number): Tensor;
-}>('sparse_resize_and_clear_');
-export const sparseSampledAddmm = builtin<{
-  (self: Tensor, mat1: Tensor, mat2: Tensor): Tensor;
-  (self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
-}>('sparse_sampled_addmm');
 export const specialAiryAi = builtin<{
   (x: Tensor): Tensor;
 }>('special_airy_ai');
@@ -4051,17 +3320,15 @@ export const specialLogNdtr = builtin<{
 }>('special_log_ndtr');
 export const specialLogSoftmax = builtin<{
   (self: Tensor, dim: number): Tensor;
-  (self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: number, options: { dtype?: DType | null }): Tensor;
 }>('special_log_softmax');
 export const specialLogit = builtin<{
   (self: Tensor, eps?: number | null): Tensor;
   (self: Tensor, options: { eps?: number | null }): Tensor;
-  (self: Tensor, eps: number | null, options?: { eps?: number | null }): Tensor;
 }>('special_logit');
 export const specialLogsumexp = builtin<{
-  (self: Tensor, dim: number | readonly number[], keepdim?: boolean): Tensor;
-  (self: Tensor, dim: number | readonly number[], options: { keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[], keepdim: boolean, options?: { keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number, keepdim?: boolean): Tensor;
+  (self: Tensor, dim: readonly number[] | number, options: { keepdim?: boolean }): Tensor;
 }>('special_logsumexp');
 export const specialModifiedBesselI0 = builtin<{
   (self: Tensor): Tensor;
@@ -4092,7 +3359,7 @@ export const specialPsi = builtin<{
 }>('special_psi');
 export const specialRound = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { decimals?: number }): Tensor;
+  (self: Tensor, options: { decimals?: number }): Tensor;
 }>('special_round');
 export const specialScaledModifiedBesselK0 = builtin<{
   (x: Tensor): Tensor;
@@ -4126,7 +3393,6 @@ export const specialSinc = builtin<{
 export const specialSoftmax = builtin<{
   (self: Tensor, dim: number, dtype?: DType | null): Tensor;
   (self: Tensor, dim: number, options: { dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number, dtype: DType | null, options?: { dtype?: DType | null }): Tensor;
 }>('special_softmax');
 export const specialSphericalBesselJ0 = builtin<{
   (x: Tensor): Tensor;
@@ -4149,32 +3415,26 @@ export const specialZeta = builtin<{
 export const split = builtin<{
   (self: Tensor, splitSizes: readonly number[], dim?: number): Tensor[];
   (self: Tensor, splitSizes: readonly number[], options: { dim?: number }): Tensor[];
-  (self: Tensor, splitSizes: readonly number[], dim: number, options?: { dim?: number }): Tensor[];
   (self: Tensor, splitSize: number, dim?: number): Tensor[];
   (self: Tensor, splitSize: number, options: { dim?: number }): Tensor[];
-  (self: Tensor, splitSize: number, dim: number, options?: { dim?: number }): Tensor[];
   (self: Tensor, splitSize: readonly number[], dim?: number): Tensor[];
   (self: Tensor, splitSize: readonly number[], options: { dim?: number }): Tensor[];
-  (self: Tensor, splitSize: readonly number[], dim: number, options?: { dim?: number }): Tensor[];
 }>('split');
 export const splitCopy = builtin<{
   (self: Tensor, splitSize: number, dim?: number): Tensor[];
   (self: Tensor, splitSize: number, options: { dim?: number }): Tensor[];
-  (self: Tensor, splitSize: number, dim: number, options?: { dim?: number }): Tensor[];
   (self: Tensor, splitSize: number, options: { dim?: number; out: readonly Tensor[] }): void;
-  (self: Tensor, splitSize: number, dim: number, options: { dim?: number; out: readonly Tensor[] }): void;
+  (self: Tensor, splitSize: number, dim: number, options: { out: readonly Tensor[] }): void;
 }>('split_copy');
 export const splitWithSizes = builtin<{
   (self: Tensor, splitSizes: readonly number[], dim?: number): Tensor[];
   (self: Tensor, splitSizes: readonly number[], options: { dim?: number }): Tensor[];
-  (self: Tensor, splitSizes: readonly number[], dim: number, options?: { dim?: number }): Tensor[];
 }>('split_with_sizes');
 export const splitWithSizesCopy = builtin<{
   (self: Tensor, splitSizes: readonly number[], dim?: number): Tensor[];
   (self: Tensor, splitSizes: readonly number[], options: { dim?: number }): Tensor[];
-  (self: Tensor, splitSizes: readonly number[], dim: number, options?: { dim?: number }): Tensor[];
   (self: Tensor, splitSizes: readonly number[], options: { dim?: number; out: readonly Tensor[] }): void;
-  (self: Tensor, splitSizes: readonly number[], dim: number, options: { dim?: number; out: readonly Tensor[] }): void;
+  (self: Tensor, splitSizes: readonly number[], dim: number, options: { out: readonly Tensor[] }): void;
 }>('split_with_sizes_copy');
 export const sqrt = builtin<{
   (self: Tensor): Tensor;
@@ -4202,52 +3462,45 @@ export const squeezeCopy = builtin<{
 }>('squeeze_copy');
 export const sspaddmm = builtin<{
   (self: Tensor, mat1: Tensor, mat2: Tensor): Tensor;
-  (self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: Scalar; alpha?: Scalar }): Tensor;
+  (self: Tensor, mat1: Tensor, mat2: Tensor, options: { beta?: Scalar; alpha?: Scalar }): Tensor;
 }>('sspaddmm');
 export const stack = builtin<{
   (tensors: readonly Tensor[], dim?: number): Tensor;
   (tensors: readonly Tensor[], options: { dim?: number }): Tensor;
-  (tensors: readonly Tensor[], dim: number, options?: { dim?: number }): Tensor;
 }>('stack');
 export const std = builtin<{
   (self: Tensor, unbiased?: boolean): Tensor;
   (self: Tensor, options: { unbiased?: boolean }): Tensor;
-  (self: Tensor, unbiased: boolean, options?: { unbiased?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options: { correction: number | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, unbiased?: boolean, keepdim?: boolean): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options: { unbiased?: boolean; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, unbiased: boolean, options: { unbiased?: boolean; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, unbiased: boolean, keepdim: boolean, options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, options: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, unbiased: boolean, options: { keepdim?: boolean }): Tensor;
 }>('std');
 export const stdMean = builtin<{
   (self: Tensor, unbiased?: boolean): [Tensor, Tensor];
   (self: Tensor, options: { unbiased?: boolean }): [Tensor, Tensor];
-  (self: Tensor, unbiased: boolean, options?: { unbiased?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, options: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, unbiased: boolean, options: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, unbiased: boolean, keepdim: boolean, options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  (self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  (self: Tensor, dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
+  (self: Tensor, dim: readonly number[] | number | null, options: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  (self: Tensor, dim: readonly number[] | number | null, unbiased: boolean, options: { keepdim?: boolean }): [Tensor, Tensor];
 }>('std_mean');
 export const stft = builtin<{
   (self: Tensor, nFft: number, hopLength?: number | null, winLength?: number | null, window?: Tensor | null, normalized?: boolean, onesided?: boolean | null, returnComplex?: boolean | null): Tensor;
   (self: Tensor, nFft: number, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, normalized: boolean, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, normalized: boolean, onesided: boolean | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, normalized: boolean, onesided: boolean | null, returnComplex: boolean | null, options?: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, options: { winLength?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, options: { window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, options: { normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, normalized: boolean, options: { onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, normalized: boolean, onesided: boolean | null, options: { returnComplex?: boolean | null }): Tensor;
   (self: Tensor, nFft: number, hopLength?: number | null, winLength?: number | null, window?: Tensor | null, center?: boolean, padMode?: string, normalized?: boolean, onesided?: boolean | null, returnComplex?: boolean | null): Tensor;
   (self: Tensor, nFft: number, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, padMode: string, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, padMode: string, normalized: boolean, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, padMode: string, normalized: boolean, onesided: boolean | null, options: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
-  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, padMode: string, normalized: boolean, onesided: boolean | null, returnComplex: boolean | null, options?: { hopLength?: number | null; winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, options: { winLength?: number | null; window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, options: { window?: Tensor | null; center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, options: { center?: boolean; padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, options: { padMode?: string; normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, padMode: string, options: { normalized?: boolean; onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, padMode: string, normalized: boolean, options: { onesided?: boolean | null; returnComplex?: boolean | null }): Tensor;
+  (self: Tensor, nFft: number, hopLength: number | null, winLength: number | null, window: Tensor | null, center: boolean, padMode: string, normalized: boolean, onesided: boolean | null, options: { returnComplex?: boolean | null }): Tensor;
 }>('stft');
 export const storageOffset = builtin<{
   (self: Tensor): number;
@@ -4259,37 +3512,33 @@ export const stride = builtin<{
 export const sub = builtin<{
   (self: Tensor, other: Scalar, alpha?: Scalar): Tensor;
   (self: Tensor, other: Scalar, options: { alpha?: Scalar }): Tensor;
-  (self: Tensor, other: Scalar, alpha: Scalar, options?: { alpha?: Scalar }): Tensor;
   (self: Tensor, other: Tensor): Tensor;
-  (self: Tensor, other: Tensor, options?: { alpha?: Scalar }): Tensor;
+  (self: Tensor, other: Tensor, options: { alpha?: Scalar }): Tensor;
 }>('sub');
 export const sub_ = builtin<{
   (self: Tensor, other: Scalar, alpha?: Scalar): Tensor;
   (self: Tensor, other: Scalar, options: { alpha?: Scalar }): Tensor;
-  (self: Tensor, other: Scalar, alpha: Scalar, options?: { alpha?: Scalar }): Tensor;
   (self: Tensor, other: Tensor): Tensor;
-  (self: Tensor, other: Tensor, options?: { alpha?: Scalar }): Tensor;
+  (self: Tensor, other: Tensor, options: { alpha?: Scalar }): Tensor;
 }>('sub_');
 export const subtract = builtin<{
   (self: Tensor, other: Scalar, alpha?: Scalar): Tensor;
   (self: Tensor, other: Scalar, options: { alpha?: Scalar }): Tensor;
-  (self: Tensor, other: Scalar, alpha: Scalar, options?: { alpha?: Scalar }): Tensor;
   (self: Tensor, other: Tensor): Tensor;
-  (self: Tensor, other: Tensor, options?: { alpha?: Scalar }): Tensor;
+  (self: Tensor, other: Tensor, options: { alpha?: Scalar }): Tensor;
 }>('subtract');
 export const subtract_ = builtin<{
   (self: Tensor, other: Scalar, alpha?: Scalar): Tensor;
   (self: Tensor, other: Scalar, options: { alpha?: Scalar }): Tensor;
-  (self: Tensor, other: Scalar, alpha: Scalar, options?: { alpha?: Scalar }): Tensor;
   (self: Tensor, other: Tensor): Tensor;
-  (self: Tensor, other: Tensor, options?: { alpha?: Scalar }): Tensor;
+  (self: Tensor, other: Tensor, options: { alpha?: Scalar }): Tensor;
 }>('subtract_');
 export const sum = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, keepdim?: boolean): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, keepdim: boolean, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, options: { dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, keepdim?: boolean): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, options: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, keepdim: boolean, options: { dtype?: DType | null }): Tensor;
 }>('sum');
 export const sumToSize = builtin<{
   (self: Tensor, size: readonly number[]): Tensor;
@@ -4297,8 +3546,7 @@ export const sumToSize = builtin<{
 export const svd = builtin<{
   (self: Tensor, some?: boolean, computeUv?: boolean): [Tensor, Tensor, Tensor];
   (self: Tensor, options: { some?: boolean; computeUv?: boolean }): [Tensor, Tensor, Tensor];
-  (self: Tensor, some: boolean, options: { some?: boolean; computeUv?: boolean }): [Tensor, Tensor, Tensor];
-  (self: Tensor, some: boolean, computeUv: boolean, options?: { some?: boolean; computeUv?: boolean }): [Tensor, Tensor, Tensor];
+  (self: Tensor, some: boolean, options: { computeUv?: boolean }): [Tensor, Tensor, Tensor];
 }>('svd');
 export const swapaxes = builtin<{
   (self: Tensor, axis0: number, axis1: number): Tensor;
@@ -4329,8 +3577,7 @@ export const symStride = builtin<{
 export const symeig = builtin<{
   (self: Tensor, eigenvectors?: boolean, upper?: boolean): [Tensor, Tensor];
   (self: Tensor, options: { eigenvectors?: boolean; upper?: boolean }): [Tensor, Tensor];
-  (self: Tensor, eigenvectors: boolean, options: { eigenvectors?: boolean; upper?: boolean }): [Tensor, Tensor];
-  (self: Tensor, eigenvectors: boolean, upper: boolean, options?: { eigenvectors?: boolean; upper?: boolean }): [Tensor, Tensor];
+  (self: Tensor, eigenvectors: boolean, options: { upper?: boolean }): [Tensor, Tensor];
 }>('symeig');
 export const t = builtin<{
   (self: Tensor): Tensor;
@@ -4347,7 +3594,6 @@ export const take = builtin<{
 export const takeAlongDim = builtin<{
   (self: Tensor, indices: Tensor, dim?: number | null): Tensor;
   (self: Tensor, indices: Tensor, options: { dim?: number | null }): Tensor;
-  (self: Tensor, indices: Tensor, dim: number | null, options?: { dim?: number | null }): Tensor;
 }>('take_along_dim');
 export const tan = builtin<{
   (self: Tensor): Tensor;
@@ -4361,37 +3607,22 @@ export const tanh = builtin<{
 export const tanh_ = builtin<{
   (self: Tensor): Tensor;
 }>('tanh_');
-export const tanhBackward = builtin<{
-  (gradOutput: Tensor, output: Tensor): Tensor;
-}>('tanh_backward');
-export const tensor = builtin<{
-  (t: boolean): Tensor;
-  (t: boolean, options?: { dtype?: DType | null; device?: string | null; requiresGrad?: boolean }): Tensor;
-  (t: Complex): Tensor;
-  (t: Complex, options?: { dtype?: DType | null; device?: string | null; requiresGrad?: boolean }): Tensor;
-  (t: number): Tensor;
-  (t: number, options?: { dtype?: DType | null; device?: string | null; requiresGrad?: boolean }): Tensor;
-}>('tensor');
 export const tensorSplit = builtin<{
   (self: Tensor, indices: readonly number[], dim?: number): Tensor[];
   (self: Tensor, indices: readonly number[], options: { dim?: number }): Tensor[];
-  (self: Tensor, indices: readonly number[], dim: number, options?: { dim?: number }): Tensor[];
   (self: Tensor, sections: number, dim?: number): Tensor[];
   (self: Tensor, sections: number, options: { dim?: number }): Tensor[];
-  (self: Tensor, sections: number, dim: number, options?: { dim?: number }): Tensor[];
   (self: Tensor, tensorIndicesOrSections: Tensor, dim?: number): Tensor[];
   (self: Tensor, tensorIndicesOrSections: Tensor, options: { dim?: number }): Tensor[];
-  (self: Tensor, tensorIndicesOrSections: Tensor, dim: number, options?: { dim?: number }): Tensor[];
 }>('tensor_split');
 export const tensordot = builtin<{
   (self: Tensor, other: Tensor, dimsSelf: readonly number[], dimsOther: readonly number[]): Tensor;
 }>('tensordot');
 export const thnnConv2d = builtin<{
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[]): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], options: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[] }): Tensor;
-  (self: Tensor, weight: Tensor, kernelSize: number | readonly number[], bias: Tensor | null, stride: number | readonly number[], padding: number | readonly number[], options?: { bias?: Tensor | null; stride?: number | readonly number[]; padding?: number | readonly number[] }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, options: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, options: { stride?: readonly number[] | number; padding?: readonly number[] | number }): Tensor;
+  (self: Tensor, weight: Tensor, kernelSize: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, options: { padding?: readonly number[] | number }): Tensor;
 }>('thnn_conv2d');
 export const threshold = builtin<{
   (self: Tensor, threshold: Scalar, value: Scalar): Tensor;
@@ -4399,95 +3630,53 @@ export const threshold = builtin<{
 export const threshold_ = builtin<{
   (self: Tensor, threshold: Scalar, value: Scalar): Tensor;
 }>('threshold_');
-export const thresholdBackward = builtin<{
-  (gradOutput: Tensor, self: Tensor, threshold: Scalar): Tensor;
-}>('threshold_backward');
 export const tile = builtin<{
   (self: Tensor, dims: readonly number[]): Tensor;
 }>('tile');
 export const to = builtin<{
-  (self: Tensor, device: string, dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: number | null): Tensor;
-  (self: Tensor, device: string, dtype: DType, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, device: string, dtype: DType, nonBlocking: boolean, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, device: string, dtype: DType, nonBlocking: boolean, copy: boolean, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, device: string, dtype: DType, nonBlocking: boolean, copy: boolean, memoryFormat: number | null, options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: number | null): Tensor;
-  (self: Tensor, dtype: DType, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, dtype: DType, nonBlocking: boolean, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, dtype: DType, nonBlocking: boolean, copy: boolean, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, dtype: DType, nonBlocking: boolean, copy: boolean, memoryFormat: number | null, options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
+  (self: Tensor, device: string, dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: MemoryFormat | null): Tensor;
+  (self: Tensor, device: string, dtype: DType, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: MemoryFormat | null }): Tensor;
+  (self: Tensor, device: string, dtype: DType, nonBlocking: boolean, options: { copy?: boolean; memoryFormat?: MemoryFormat | null }): Tensor;
+  (self: Tensor, device: string, dtype: DType, nonBlocking: boolean, copy: boolean, options: { memoryFormat?: MemoryFormat | null }): Tensor;
+  (self: Tensor, dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: MemoryFormat | null): Tensor;
+  (self: Tensor, dtype: DType, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: MemoryFormat | null }): Tensor;
+  (self: Tensor, dtype: DType, nonBlocking: boolean, options: { copy?: boolean; memoryFormat?: MemoryFormat | null }): Tensor;
+  (self: Tensor, dtype: DType, nonBlocking: boolean, copy: boolean, options: { memoryFormat?: MemoryFormat | null }): Tensor;
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, other: Tensor, nonBlocking?: boolean, copy?: boolean, memoryFormat?: number | null): Tensor;
-  (self: Tensor, other: Tensor, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, other: Tensor, nonBlocking: boolean, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, other: Tensor, nonBlocking: boolean, copy: boolean, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, other: Tensor, nonBlocking: boolean, copy: boolean, memoryFormat: number | null, options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: number | null }): Tensor;
-  (self: Tensor, device: string | null, dtype?: DType | number | null, nonBlocking?: boolean, copy?: boolean): Tensor;
-  (self: Tensor, device: string | null, options: { dtype?: DType | number | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
-  (self: Tensor, device: string | null, dtype: DType | number | null, options: { dtype?: DType | number | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
-  (self: Tensor, device: string | null, dtype: DType | number | null, nonBlocking: boolean, options: { dtype?: DType | number | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
-  (self: Tensor, device: string | null, dtype: DType | number | null, nonBlocking: boolean, copy: boolean, options?: { dtype?: DType | number | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
-  (self: Tensor, dtype?: DType | number | null, nonBlocking?: boolean, copy?: boolean): Tensor;
-  (self: Tensor, options: { dtype?: DType | number | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
-  (self: Tensor, dtype: DType | number | null, options: { dtype?: DType | number | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
-  (self: Tensor, dtype: DType | number | null, nonBlocking: boolean, options: { dtype?: DType | number | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
-  (self: Tensor, dtype: DType | number | null, nonBlocking: boolean, copy: boolean, options?: { dtype?: DType | number | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
+  (self: Tensor, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; nonBlocking?: boolean; copy?: boolean; memoryFormat?: MemoryFormat | null }): Tensor;
+  (self: Tensor, other: Tensor, nonBlocking?: boolean, copy?: boolean, memoryFormat?: MemoryFormat | null): Tensor;
+  (self: Tensor, other: Tensor, options: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: MemoryFormat | null }): Tensor;
+  (self: Tensor, other: Tensor, nonBlocking: boolean, options: { copy?: boolean; memoryFormat?: MemoryFormat | null }): Tensor;
+  (self: Tensor, other: Tensor, nonBlocking: boolean, copy: boolean, options: { memoryFormat?: MemoryFormat | null }): Tensor;
+  (self: Tensor, device: string | null, dtype?: DType | null, nonBlocking?: boolean, copy?: boolean): Tensor;
+  (self: Tensor, device: string | null, options: { dtype?: DType | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
+  (self: Tensor, device: string | null, dtype: DType | null, options: { nonBlocking?: boolean; copy?: boolean }): Tensor;
+  (self: Tensor, device: string | null, dtype: DType | null, nonBlocking: boolean, options: { copy?: boolean }): Tensor;
+  (self: Tensor, dtype?: DType | null, nonBlocking?: boolean, copy?: boolean): Tensor;
+  (self: Tensor, options: { dtype?: DType | null; nonBlocking?: boolean; copy?: boolean }): Tensor;
+  (self: Tensor, dtype: DType | null, options: { nonBlocking?: boolean; copy?: boolean }): Tensor;
+  (self: Tensor, dtype: DType | null, nonBlocking: boolean, options: { copy?: boolean }): Tensor;
   (self: Tensor, nonBlocking?: boolean, copy?: boolean): Tensor;
   (self: Tensor, options: { nonBlocking?: boolean; copy?: boolean }): Tensor;
-  (self: Tensor, nonBlocking: boolean, options: { nonBlocking?: boolean; copy?: boolean }): Tensor;
-  (self: Tensor, nonBlocking: boolean, copy: boolean, options?: { nonBlocking?: boolean; copy?: boolean }): Tensor;
+  (self: Tensor, nonBlocking: boolean, options: { copy?: boolean }): Tensor;
 }>('to');
 export const toDense = builtin<{
   (self: Tensor, dtype?: DType | null): Tensor;
   (self: Tensor, options: { dtype?: DType | null }): Tensor;
-  (self: Tensor, dtype: DType | null, options?: { dtype?: DType | null }): Tensor;
 }>('to_dense');
-export const toDenseBackward = builtin<{
-  (grad: Tensor, input: Tensor): Tensor;
-}>('to_dense_backward');
-export const toMkldnn = builtin<{
-  (self: Tensor, dtype?: DType | null): Tensor;
-  (self: Tensor, options: { dtype?: DType | null }): Tensor;
-  (self: Tensor, dtype: DType | null, options?: { dtype?: DType | null }): Tensor;
-}>('to_mkldnn');
-export const toMkldnnBackward = builtin<{
-  (grad: Tensor, input: Tensor): Tensor;
-}>('to_mkldnn_backward');
 export const toPaddedTensor = builtin<{
   (self: Tensor, padding: number, outputSize?: readonly number[] | null): Tensor;
   (self: Tensor, padding: number, options: { outputSize?: readonly number[] | null }): Tensor;
-  (self: Tensor, padding: number, outputSize: readonly number[] | null, options?: { outputSize?: readonly number[] | null }): Tensor;
 }>('to_padded_tensor');
-export const toSparse = builtin<{
-  (self: Tensor): Tensor;
-  (self: Tensor, sparseDim: number): Tensor;
-}>('to_sparse');
-export const toSparseBsc = builtin<{
-  (self: Tensor, blocksize: number | readonly number[]): Tensor;
-}>('to_sparse_bsc');
-export const toSparseBsr = builtin<{
-  (self: Tensor, blocksize: number | readonly number[]): Tensor;
-}>('to_sparse_bsr');
-export const toSparseCsc = builtin<{
-  (self: Tensor): Tensor;
-}>('to_sparse_csc');
-export const toSparseCsr = builtin<{
-  (self: Tensor): Tensor;
-}>('to_sparse_csr');
 export const topk = builtin<{
   (self: Tensor, k: number, dim?: number, largest?: boolean, sorted?: boolean): [Tensor, Tensor];
   (self: Tensor, k: number, options: { dim?: number; largest?: boolean; sorted?: boolean }): [Tensor, Tensor];
-  (self: Tensor, k: number, dim: number, options: { dim?: number; largest?: boolean; sorted?: boolean }): [Tensor, Tensor];
-  (self: Tensor, k: number, dim: number, largest: boolean, options: { dim?: number; largest?: boolean; sorted?: boolean }): [Tensor, Tensor];
-  (self: Tensor, k: number, dim: number, largest: boolean, sorted: boolean, options?: { dim?: number; largest?: boolean; sorted?: boolean }): [Tensor, Tensor];
+  (self: Tensor, k: number, dim: number, options: { largest?: boolean; sorted?: boolean }): [Tensor, Tensor];
+  (self: Tensor, k: number, dim: number, largest: boolean, options: { sorted?: boolean }): [Tensor, Tensor];
 }>('topk');
 export const trace = builtin<{
   (self: Tensor): Tensor;
 }>('trace');
-export const traceBackward = builtin<{
-  (grad: Tensor, sizes: readonly number[]): Tensor;
-}>('trace_backward');
 export const transpose = builtin<{
   (self: Tensor, dim0: number, dim1: number): Tensor;
 }>('transpose');
@@ -4499,61 +3688,55 @@ export const transposeCopy = builtin<{
 }>('transpose_copy');
 export const trapezoid = builtin<{
   (y: Tensor): Tensor;
-  (y: Tensor, options?: { dx?: Scalar; dim?: number }): Tensor;
+  (y: Tensor, options: { dx?: Scalar; dim?: number }): Tensor;
   (y: Tensor, x: Tensor): Tensor;
-  (y: Tensor, x: Tensor, options?: { dim?: number }): Tensor;
+  (y: Tensor, x: Tensor, options: { dim?: number }): Tensor;
 }>('trapezoid');
 export const trapz = builtin<{
   (y: Tensor): Tensor;
-  (y: Tensor, options?: { dx?: number; dim?: number }): Tensor;
+  (y: Tensor, options: { dx?: number; dim?: number }): Tensor;
   (y: Tensor, x: Tensor): Tensor;
-  (y: Tensor, x: Tensor, options?: { dim?: number }): Tensor;
+  (y: Tensor, x: Tensor, options: { dim?: number }): Tensor;
 }>('trapz');
 export const triangularSolve = builtin<{
   (self: Tensor, A: Tensor, upper?: boolean, transpose?: boolean, unitriangular?: boolean): [Tensor, Tensor];
   (self: Tensor, A: Tensor, options: { upper?: boolean; transpose?: boolean; unitriangular?: boolean }): [Tensor, Tensor];
-  (self: Tensor, A: Tensor, upper: boolean, options: { upper?: boolean; transpose?: boolean; unitriangular?: boolean }): [Tensor, Tensor];
-  (self: Tensor, A: Tensor, upper: boolean, transpose: boolean, options: { upper?: boolean; transpose?: boolean; unitriangular?: boolean }): [Tensor, Tensor];
-  (self: Tensor, A: Tensor, upper: boolean, transpose: boolean, unitriangular: boolean, options?: { upper?: boolean; transpose?: boolean; unitriangular?: boolean }): [Tensor, Tensor];
+  (self: Tensor, A: Tensor, upper: boolean, options: { transpose?: boolean; unitriangular?: boolean }): [Tensor, Tensor];
+  (self: Tensor, A: Tensor, upper: boolean, transpose: boolean, options: { unitriangular?: boolean }): [Tensor, Tensor];
 }>('triangular_solve');
 export const tril = builtin<{
   (self: Tensor, diagonal?: number): Tensor;
   (self: Tensor, options: { diagonal?: number }): Tensor;
-  (self: Tensor, diagonal: number, options?: { diagonal?: number }): Tensor;
 }>('tril');
 export const tril_ = builtin<{
   (self: Tensor, diagonal?: number): Tensor;
   (self: Tensor, options: { diagonal?: number }): Tensor;
-  (self: Tensor, diagonal: number, options?: { diagonal?: number }): Tensor;
 }>('tril_');
 export const trilIndices = builtin<{
   (row: number, col: number, offset?: number): Tensor;
-  (row: number, col: number, options: { offset?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (row: number, col: number, offset: number, options?: { offset?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (row: number, col: number, options: { offset?: number; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (row: number, col: number, offset: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('tril_indices');
 export const tripletMarginLoss = builtin<{
   (anchor: Tensor, positive: Tensor, negative: Tensor, margin?: number, p?: number, eps?: number, swap?: boolean, reduction?: number): Tensor;
   (anchor: Tensor, positive: Tensor, negative: Tensor, options: { margin?: number; p?: number; eps?: number; swap?: boolean; reduction?: number }): Tensor;
-  (anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, options: { margin?: number; p?: number; eps?: number; swap?: boolean; reduction?: number }): Tensor;
-  (anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, p: number, options: { margin?: number; p?: number; eps?: number; swap?: boolean; reduction?: number }): Tensor;
-  (anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, p: number, eps: number, options: { margin?: number; p?: number; eps?: number; swap?: boolean; reduction?: number }): Tensor;
-  (anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, p: number, eps: number, swap: boolean, options: { margin?: number; p?: number; eps?: number; swap?: boolean; reduction?: number }): Tensor;
-  (anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, p: number, eps: number, swap: boolean, reduction: number, options?: { margin?: number; p?: number; eps?: number; swap?: boolean; reduction?: number }): Tensor;
+  (anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, options: { p?: number; eps?: number; swap?: boolean; reduction?: number }): Tensor;
+  (anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, p: number, options: { eps?: number; swap?: boolean; reduction?: number }): Tensor;
+  (anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, p: number, eps: number, options: { swap?: boolean; reduction?: number }): Tensor;
+  (anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, p: number, eps: number, swap: boolean, options: { reduction?: number }): Tensor;
 }>('triplet_margin_loss');
 export const triu = builtin<{
   (self: Tensor, diagonal?: number): Tensor;
   (self: Tensor, options: { diagonal?: number }): Tensor;
-  (self: Tensor, diagonal: number, options?: { diagonal?: number }): Tensor;
 }>('triu');
 export const triu_ = builtin<{
   (self: Tensor, diagonal?: number): Tensor;
   (self: Tensor, options: { diagonal?: number }): Tensor;
-  (self: Tensor, diagonal: number, options?: { diagonal?: number }): Tensor;
 }>('triu_');
 export const triuIndices = builtin<{
   (row: number, col: number, offset?: number): Tensor;
-  (row: number, col: number, options: { offset?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
-  (row: number, col: number, offset: number, options?: { offset?: number; dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (row: number, col: number, options: { offset?: number; dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (row: number, col: number, offset: number, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
 }>('triu_indices');
 export const trueDivide = builtin<{
   (self: Tensor, other: Scalar): Tensor;
@@ -4575,14 +3758,12 @@ export const typeAs = builtin<{
 export const unbind = builtin<{
   (self: Tensor, dim?: number): Tensor[];
   (self: Tensor, options: { dim?: number }): Tensor[];
-  (self: Tensor, dim: number, options?: { dim?: number }): Tensor[];
 }>('unbind');
 export const unbindCopy = builtin<{
   (self: Tensor, dim?: number): Tensor[];
   (self: Tensor, options: { dim?: number }): Tensor[];
-  (self: Tensor, dim: number, options?: { dim?: number }): Tensor[];
   (self: Tensor, options: { dim?: number; out: readonly Tensor[] }): void;
-  (self: Tensor, dim: number, options: { dim?: number; out: readonly Tensor[] }): void;
+  (self: Tensor, dim: number, options: { out: readonly Tensor[] }): void;
 }>('unbind_copy');
 export const unflatten = builtin<{
   (self: Tensor, dim: number, sizes: readonly number[]): Tensor;
@@ -4593,62 +3774,53 @@ export const unflattenDenseTensors = builtin<{
 export const unfold = builtin<{
   (self: Tensor, dimension: number, size: number, step: number): Tensor;
 }>('unfold');
-export const unfoldBackward = builtin<{
-  (gradIn: Tensor, inputSizes: readonly number[], dim: number, size: number, step: number): Tensor;
-}>('unfold_backward');
 export const unfoldCopy = builtin<{
   (self: Tensor, dimension: number, size: number, step: number): Tensor;
 }>('unfold_copy');
 export const uniform = builtin<{
-  (self: Tensor, from?: number, to?: number): Tensor;
+  (self: Tensor, from_?: number, to?: number): Tensor;
   (self: Tensor, options: { from?: number; to?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, from: number, options: { from?: number; to?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, from: number, to: number, options?: { from?: number; to?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, from_: number, options: { to?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, from_: number, to: number, options: { generator?: Generator | null }): Tensor;
 }>('uniform');
 export const uniform_ = builtin<{
-  (self: Tensor, from?: number, to?: number): Tensor;
+  (self: Tensor, from_?: number, to?: number): Tensor;
   (self: Tensor, options: { from?: number; to?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, from: number, options: { from?: number; to?: number; generator?: Generator | null }): Tensor;
-  (self: Tensor, from: number, to: number, options?: { from?: number; to?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, from_: number, options: { to?: number; generator?: Generator | null }): Tensor;
+  (self: Tensor, from_: number, to: number, options: { generator?: Generator | null }): Tensor;
 }>('uniform_');
 export const uniqueConsecutive = builtin<{
   (self: Tensor, returnInverse?: boolean, returnCounts?: boolean, dim?: number | null): [Tensor, Tensor, Tensor];
   (self: Tensor, options: { returnInverse?: boolean; returnCounts?: boolean; dim?: number | null }): [Tensor, Tensor, Tensor];
-  (self: Tensor, returnInverse: boolean, options: { returnInverse?: boolean; returnCounts?: boolean; dim?: number | null }): [Tensor, Tensor, Tensor];
-  (self: Tensor, returnInverse: boolean, returnCounts: boolean, options: { returnInverse?: boolean; returnCounts?: boolean; dim?: number | null }): [Tensor, Tensor, Tensor];
-  (self: Tensor, returnInverse: boolean, returnCounts: boolean, dim: number | null, options?: { returnInverse?: boolean; returnCounts?: boolean; dim?: number | null }): [Tensor, Tensor, Tensor];
+  (self: Tensor, returnInverse: boolean, options: { returnCounts?: boolean; dim?: number | null }): [Tensor, Tensor, Tensor];
+  (self: Tensor, returnInverse: boolean, returnCounts: boolean, options: { dim?: number | null }): [Tensor, Tensor, Tensor];
 }>('unique_consecutive');
 export const uniqueDim = builtin<{
   (self: Tensor, dim: number, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [Tensor, Tensor, Tensor];
   (self: Tensor, dim: number, options: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [Tensor, Tensor, Tensor];
-  (self: Tensor, dim: number, sorted: boolean, options: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [Tensor, Tensor, Tensor];
-  (self: Tensor, dim: number, sorted: boolean, returnInverse: boolean, options: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [Tensor, Tensor, Tensor];
-  (self: Tensor, dim: number, sorted: boolean, returnInverse: boolean, returnCounts: boolean, options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [Tensor, Tensor, Tensor];
+  (self: Tensor, dim: number, sorted: boolean, options: { returnInverse?: boolean; returnCounts?: boolean }): [Tensor, Tensor, Tensor];
+  (self: Tensor, dim: number, sorted: boolean, returnInverse: boolean, options: { returnCounts?: boolean }): [Tensor, Tensor, Tensor];
 }>('unique_dim');
 export const uniqueDimConsecutive = builtin<{
   (self: Tensor, dim: number, returnInverse?: boolean, returnCounts?: boolean): [Tensor, Tensor, Tensor];
   (self: Tensor, dim: number, options: { returnInverse?: boolean; returnCounts?: boolean }): [Tensor, Tensor, Tensor];
-  (self: Tensor, dim: number, returnInverse: boolean, options: { returnInverse?: boolean; returnCounts?: boolean }): [Tensor, Tensor, Tensor];
-  (self: Tensor, dim: number, returnInverse: boolean, returnCounts: boolean, options?: { returnInverse?: boolean; returnCounts?: boolean }): [Tensor, Tensor, Tensor];
+  (self: Tensor, dim: number, returnInverse: boolean, options: { returnCounts?: boolean }): [Tensor, Tensor, Tensor];
 }>('unique_dim_consecutive');
 export const unsafeChunk = builtin<{
   (self: Tensor, chunks: number, dim?: number): Tensor[];
   (self: Tensor, chunks: number, options: { dim?: number }): Tensor[];
-  (self: Tensor, chunks: number, dim: number, options?: { dim?: number }): Tensor[];
 }>('unsafe_chunk');
 export const unsafeSplit = builtin<{
   (self: Tensor, splitSize: number, dim?: number): Tensor[];
   (self: Tensor, splitSize: number, options: { dim?: number }): Tensor[];
-  (self: Tensor, splitSize: number, dim: number, options?: { dim?: number }): Tensor[];
   (self: Tensor, splitSize: number, options: { dim?: number; out: readonly Tensor[] }): void;
-  (self: Tensor, splitSize: number, dim: number, options: { dim?: number; out: readonly Tensor[] }): void;
+  (self: Tensor, splitSize: number, dim: number, options: { out: readonly Tensor[] }): void;
 }>('unsafe_split');
 export const unsafeSplitWithSizes = builtin<{
   (self: Tensor, splitSizes: readonly number[], dim?: number): Tensor[];
   (self: Tensor, splitSizes: readonly number[], options: { dim?: number }): Tensor[];
-  (self: Tensor, splitSizes: readonly number[], dim: number, options?: { dim?: number }): Tensor[];
   (self: Tensor, splitSizes: readonly number[], options: { dim?: number; out: readonly Tensor[] }): void;
-  (self: Tensor, splitSizes: readonly number[], dim: number, options: { dim?: number; out: readonly Tensor[] }): void;
+  (self: Tensor, splitSizes: readonly number[], dim: number, options: { out: readonly Tensor[] }): void;
 }>('unsafe_split_with_sizes');
 export const unsqueeze = builtin<{
   (self: Tensor, dim: number): Tensor;
@@ -4660,106 +3832,47 @@ export const unsqueezeCopy = builtin<{
   (self: Tensor, dim: number): Tensor;
 }>('unsqueeze_copy');
 export const upsampleBicubic2d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesH?: number | null, scalesW?: number | null): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesH: number | null, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesH: number | null, scalesW: number | null, options?: { scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, scalesH?: number | null, scalesW?: number | null): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, scalesH: number | null, options: { scalesW?: number | null }): Tensor;
   (input: Tensor, outputSize: readonly number[] | null, alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
 }>('upsample_bicubic2d');
-export const upsampleBicubic2dBackward = builtin<{
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesH?: number | null, scalesW?: number | null): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesH: number | null, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesH: number | null, scalesW: number | null, options?: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: readonly number[] | null, inputSize: readonly number[], alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
-}>('upsample_bicubic2d_backward');
 export const upsampleBilinear2d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesH?: number | null, scalesW?: number | null): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesH: number | null, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesH: number | null, scalesW: number | null, options?: { scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, scalesH?: number | null, scalesW?: number | null): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, scalesH: number | null, options: { scalesW?: number | null }): Tensor;
   (input: Tensor, outputSize: readonly number[] | null, alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
 }>('upsample_bilinear2d');
-export const upsampleBilinear2dBackward = builtin<{
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesH?: number | null, scalesW?: number | null): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesH: number | null, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesH: number | null, scalesW: number | null, options?: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: readonly number[] | null, inputSize: readonly number[], alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
-}>('upsample_bilinear2d_backward');
 export const upsampleLinear1d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scales?: number | null): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, options: { scales?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scales: number | null, options?: { scales?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, scales?: number | null): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, options: { scales?: number | null }): Tensor;
   (input: Tensor, outputSize: readonly number[] | null, alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
 }>('upsample_linear1d');
-export const upsampleLinear1dBackward = builtin<{
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scales?: number | null): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, options: { scales?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scales: number | null, options?: { scales?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: readonly number[] | null, inputSize: readonly number[], alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
-}>('upsample_linear1d_backward');
 export const upsampleNearest1d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[], scales?: number | null): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], options: { scales?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], scales: number | null, options?: { scales?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, scales?: number | null): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, options: { scales?: number | null }): Tensor;
   (input: Tensor, outputSize: readonly number[] | null, scaleFactors: readonly number[] | null): Tensor;
 }>('upsample_nearest1d');
-export const upsampleNearest1dBackward = builtin<{
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], scales?: number | null): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], options: { scales?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], scales: number | null, options?: { scales?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: readonly number[] | null, inputSize: readonly number[], scaleFactors: readonly number[] | null): Tensor;
-}>('upsample_nearest1d_backward');
 export const upsampleNearest2d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[], scalesH?: number | null, scalesW?: number | null): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], scalesH: number | null, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], scalesH: number | null, scalesW: number | null, options?: { scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, scalesH?: number | null, scalesW?: number | null): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, scalesH: number | null, options: { scalesW?: number | null }): Tensor;
   (input: Tensor, outputSize: readonly number[] | null, scaleFactors: readonly number[] | null): Tensor;
 }>('upsample_nearest2d');
-export const upsampleNearest2dBackward = builtin<{
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], scalesH?: number | null, scalesW?: number | null): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], scalesH: number | null, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], scalesH: number | null, scalesW: number | null, options?: { scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: readonly number[] | null, inputSize: readonly number[], scaleFactors: readonly number[] | null): Tensor;
-}>('upsample_nearest2d_backward');
 export const upsampleNearest3d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[], scalesD?: number | null, scalesH?: number | null, scalesW?: number | null): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], scalesD: number | null, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], scalesD: number | null, scalesH: number | null, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], scalesD: number | null, scalesH: number | null, scalesW: number | null, options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, scalesD?: number | null, scalesH?: number | null, scalesW?: number | null): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, scalesD: number | null, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, scalesD: number | null, scalesH: number | null, options: { scalesW?: number | null }): Tensor;
   (input: Tensor, outputSize: readonly number[] | null, scaleFactors: readonly number[] | null): Tensor;
 }>('upsample_nearest3d');
-export const upsampleNearest3dBackward = builtin<{
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], scalesD?: number | null, scalesH?: number | null, scalesW?: number | null): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], scalesD: number | null, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], scalesD: number | null, scalesH: number | null, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], scalesD: number | null, scalesH: number | null, scalesW: number | null, options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: readonly number[] | null, inputSize: readonly number[], scaleFactors: readonly number[] | null): Tensor;
-}>('upsample_nearest3d_backward');
 export const upsampleTrilinear3d = builtin<{
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesD?: number | null, scalesH?: number | null, scalesW?: number | null): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesD: number | null, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesD: number | null, scalesH: number | null, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (self: Tensor, outputSize: number | readonly number[], alignCorners: boolean, scalesD: number | null, scalesH: number | null, scalesW: number | null, options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, scalesD?: number | null, scalesH?: number | null, scalesW?: number | null): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, scalesD: number | null, options: { scalesH?: number | null; scalesW?: number | null }): Tensor;
+  (self: Tensor, outputSize: readonly number[] | number, alignCorners: boolean, scalesD: number | null, scalesH: number | null, options: { scalesW?: number | null }): Tensor;
   (input: Tensor, outputSize: readonly number[] | null, alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
 }>('upsample_trilinear3d');
-export const upsampleTrilinear3dBackward = builtin<{
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesD?: number | null, scalesH?: number | null, scalesW?: number | null): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesD: number | null, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesD: number | null, scalesH: number | null, options: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: number | readonly number[], inputSize: number | readonly number[], alignCorners: boolean, scalesD: number | null, scalesH: number | null, scalesW: number | null, options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null }): Tensor;
-  (gradOutput: Tensor, outputSize: readonly number[] | null, inputSize: readonly number[], alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
-}>('upsample_trilinear3d_backward');
-export const valueSelectingReductionBackward = builtin<{
-  (grad: Tensor, dim: number, indices: Tensor, sizes: readonly number[], keepdim: boolean): Tensor;
-}>('value_selecting_reduction_backward');
 export const values = builtin<{
   (self: Tensor): Tensor;
 }>('values');
@@ -4769,28 +3882,23 @@ export const valuesCopy = builtin<{
 export const vander = builtin<{
   (x: Tensor, N?: number | null, increasing?: boolean): Tensor;
   (x: Tensor, options: { N?: number | null; increasing?: boolean }): Tensor;
-  (x: Tensor, N: number | null, options: { N?: number | null; increasing?: boolean }): Tensor;
-  (x: Tensor, N: number | null, increasing: boolean, options?: { N?: number | null; increasing?: boolean }): Tensor;
+  (x: Tensor, N: number | null, options: { increasing?: boolean }): Tensor;
 }>('vander');
 export const variance = builtin<{
   (self: Tensor, unbiased?: boolean): Tensor;
   (self: Tensor, options: { unbiased?: boolean }): Tensor;
-  (self: Tensor, unbiased: boolean, options?: { unbiased?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options: { correction: number | null; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, unbiased?: boolean, keepdim?: boolean): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, options: { unbiased?: boolean; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, unbiased: boolean, options: { unbiased?: boolean; keepdim?: boolean }): Tensor;
-  (self: Tensor, dim: number | readonly number[] | null, unbiased: boolean, keepdim: boolean, options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, options: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  (self: Tensor, dim: readonly number[] | number | null, unbiased: boolean, options: { keepdim?: boolean }): Tensor;
 }>('var');
 export const varMean = builtin<{
   (self: Tensor, unbiased?: boolean): [Tensor, Tensor];
   (self: Tensor, options: { unbiased?: boolean }): [Tensor, Tensor];
-  (self: Tensor, unbiased: boolean, options?: { unbiased?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, options: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, unbiased: boolean, options: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
-  (self: Tensor, dim: number | readonly number[] | null, unbiased: boolean, keepdim: boolean, options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  (self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  (self: Tensor, dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
+  (self: Tensor, dim: readonly number[] | number | null, options: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  (self: Tensor, dim: readonly number[] | number | null, unbiased: boolean, options: { keepdim?: boolean }): [Tensor, Tensor];
 }>('var_mean');
 export const vdot = builtin<{
   (self: Tensor, other: Tensor): Tensor;
@@ -4849,9 +3957,11 @@ export const zero_ = builtin<{
 }>('zero_');
 export const zeros = builtin<{
   (size: readonly number[]): Tensor;
-  (size: readonly number[], options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (size: readonly number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }): Tensor;
+  (...size: number[]): Tensor;
+  (...args: [...size: number[], options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null }]): Tensor;
 }>('zeros');
 export const zerosLike = builtin<{
   (self: Tensor): Tensor;
-  (self: Tensor, options?: { dtype?: DType | null; layout?: number | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: number | null }): Tensor;
+  (self: Tensor, options: { dtype?: DType | null; layout?: Layout | null; device?: string | null; pinMemory?: boolean | null; memoryFormat?: MemoryFormat | null }): Tensor;
 }>('zeros_like');

@@ -1,10 +1,13 @@
 // @weft/tensor: eager tensors, autograd, random numbers, modules, optimizers.
-import { installMethods } from './builtins.ts';
+import { installMethods, namesOperator } from './builtins.ts';
+import { scalarTensor, tensor } from './creation.ts';
 import { methodNames } from './methods.generated.ts';
 
 import './dispatch/queries.ts';
 
 installMethods(methodNames);
+namesOperator('aten::tensor', tensor);
+namesOperator('aten::scalar_tensor', scalarTensor);
 
 export * from './types.ts';
 export { Storage } from './storage.ts';

@@ -30,8 +30,7 @@ export class Storage {
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw new DeviceError(`a tensor of ${byteLength} bytes cannot be allocated`);
     }
-    if (byteLength > smallBytes)
-      return new Storage(device, device.allocate(byteLength), 0, byteLength);
+    if (byteLength > smallBytes) return new Storage(device, device.allocate(byteLength), 0, byteLength);
     const rounded = (byteLength + alignment - 1) & -alignment;
     let slab = slabs.get(device);
     if (slab === undefined || slab.used + rounded > slabBytes) {
@@ -51,8 +50,7 @@ export class Storage {
   /** Bytes `from` … `from + length`: the memory itself on a host device, a copy from others. */
   read(from: number, length: number): Uint8Array {
     const bytes = this.buffer.bytes;
-    if (bytes !== undefined)
-      return bytes.subarray(this.byteOffset + from, this.byteOffset + from + length);
+    if (bytes !== undefined) return bytes.subarray(this.byteOffset + from, this.byteOffset + from + length);
     const copy = new Uint8Array(length);
     if (this.device.read(this.buffer, this.byteOffset + from, copy) instanceof Promise) {
       throw new DeviceError(

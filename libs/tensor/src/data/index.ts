@@ -1,0 +1,2 @@
+// torch.utils.data, the small part of it that weft has.
+export * from './dataset.ts';

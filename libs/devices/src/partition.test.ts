@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import type { TensorSpec, Value } from '@weft/ir';
-import { CoreBuilder, Graph, TensorLiteral, UnsupportedError } from '@weft/ir';
+import type { Graph, TensorLiteral, TensorSpec, Value } from '@weft/ir';
+import { CoreBuilder, UnsupportedError } from '@weft/ir';
 import { graphOfCase } from './conformance/run.ts';
 import { modelCases } from './conformance/models.ts';
 import { difference } from './conformance/compare.ts';

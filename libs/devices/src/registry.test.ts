@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { CoreBuilder, UnsupportedError, tensorSpec } from '@weft/ir';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,8 +11,11 @@ import { referenceDevice, referencePlugin } from './reference/device.ts';
 import { DeviceRegistry } from './registry.ts';
 
 /** Jest has no dynamic import of plain modules; `require` loads the same files. */
+const requireModule = createRequire(import.meta.url);
 const load = (specifier: string): Promise<unknown> =>
-  Promise.resolve().then(() => require(specifier.startsWith('file:') ? fileURLToPath(specifier) : specifier));
+  Promise.resolve().then(
+    () => requireModule(specifier.startsWith('file:') ? fileURLToPath(specifier) : specifier) as unknown,
+  );
 
 const base = referenceDevice();
 const device = (changes: Partial<Device>): Device => ({

@@ -1,7 +1,5 @@
 // float16 and bfloat16 as bits: decoding by table, encoding with one rounding from float32 to nearest even. A float64
 // goes through float32 first, as PyTorch converts it.
-import { float16Bits } from '@weft/ir';
-
 const word = new Float32Array(1);
 const bits = new Uint32Array(word.buffer);
 
@@ -27,7 +25,11 @@ export function encodeFloat16(value: number): number {
   const sign = (pattern >>> 16) & 0x8000;
   const magnitude = pattern & 0x7fffffff;
   if (magnitude >= 0x47800000) return sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00);
-  if (magnitude < 0x38800000) return sign | (float16Bits(word[0]) & 0x7fff);
+  if (magnitude < 0x38800000) {
+    // Subnormal: a whole number of 2^-24, rounded by adding and taking away 2^52.
+    bits[0] = magnitude;
+    return sign | (word[0] * 16777216 + 4503599627370496 - 4503599627370496);
+  }
   // Rebias the exponent and round off 13 bits; a carry goes into the exponent, and to infinity, as it should.
   const rounded = magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1);
   return sign | (rounded >>> 13);

@@ -7,6 +7,40 @@ import { encodeBFloat16, encodeFloat16, roundBFloat16, roundFloat16 } from './ha
 import { digamma, erf, erfInverse, erfc, lgamma } from './special-functions.ts';
 import { isBig } from './typed-array.ts';
 
+// Taken once: looking up a global inside a hot loop costs more than the loop where globals are intercepted (vm contexts).
+const {
+  abs,
+  acos,
+  acosh,
+  asin,
+  asinh,
+  atan,
+  atan2,
+  atanh,
+  cbrt,
+  ceil,
+  clz32,
+  cos,
+  cosh,
+  exp,
+  expm1,
+  floor,
+  fround,
+  imul,
+  log,
+  log1p,
+  max,
+  min,
+  sign,
+  sin,
+  sinh,
+  sqrt,
+  tan,
+  tanh,
+  trunc,
+} = Math;
+const { asIntN, asUintN } = BigInt;
+
 /** How the elements of a dtype are held in a computation. Complex numbers have functions of their own (complex.ts). */
 export type ElementClass = 'float' | 'int' | 'big';
 export const elementClass = (dtype: DType): ElementClass =>
@@ -18,16 +52,16 @@ type IntFunction = (...args: number[]) => number;
 type BigFunction = (...args: bigint[]) => bigint;
 
 const roundEven = (x: number): number => {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  if (rest < 0.5) return floor === 0 && (x < 0 || Object.is(x, -0)) ? -0 : floor;
-  const up = rest > 0.5 || floor % 2 !== 0 ? floor + 1 : floor;
+  const whole = floor(x);
+  const rest = x - whole;
+  if (rest < 0.5) return whole === 0 && (x < 0 || Object.is(x, -0)) ? -0 : whole;
+  const up = rest > 0.5 || whole % 2 !== 0 ? whole + 1 : whole;
   return up === 0 && x < 0 ? -0 : up;
 };
 const roundAwayFromZero = (x: number): number => {
-  const magnitude = Math.abs(x);
-  const floor = Math.floor(magnitude);
-  const rounded = magnitude - floor >= 0.5 ? floor + 1 : floor;
+  const magnitude = abs(x);
+  const whole = floor(magnitude);
+  const rounded = magnitude - whole >= 0.5 ? whole + 1 : whole;
   return x < 0 || Object.is(x, -0) ? -rounded : rounded;
 };
 /** IEEE pow, where JavaScript differs: 1 to any power and -1 to an infinite one are 1. */
@@ -37,23 +71,23 @@ const floatPower = (x: number, y: number): number =>
 export const floatFunctions: Readonly<Record<string, FloatFunction>> = {
   real: (x) => x,
   imag: () => 0,
-  abs: (x) => Math.abs(x),
+  abs: (x) => abs(x),
   negate: (x) => -x,
-  sign: (x) => Math.sign(x),
-  exponential: (x) => Math.exp(x),
-  exponential_minus_one: (x) => Math.expm1(x),
-  log: (x) => Math.log(x),
-  log_plus_one: (x) => Math.log1p(x),
-  logistic: (x) => 1 / (1 + Math.exp(-x)),
-  sqrt: (x) => Math.sqrt(x),
-  rsqrt: (x) => 1 / Math.sqrt(x),
-  cbrt: (x) => Math.cbrt(x),
-  sine: (x) => Math.sin(x),
-  cosine: (x) => Math.cos(x),
-  tan: (x) => Math.tan(x),
-  tanh: (x) => Math.tanh(x),
-  ceil: (x) => Math.ceil(x),
-  floor: (x) => Math.floor(x),
+  sign: (x) => sign(x),
+  exponential: (x) => exp(x),
+  exponential_minus_one: (x) => expm1(x),
+  log: (x) => log(x),
+  log_plus_one: (x) => log1p(x),
+  logistic: (x) => 1 / (1 + exp(-x)),
+  sqrt: (x) => sqrt(x),
+  rsqrt: (x) => 1 / sqrt(x),
+  cbrt: (x) => cbrt(x),
+  sine: (x) => sin(x),
+  cosine: (x) => cos(x),
+  tan: (x) => tan(x),
+  tanh: (x) => tanh(x),
+  ceil: (x) => ceil(x),
+  floor: (x) => floor(x),
   round_nearest_even: roundEven,
   round_nearest_afz: roundAwayFromZero,
   erf,
@@ -61,25 +95,25 @@ export const floatFunctions: Readonly<Record<string, FloatFunction>> = {
   erf_inv: erfInverse,
   lgamma,
   digamma,
-  acos: (x) => Math.acos(x),
-  acosh: (x) => Math.acosh(x),
-  asin: (x) => Math.asin(x),
-  asinh: (x) => Math.asinh(x),
-  atan: (x) => Math.atan(x),
-  atanh: (x) => Math.atanh(x),
-  sinh: (x) => Math.sinh(x),
-  cosh: (x) => Math.cosh(x),
+  acos: (x) => acos(x),
+  acosh: (x) => acosh(x),
+  asin: (x) => asin(x),
+  asinh: (x) => asinh(x),
+  atan: (x) => atan(x),
+  atanh: (x) => atanh(x),
+  sinh: (x) => sinh(x),
+  cosh: (x) => cosh(x),
   add: (a, b) => a + b,
   subtract: (a, b) => a - b,
   multiply: (a, b) => a * b,
   divide: (a, b) => a / b,
   remainder: (a, b) => a % b,
   power: floatPower,
-  maximum: (a, b) => Math.max(a, b),
-  minimum: (a, b) => Math.min(a, b),
-  atan2: (a, b) => Math.atan2(a, b),
+  maximum: (a, b) => max(a, b),
+  minimum: (a, b) => min(a, b),
+  atan2: (a, b) => atan2(a, b),
   select: (p, a, b) => (p !== 0 ? a : b),
-  clamp: (low, x, high) => Math.min(Math.max(x, low), high),
+  clamp: (low, x, high) => min(max(x, low), high),
 };
 
 /** Float functions whose result is already a number of the operands' dtype. */
@@ -101,8 +135,8 @@ const exactFloat = new Set([
 const intPower = (x: number, y: number): number => {
   if (y < 0) return x === 1 ? 1 : x === -1 ? (y % 2 === 0 ? 1 : -1) : 0;
   let result = 1;
-  for (let base = x, rest = y; rest > 0; rest = Math.floor(rest / 2), base = Math.imul(base, base)) {
-    if (rest % 2 === 1) result = Math.imul(result, base);
+  for (let base = x, rest = y; rest > 0; rest = floor(rest / 2), base = imul(base, base)) {
+    if (rest % 2 === 1) result = imul(result, base);
   }
   return result;
 };
@@ -120,12 +154,12 @@ export const intFunctions: Readonly<Record<string, IntFunction>> = {
   sign: (x) => (x > 0 ? 1 : x < 0 ? -1 : 0),
   not: (x) => ~x,
   popcnt: (x, bits) => population(unsigned(x, bits)),
-  count_leading_zeros: (x, bits) => Math.clz32(unsigned(x, bits)) - (32 - bits),
+  count_leading_zeros: (x, bits) => clz32(unsigned(x, bits)) - (32 - bits),
   add: (a, b) => a + b,
   subtract: (a, b) => a - b,
-  multiply: (a, b) => Math.imul(a, b),
+  multiply: (a, b) => imul(a, b),
   // As XLA: -1 (all bits set) for a division by zero, and the dividend for its remainder.
-  divide: (a, b) => (b === 0 ? -1 : Math.trunc(a / b)),
+  divide: (a, b) => (b === 0 ? -1 : trunc(a / b)),
   remainder: (a, b) => (b === 0 ? a : a % b),
   power: intPower,
   maximum: (a, b) => (a > b ? a : b),
@@ -141,7 +175,7 @@ export const intFunctions: Readonly<Record<string, IntFunction>> = {
   },
   shift_right_logical: (a, b, bits) => (b < 0 || b >= bits ? 0 : unsigned(a, bits) >>> b),
   select: (p, a, b) => (p !== 0 ? a : b),
-  clamp: (low, x, high) => Math.min(Math.max(x, low), high),
+  clamp: (low, x, high) => min(max(x, low), high),
 };
 
 /** On bool, arithmetic is logic. */
@@ -162,19 +196,19 @@ export const boolFunctions: Readonly<Record<string, IntFunction>> = {
 const bigPower = (x: bigint, y: bigint): bigint => {
   if (y < 0n) return x === 1n ? 1n : x === -1n ? (y % 2n === 0n ? 1n : -1n) : 0n;
   let result = 1n;
-  for (let base = x, rest = y; rest > 0n; rest >>= 1n, base = BigInt.asUintN(64, base * base)) {
-    if (rest & 1n) result = BigInt.asUintN(64, result * base);
+  for (let base = x, rest = y; rest > 0n; rest >>= 1n, base = asUintN(64, base * base)) {
+    if (rest & 1n) result = asUintN(64, result * base);
   }
   return result;
 };
 const bigPopulation = (x: bigint): bigint => {
-  const low = Number(BigInt.asUintN(32, x));
-  const high = Number(BigInt.asUintN(32, x >> 32n));
+  const low = Number(asUintN(32, x));
+  const high = Number(asUintN(32, x >> 32n));
   return BigInt(population(low) + population(high));
 };
 const bigLeadingZeros = (x: bigint): bigint => {
-  const high = Number(BigInt.asUintN(32, x >> 32n));
-  return BigInt(high !== 0 ? Math.clz32(high) : 32 + Math.clz32(Number(BigInt.asUintN(32, x))));
+  const high = Number(asUintN(32, x >> 32n));
+  return BigInt(high !== 0 ? clz32(high) : 32 + clz32(Number(asUintN(32, x))));
 };
 const outOfShift = (b: bigint): boolean => b < 0n || b >= 64n;
 
@@ -197,8 +231,8 @@ export const bigFunctions: Readonly<Record<string, BigFunction>> = {
   or: (a, b) => a | b,
   xor: (a, b) => a ^ b,
   shift_left: (a, b) => (outOfShift(b) ? 0n : a << b),
-  shift_right_arithmetic: (a, b) => BigInt.asIntN(64, a) >> (outOfShift(b) ? 63n : b),
-  shift_right_logical: (a, b) => (outOfShift(b) ? 0n : BigInt.asUintN(64, a) >> b),
+  shift_right_arithmetic: (a, b) => asIntN(64, a) >> (outOfShift(b) ? 63n : b),
+  shift_right_logical: (a, b) => (outOfShift(b) ? 0n : asUintN(64, a) >> b),
   clamp: (low, x, high) => {
     const raised = x > low ? x : low;
     return raised < high ? raised : high;
@@ -231,16 +265,15 @@ const alwaysTrue = (): number => 1;
 const numberToBool = (x: number): number => (x !== 0 ? 1 : 0);
 const bigToBool = (x: bigint): number => (x !== 0n ? 1 : 0);
 /** As x86 converts: the least int32 for all that is out of range. */
-const floatToInt = (x: number): number =>
-  x > -2147483649 && x < 2147483648 ? Math.trunc(x) | 0 : -2147483648;
+const floatToInt = (x: number): number => (x > -2147483649 && x < 2147483648 ? trunc(x) | 0 : -2147483648);
 /** uint32 takes the low bits of the 64-bit integer. */
-const floatToUint32 = (x: number): number => Math.trunc(x) >>> 0;
+const floatToUint32 = (x: number): number => trunc(x) >>> 0;
 const floatToBig = (x: number): bigint =>
-  x >= -9223372036854775808 && x < 9223372036854775808 ? BigInt(Math.trunc(x)) : -9223372036854775808n;
+  x >= -9223372036854775808 && x < 9223372036854775808 ? BigInt(trunc(x)) : -9223372036854775808n;
 const floatToUint64 = (x: number): bigint =>
-  x > -9223372036854775808 && x < 18446744073709551616 ? BigInt(Math.trunc(x)) : 9223372036854775808n;
+  x > -9223372036854775808 && x < 18446744073709551616 ? BigInt(trunc(x)) : 9223372036854775808n;
 const intToBig = (x: number): bigint => BigInt(x);
-const bigToInt = (x: bigint): number => Number(BigInt.asIntN(32, x));
+const bigToInt = (x: bigint): number => Number(asIntN(32, x));
 const bigToFloat = (x: bigint): number => Number(x);
 /** Rounds once: bits that a double cannot hold are folded into its lowest before the second rounding. */
 const bigToFloat32 = (x: bigint): number => {
@@ -309,11 +342,11 @@ const narrowings: Readonly<Record<string, NamedFunction | undefined>> = {
   uint16: named('to_uint16', (x: number) => x & 65535),
   int32: named('to_int32', (x: number) => x | 0),
   uint32: named('to_uint32', (x: number) => x >>> 0),
-  int64: named('to_int64', (x: bigint) => BigInt.asIntN(64, x)),
-  uint64: named('to_uint64', (x: bigint) => BigInt.asUintN(64, x)),
+  int64: named('to_int64', (x: bigint) => asIntN(64, x)),
+  uint64: named('to_uint64', (x: bigint) => asUintN(64, x)),
   float16: named('to_float16', roundFloat16),
   bfloat16: named('to_bfloat16', roundBFloat16),
-  float32: named('to_float32', (x: number) => Math.fround(x)),
+  float32: named('to_float32', (x: number) => fround(x)),
 };
 
 /** Rounds or wraps a result to `dtype`; undefined when nothing has to be done. */

@@ -17,7 +17,6 @@
 //  inference  At the core level every type has dtype and sizes and nothing else, and a node's output types are what the
 //             operator infers from its operands, attributes and regions.
 import { VerifyError, WeftError } from '../errors.ts';
-import { coreOperators } from '../core/operator.ts';
 import { inferTypes } from '../core/builder.ts';
 import { schemaOfNode, schemasOf } from '../schema/registry.ts';
 import { schemaToString } from '../schema/parse.ts';
@@ -40,7 +39,6 @@ class Verifier {
   private readonly names = new Map<string, Value>();
   /** How many operands were seen to read each value, against which its uses are counted. */
   private readonly reads = new Map<Value, number>();
-  private readonly hasCoreOperators = coreOperators().length > 0;
 
   constructor(private readonly graph: Graph) {}
 
@@ -120,7 +118,6 @@ class Verifier {
         );
       }
     }
-    if (!this.hasCoreOperators) return;
     let inferred: readonly Type[];
     try {
       inferred = inferTypes(node);

@@ -13,7 +13,7 @@ import {
 import { fail } from './error.ts';
 import { overloads } from './overloads.ts';
 import { frexp, ieeeRemainder, ldexp, roundHalfEven } from './special.ts';
-import { type NumberValue, toComplex, toFloat, truncate, wrap } from './values.ts';
+import { type NumberValue, formatFloat, toComplex, toFloat, wrap } from './values.ts';
 
 /** Overloads of binary operators between int, float and complex; '' takes Scalars. */
 const real = ['float_int', 'int_float', 'float', ''];
@@ -83,7 +83,9 @@ export function power(base: number, exponent: number): number {
 
 function pow(a: NumberValue, b: NumberValue): number | Complex {
   if (a instanceof Complex || b instanceof Complex) return powComplex(toComplex(a), toComplex(b));
-  return power(toFloat(a), toFloat(b));
+  const [base, exponent] = [toFloat(a), toFloat(b)];
+  if (base === 0 && exponent < 0) fail('0.0 cannot be raised to a negative power');
+  return power(base, exponent);
 }
 overloads(
   'aten::pow',
@@ -147,10 +149,10 @@ overloads('aten::eq', equated, equal);
 overloads('aten::ne', equated, (a: NumberValue, b: NumberValue) => !equal(a, b));
 
 for (const [name, pick] of Object.entries({ min: comparisons.lt, max: comparisons.gt })) {
-  overloads(`prim::${name}`, ['int', 'float'], (a: Ordered, b: Ordered) => (pick(b, a) ? b : a));
+  overloads(`prim::${name}`, ['int', 'float'], (a: Ordered, b: Ordered) => (pick(a, b) ? a : b));
   overloads(`prim::${name}`, ['float_int', 'int_float', ''], (a: Ordered, b: Ordered) => {
     const [x, y] = asPair(a, b);
-    return pick(y, x) ? y : x;
+    return pick(x, y) ? x : y;
   });
 }
 
@@ -221,10 +223,18 @@ hostFunctions({
   },
 });
 
+function toInteger(value: number): bigint {
+  if (!(Math.abs(value) < 2 ** 63)) {
+    const shown = Number.isFinite(value) ? `${BigInt(value)}.000000` : formatFloat(value);
+    fail(`Cannot convert float ${shown} to integer`);
+  }
+  return BigInt(value);
+}
+
 /** `ceil`, `floor`: ints for ints and floats. */
 for (const [name, f] of Object.entries({ ceil: Math.ceil, floor: Math.floor })) {
   overloads(`aten::${name}`, ['float', 'int', 'Scalar'], (a: NumberValue) =>
-    typeof a === 'number' ? truncate(f(a)) : BigInt(toFloat(a)),
+    typeof a === 'number' ? toInteger(f(a)) : BigInt(a as bigint | boolean),
   );
 }
 overloads('aten::round', ['float', 'int', 'Scalar'], (a: NumberValue) => roundHalfEven(toFloat(a)));

@@ -61,21 +61,18 @@ export const cosComplex = (z: Complex): Complex => coshComplex(timesI(z));
 export const tanComplex = (z: Complex): Complex => timesMinusI(tanhComplex(timesI(z)));
 
 /** Kahan's formulas: right on both sides of every branch cut. */
-export function asinhComplex(z: Complex): Complex {
-  const one = complex(1, 0);
-  const s1 = sqrtComplex(addComplex(one, timesI(z)));
-  const s2 = sqrtComplex(subtractComplex(one, timesI(z)));
-  return complex(
-    Math.asinh(s1.re * s2.im * -1 + s1.im * s2.re),
-    Math.atan2(z.im, s1.re * s2.re - s1.im * s2.im),
-  );
+export function asinComplex(z: Complex): Complex {
+  const s1 = sqrtComplex(complex(1 - z.re, -z.im));
+  const s2 = sqrtComplex(complex(1 + z.re, z.im));
+  const product = s1.re * s2.re - s1.im * s2.im;
+  return complex(Math.atan2(z.re, product), Math.asinh(s1.re * s2.im - s1.im * s2.re));
 }
+export const asinhComplex = (z: Complex): Complex => timesMinusI(asinComplex(timesI(z)));
 export function acoshComplex(z: Complex): Complex {
   const s1 = sqrtComplex(complex(z.re - 1, z.im));
   const s2 = sqrtComplex(complex(z.re + 1, z.im));
   return complex(Math.asinh(s1.re * s2.re + s1.im * s2.im), 2 * Math.atan2(s1.im, s2.re));
 }
-export const asinComplex = (z: Complex): Complex => timesMinusI(asinhComplex(timesI(z)));
 export function acosComplex(z: Complex): Complex {
   const s1 = sqrtComplex(complex(1 - z.re, -z.im));
   const s2 = sqrtComplex(complex(1 + z.re, z.im));

@@ -32,7 +32,9 @@ function parseFloatText(text: string): number {
   else if (lower.startsWith('nan')) value = NaN;
   else {
     value = Number(body);
-    if (value === Infinity || (value === 0 && /[1-9]/.test(body.split(/e/i)[0]))) fail('stod');
+    // What overflows, or is too small to be a normal number, is out of range.
+    const isTiny = value < 2.2250738585072014e-308 && /[1-9]/.test(body.split(/e/i)[0]);
+    if (value === Infinity || isTiny) fail('stod');
   }
   if (match[0].length !== text.length) fail(`could not convert string to float: '${text}'`);
   return match[1] === '-' ? -value : value;

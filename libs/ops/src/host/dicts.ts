@@ -29,12 +29,13 @@ function getItem(dict: Dict, key: IValue): IValue {
   return value === undefined ? missing(key) : value;
 }
 
+/** PyTorch takes the first pair, not the last. */
 function popItem(dict: Dict): TupleValue {
-  const last = [...dict.keys()].at(-1);
-  if (last === undefined) return fail('popitem(): dictionary is empty');
-  const value = dict.get(last)!;
-  dict.delete(last);
-  return new TupleValue([last, value]);
+  const [first] = dict.keys();
+  if (first === undefined) return fail('popitem(): dictionary is empty');
+  const value = dict.get(first)!;
+  dict.delete(first);
+  return new TupleValue([first, value]);
 }
 
 function popKey(dict: Dict, key: IValue): IValue {

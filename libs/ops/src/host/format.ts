@@ -4,13 +4,12 @@ import { TupleValue } from '@weft/ir';
 import { hostFunctions } from '../operator.ts';
 import { asBytes, asText } from './bytes.ts';
 import { fail } from './error.ts';
-import { formatValue, truncate } from './values.ts';
+import { formatValue } from './values.ts';
 
-/** Fills the `{}` of `pattern` in order. Other braces stay as they are. */
+/** Fills the `{}` of `pattern` in order; other braces stay as they are, further arguments are left over. */
 export function format(pattern: string, ...args: IValue[]): string {
   const parts = pattern.split('{}');
-  if (parts.length - 1 > args.length) fail('Too few arguments for format string');
-  if (parts.length - 1 < args.length) fail(`Too many arguments for format string: ${pattern}`);
+  if (parts.length - 1 > args.length) fail(`Too few arguments for format string: ${pattern}`);
   return parts.map((part, index) => (index === 0 ? part : formatValue(args[index - 1]) + part)).join('');
 }
 
@@ -37,7 +36,9 @@ function formatOne(key: string, value: IValue): string {
     case 'd':
     case 'i': {
       const given = number();
-      return String(typeof given === 'bigint' ? given : BigInt.asIntN(32, truncate(given)));
+      if (typeof given === 'bigint') return String(given);
+      // As C++ converts a double to an int of 32 bits.
+      return String(given > -2147483649 && given < 2147483648 ? Math.trunc(given) + 0 : -2147483648);
     }
     case 'e':
       return scientific(asSingle(number()));

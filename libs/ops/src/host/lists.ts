@@ -58,7 +58,7 @@ function repeat(list: List, times: bigint): List {
 
 function pop(list: List, index: bigint): IValue {
   if (list.length === 0) fail('pop from empty list');
-  return list.splice(listPosition(list, index, 'pop index out of range'), 1)[0];
+  return list.splice(listPosition(list, index), 1)[0];
 }
 
 function insert(list: List, index: bigint, item: IValue): void {
@@ -150,7 +150,7 @@ hostFunctions({
   },
   'aten::pop.t': pop,
   'aten::Delete.t': (list: List, index: bigint) => {
-    pop(list, index);
+    list.splice(listPosition(list, index, 'pop index out of range'), 1);
     return null;
   },
   'aten::clear.t': (list: List) => {

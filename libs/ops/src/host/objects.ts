@@ -7,7 +7,7 @@ import { overloads } from './overloads.ts';
 import { sameObject, valuesEqual } from './values.ts';
 
 const deviceTypes =
-  'cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, ort, xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone';
+  'cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, ort, xla, lazy, vulkan, mps, meta, hpu, privateuseone';
 
 function parseDevice(text: string): DeviceValue {
   const match = /^([a-z_]+)(?::(\d+))?$/.exec(text);

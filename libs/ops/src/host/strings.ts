@@ -42,6 +42,14 @@ function span(text: string, start: bigint, end: bigint): [number, number] {
   return [from, to];
 }
 
+/** The text from `start`, which may not lie beyond its end. */
+function checkedSlice(text: string, from: number, to: number): string {
+  if (from > text.length) {
+    fail(`basic_string::substr: __pos (which is ${from}) > this->size() (which is ${text.length})`);
+  }
+  return text.slice(from, Math.max(from, to));
+}
+
 function find(text: string, part: string, start: bigint, end: bigint): bigint {
   const [from, to] = span(text, start, end);
   if (part === '') return from > text.length && from !== Number(start) ? -1n : BigInt(from);
@@ -51,7 +59,7 @@ function find(text: string, part: string, start: bigint, end: bigint): bigint {
 
 function findLast(text: string, part: string, start: bigint, end: bigint): bigint {
   const [from, to] = span(text, start, end);
-  if (part === '') return BigInt(to);
+  if (part === '') return BigInt(Math.max(from, to));
   const at = text.slice(0, to).lastIndexOf(part);
   return BigInt(at < from ? -1 : at);
 }
@@ -65,27 +73,9 @@ function count(text: string, part: string, start: bigint, end: bigint): bigint {
   return BigInt(within.split(part).length - 1);
 }
 
-const space = ' \t\n\v\f\r';
-
-function splitSpace(text: string, max: bigint): string[] {
-  const parts: string[] = [];
-  let at = 0;
-  for (;;) {
-    while (at < text.length && space.includes(text[at])) at++;
-    if (at >= text.length) return parts;
-    if (max >= 0n && BigInt(parts.length) === max) {
-      parts.push(text.slice(at));
-      return parts;
-    }
-    let end = at;
-    while (end < text.length && !space.includes(text[end])) end++;
-    parts.push(text.slice(at, end));
-    at = end;
-  }
-}
-
 function split(text: string, separator: string | null, max: bigint): string[] {
-  if (separator === null) return splitSpace(text, max);
+  // Without a separator, PyTorch does not look at `max`.
+  if (separator === null) return text.match(/[^ \t\n\v\f\r]+/g) ?? [];
   if (separator === '') fail('ValueError: empty separator');
   const parts = text.split(separator);
   if (max < 0n || BigInt(parts.length - 1) <= max) return parts;
@@ -101,10 +91,18 @@ function splitLast(text: string, separator: string, max: bigint): string[] {
   return [parts.slice(0, cut).join(separator), ...parts.slice(cut)];
 }
 
+/** Every separator ends a line, also each half of CR LF; kept ends come as lines of their own, as PyTorch gives them. */
 function splitLines(text: string, keepEnds: boolean): string[] {
-  const lines = text.match(/[^\n\r\v\f\x1c-\x1e\x85]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85]|$)/g) ?? [];
-  if (lines.at(-1) === '') lines.pop();
-  return keepEnds ? lines : lines.map((line) => line.replace(/(?:\r\n|[\n\r\v\f\x1c-\x1e\x85])$/, ''));
+  const lines: string[] = [];
+  let start = 0;
+  for (let at = 0; at < text.length; at++) {
+    if (!'\n\r\v\f\x1c\x1d\x1e\x85'.includes(text[at])) continue;
+    lines.push(text.slice(start, at));
+    if (keepEnds) lines.push(text[at]);
+    start = at + 1;
+  }
+  if (start < text.length) lines.push(text.slice(start));
+  return lines;
 }
 
 function stripLeft(text: string, chars: string): string {
@@ -119,18 +117,15 @@ function stripRight(text: string, chars: string): string {
 }
 
 function replace(text: string, old: string, by: string, max: bigint): string {
-  let result = '';
-  let at = 0;
-  for (let done = 0n; max < 0n || done < max; done++) {
-    const next = old === '' ? at : text.indexOf(old, at);
-    if (next < 0 || (old === '' && at > text.length)) break;
-    result += text.slice(at, next) + by;
-    if (old === '') {
-      result += text.slice(at, at + 1);
-      at++;
-    } else at = next + old.length;
+  if (old === '') {
+    // PyTorch finds the empty string in front again and again.
+    if (max < 0n) fail('replace() of an empty string does not end');
+    return by.repeat(Number(max)) + text;
   }
-  return result + text.slice(at);
+  const parts = text.split(old);
+  if (max < 0n || BigInt(parts.length - 1) <= max) return parts.join(by);
+  const done = Number(max);
+  return [...parts.slice(0, done), parts.slice(done).join(old)].join(by);
 }
 
 function fill(width: bigint, char: string, text: string): number {
@@ -161,6 +156,7 @@ function isTitle(text: string): boolean {
   return isAny;
 }
 
+/** Tab stops count from the beginning of the text: a new line does not begin again. */
 function expandTabs(text: string, size: bigint): string {
   const width = Number(size);
   let column = 0;
@@ -172,7 +168,7 @@ function expandTabs(text: string, size: bigint): string {
       column += blanks;
     } else {
       result += char;
-      column = char === '\n' || char === '\r' ? 0 : column + 1;
+      column++;
     }
   }
   return result;
@@ -205,11 +201,11 @@ onBytes({
   count,
   startswith: (text, part: string, start: bigint, end: bigint) => {
     const [from, to] = span(text, start, end);
-    return from <= text.length && text.slice(from, Math.max(from, to)).startsWith(part);
+    return checkedSlice(text, from, to).startsWith(part);
   },
   endswith: (text, part: string, start: bigint, end: bigint) => {
     const [from, to] = span(text, start, end);
-    return from <= text.length && text.slice(from, Math.max(from, to)).endsWith(part);
+    return checkedSlice(text, from, to).endsWith(part);
   },
   'split.str': split,
   rsplit: splitLast,
@@ -242,7 +238,7 @@ onBytes({
   isdecimal: every(/^\d+$/),
   isdigit: every(/^\d+$/),
   isnumeric: every(/^\d+$/),
-  isidentifier: every(/^[A-Za-z_]\w*$/),
+  isidentifier: every(/^[A-Za-z][A-Za-z\d]*$/),
   isprintable: every(/^[ -~]*$/),
   isspace: every(/^[ \t\n\v\f\r]+$/),
   islower: (text) => /[a-z]/.test(text) && !/[A-Z]/.test(text),

@@ -39,11 +39,13 @@ import type { JobReport, JobSpec, Planner } from './job.ts';
 import { isOver } from './job.ts';
 import type { Instruction, LogEntry, SchedulerEvent, SchedulerLimits, StoredRecord } from './machine.ts';
 import { SchedulerMachine, defaultLimits } from './machine.ts';
+import { descriptionPlanner } from './planner.ts';
 
 export interface SchedulerOptions {
   /** Folder of the store: jobs, blobs, and checkpoints of jobs that name no folder. */
   readonly directory: string;
-  readonly planner: SchedulerPlanner;
+  /** Default: plans the model description that a job carries. */
+  readonly planner?: SchedulerPlanner;
   /** Default 127.0.0.1. */
   readonly host?: string;
   /** Default: any free one. */
@@ -203,8 +205,9 @@ class Scheduler implements SchedulerHandle {
   }
 
   private async plan({ job, generation, devices }: Extract<Instruction, { kind: 'plan' }>): Promise<void> {
+    const { planner = descriptionPlanner } = this.options;
     try {
-      const plan = await this.options.planner(job, devices, (hash) => this.blobPath(hash));
+      const plan = await planner(job, devices, (hash) => this.blobPath(hash));
       this.handle({ kind: 'planned', job: job.id, generation, plan });
     } catch (error) {
       const { name, message } = asError(error);

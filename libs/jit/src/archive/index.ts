@@ -2,3 +2,5 @@
 export { ArchiveError } from './archive-error.ts';
 export { load } from './read.ts';
 export type { LoadOptions } from './read.ts';
+export { save, saveToBytes } from './write.ts';
+export type { SaveOptions, Saveable } from './write.ts';

@@ -3,6 +3,16 @@ import type { Block, ClassType, FunctionRef, Node, ScriptFunction, Type } from '
 import { UnsupportedError, findSchema, qualifiedName, schemaOfNode } from '@weft/ir';
 import { isRunnable } from '../runtime/index.ts';
 
+/** Operators with a schema that the interpreter runs as instructions of its own. */
+const instructions: ReadonlySet<string> = new Set([
+  'prim::RaiseException',
+  'prim::Uninitialized',
+  'prim::unchecked_cast',
+  'prim::unchecked_unwrap_optional',
+  'prim::TupleUnpack',
+  'prim::ListUnpack',
+]);
+
 /** Throws UnsupportedError listing every operator that cannot run, with the first place of each. */
 export function refuseUnsupported(type: ClassType, file: string): void {
   const missing = new Map<string, Node>();
@@ -26,6 +36,7 @@ function collect(block: Block, missing: Map<string, Node>): void {
 
 /** The qualified name of a node that is an operator; undefined for the structure of programs. */
 function operatorName(node: Node): string | undefined {
+  if (instructions.has(node.kind)) return undefined;
   const schema = schemaOfNode(node);
   if (schema !== undefined) return qualifiedName(schema);
   if (node.namespace === 'prim') return undefined;

@@ -1,0 +1,78 @@
+// The code of a module as files: each class, enum, named tuple, interface and function in the file that its qualified name
+// says (`__torch__.a.B` in `__torch__/a.py`), with everything it refers to.
+import type { ClassType, IValue, Node, ScriptFunction } from '@weft/ir';
+import { UnsupportedError } from '@weft/ir';
+import type { Dependency } from '../print-code.ts';
+import { CodePrinter } from '../print-code.ts';
+import { graphsOf } from './unsupported.ts';
+
+/** Operators whose meaning changed, with the archive version since which code means what it means now. */
+const changedIn: Readonly<Record<string, number | undefined>> = {
+  'aten::div': 4,
+  'aten::div_': 4,
+  'aten::full': 5,
+  'aten::linspace': 8,
+  'aten::logspace': 9,
+  'aten::gelu': 10,
+};
+const plainVersion = 3;
+
+export class CodeWriter {
+  private readonly files = new Map<string, string[]>();
+  private readonly written = new Set<Dependency>();
+  private readonly names = new Map<string, Dependency>();
+  private readonly classNames = new Set<string>();
+  /** Values without a literal, which the code takes from the table of constants. */
+  readonly constants: IValue[] = [];
+
+  constructor(private readonly root: ClassType) {}
+
+  /** How a qualified name is written: a static method gets a name outside its class, where it can be found. */
+  readonly nameOf = (qualified: string): string => {
+    const dot = qualified.lastIndexOf('.');
+    const owner = qualified.slice(0, dot);
+    return this.classNames.has(owner) ? `${owner}__${qualified.slice(dot + 1)}` : qualified;
+  };
+
+  /** Writes a definition and, before it, what it needs. */
+  add(definition: Dependency): void {
+    if (this.written.has(definition)) return;
+    this.written.add(definition);
+    const isType = 'kind' in definition;
+    const qualified = definition.name!;
+    if (isType && definition.kind === 'Class') this.classNames.add(qualified);
+    const name = isType ? qualified : this.nameOf(qualified);
+    const other = this.names.get(name);
+    if (other !== undefined) {
+      throw new UnsupportedError(
+        `two different things are called '${name}' in this module; modules loaded from different archives cannot be saved in one`,
+      );
+    }
+    this.names.set(name, definition);
+    const printer = new CodePrinter({ constants: this.constants, nameOf: this.nameOf });
+    const dot = name.lastIndexOf('.');
+    if (isType) printer.namedType(definition);
+    else printer.function(definition as ScriptFunction, name.slice(dot + 1));
+    for (const dependency of printer.dependencies) this.add(dependency);
+    const file = `${name.slice(0, dot).replaceAll('.', '/')}.py`;
+    const items = this.files.get(file) ?? [];
+    this.files.set(file, items);
+    items.push(printer.text);
+  }
+
+  /** Paths below `code/` with their texts. */
+  *texts(): Generator<[path: string, text: string]> {
+    for (const [path, items] of this.files) yield [path, items.join('')];
+  }
+
+  /** The lowest archive version whose operators mean what the code means. */
+  get version(): number {
+    let version = plainVersion;
+    const visit = (node: Node): void => {
+      version = Math.max(version, changedIn[node.kind] ?? 0);
+      for (const block of node.blocks) for (const inner of block.nodes()) visit(inner);
+    };
+    for (const block of graphsOf(this.root)) for (const node of block.nodes()) visit(node);
+    return version;
+  }
+}

@@ -70,13 +70,20 @@ class MemoryAccount {
   used = 0;
   private readonly finalizers = new FinalizationRegistry<number>((bytes) => (this.used -= bytes));
 
-  constructor(readonly limit: number) {}
+  /**
+   * @param isStrict whether `limit` is held to by counting. Memory that waits for the garbage collector counts too, and a loop that
+   * never yields sees no finalisation; so without it the machine itself is the limit.
+   */
+  constructor(
+    readonly limit: number,
+    private readonly isStrict: boolean,
+  ) {}
 
   allocate(bytes: number): ReferenceBuffer {
     if (!Number.isSafeInteger(bytes) || bytes < 0) {
       throw new DeviceError(`cannot allocate ${bytes} bytes: a size is a whole number of bytes`);
     }
-    if (this.used + bytes > this.limit) throw this.exhausted(bytes);
+    if (bytes > this.limit || (this.isStrict && this.used + bytes > this.limit)) throw this.exhausted(bytes);
     let buffer: ReferenceBuffer;
     try {
       buffer = new ReferenceBuffer(this, bytes);
@@ -95,7 +102,7 @@ class MemoryAccount {
 
   private exhausted(bytes: number, cause?: unknown): DeviceError {
     return new DeviceError(
-      `the reference device is out of memory: ${bytes} bytes were asked for, ${this.limit - this.used} of ` +
+      `the reference device is out of memory: ${bytes} bytes were asked for, ${Math.max(0, this.limit - this.used)} of ` +
         `${this.limit} are left; free tensors, use smaller batches, or raise the device option 'memory'`,
       undefined,
       { cause },
@@ -200,8 +207,8 @@ class ReferenceDevice implements Device {
   readonly info: DeviceInfo;
   private readonly account: MemoryAccount;
 
-  constructor(memory: number) {
-    this.account = new MemoryAccount(memory);
+  constructor(memory: number, isStrict: boolean) {
+    this.account = new MemoryAccount(memory, isStrict);
     this.info = {
       type: 'reference',
       index: 0,
@@ -259,7 +266,7 @@ function hostBytes(buffer: DeviceBuffer, offset: number, length: number): Uint8A
 let shared: Device | undefined;
 /** The reference device of this thread. */
 export function referenceDevice(): Device {
-  return (shared ??= new ReferenceDevice(totalmem()));
+  return (shared ??= new ReferenceDevice(totalmem(), false));
 }
 
 /** Setting `memory`: bytes that allocations may take in all; default: the machine's. */
@@ -275,6 +282,6 @@ export const referencePlugin: DevicePlugin = {
         new DeviceError(`device option memory=${memory}: a whole number of bytes is expected`),
       );
     }
-    return Promise.resolve([new ReferenceDevice(bytes)]);
+    return Promise.resolve([new ReferenceDevice(bytes, true)]);
   },
 };

@@ -1,0 +1,28 @@
+// The `weft` command: one file a subcommand in commands/.
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
+import { WeftError } from 'weft';
+import { explainCommand } from './commands/explain.ts';
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command('weft')
+    .description('PyTorch-style programs in TypeScript: scripted, compiled, and spread over machines')
+    .version(version)
+    .showHelpAfterError();
+  for (const command of [explainCommand]) command(program);
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    process.stderr.write(`weft: ${describe(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/** Users' mistakes as they are; anything else with its stack, since it is a defect. */
+function describe(error: unknown): string {
+  if (error instanceof WeftError)
+    return process.env.WEFT_STACK === undefined ? error.message : (error.stack ?? error.message);
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,170 @@
+// Modules scripted and traced from TypeScript: saved, loaded again, they give the same results; and PyTorch loads them where
+// it is installed.
+import { afterAll, describe, expect, test } from '@jest/globals';
+import type { int } from '@weft/tensor';
+import { F, Tensor, manualSeed, nn, randn, tensor, zeros } from '@weft/tensor';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ScriptModule } from '../script-module.ts';
+import { script } from '../script.ts';
+import { trace } from '../frontend/trace/trace.ts';
+import { load, save, saveToBytes } from './index.ts';
+
+class Gate extends nn.Module {
+  forward(x: Tensor): Tensor {
+    if (x.sum().item() > 0) return x;
+    return x.neg();
+  }
+}
+class Cell extends nn.Module {
+  linear = new nn.Linear(4, 4);
+  gate = new Gate();
+  readonly scale: number = 0.5;
+  forward(x: Tensor, h: Tensor): [Tensor, Tensor] {
+    const next = this.gate.forward(this.linear.forward(x)).add(h).mul(this.scale).tanh();
+    return [next, next.exp()];
+  }
+}
+enum Mode {
+  Plain,
+  Doubled,
+}
+class Everything extends nn.Module {
+  layers = new nn.ModuleList([new nn.Linear(4, 4), new nn.LayerNorm(4)]);
+  weight = new nn.Parameter(randn([2, 4]));
+  running: Tensor;
+  count: int = 3;
+  names: string[] = ['a', 'b'];
+  table = new Map<string, int>([['x', 1]]);
+  note: string | null = null;
+  constructor() {
+    super();
+    this.running = zeros([4]);
+    this.registerBuffer('running', this.running);
+  }
+  describe(n: int, mode: Mode): string {
+    let text = '';
+    for (const name of this.names) text += name + n;
+    return mode === Mode.Doubled ? text + text : text;
+  }
+  forward(x: Tensor, n: int): Tensor {
+    let total = x.matmul(this.weight.t());
+    for (let i = 0; i < n; i++) {
+      if (i === 2) continue;
+      total = total.add(i);
+    }
+    for (const layer of this.layers) x = layer.forward(x);
+    return total.sum().add(x).add(this.running).add(this.count);
+  }
+}
+class Net extends nn.Module {
+  embedding = new nn.Embedding(11, 8);
+  net = new nn.Sequential(new nn.Linear(8, 16), new nn.GELU(), new nn.Linear(16, 5));
+  forward(ids: Tensor): Tensor {
+    return F.softmax(this.net.forward(this.embedding.forward(ids)), -1);
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'weft-archive-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const python = '/usr/bin/python3';
+const hasTorch = ((): boolean => {
+  try {
+    execFileSync(python, ['-c', 'import torch'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+/** What PyTorch answers, flattened. */
+function askTorch(path: string, call: string): number[] {
+  const program = `
+import torch, json, sys
+m = torch.jit.load(sys.argv[1])
+r = eval(sys.argv[2])
+r = list(r) if isinstance(r, (list, tuple)) else [r]
+print(json.dumps([x for t in r for x in t.detach().flatten().tolist()]))`;
+  return JSON.parse(execFileSync(python, ['-c', program, path, call], { encoding: 'utf8' })) as number[];
+}
+const flat = (result: unknown): number[] =>
+  (Array.isArray(result) ? result : [result]).flatMap((item) => [...((item as Tensor).data as Float32Array)]);
+const close = (actual: number[], expected: number[]): void => {
+  expect(actual).toHaveLength(expected.length);
+  actual.forEach((value, index) => expect(value).toBeCloseTo(expected[index], 5));
+};
+
+describe('a saved module', () => {
+  manualSeed(1);
+  const x = tensor([
+    [0.1, -0.2, 0.3, 0.4],
+    [1, 2, -3, 0.5],
+  ]);
+  const cases: [string, ScriptModule, unknown[], string][] = [
+    ['scripted cell', script(new Cell()), [x, x], 'm(*[torch.tensor([[0.1,-0.2,0.3,0.4],[1,2,-3,0.5]])]*2)'],
+    [
+      'traced cell with a scripted gate',
+      trace(
+        (() => {
+          const cell = new Cell();
+          cell.gate = script(new Gate());
+          return cell;
+        })(),
+        [x, x],
+      ),
+      [x, x],
+      'm(*[torch.tensor([[0.1,-0.2,0.3,0.4],[1,2,-3,0.5]])]*2)',
+    ],
+    [
+      'attributes of many types',
+      script(new Everything()),
+      [x, 4],
+      'm(torch.tensor([[0.1,-0.2,0.3,0.4],[1,2,-3,0.5]]), 4)',
+    ],
+    ['embedding and layers', script(new Net()), [tensor([1, 2, 10])], 'm(torch.tensor([1,2,10]))'],
+  ];
+  test.each(cases)('%s', (name, module, inputs, call) => {
+    const path = join(folder, `${name.replaceAll(' ', '-')}.pt`);
+    const expected = flat(module.forward(...inputs));
+    save(module, path);
+    const loaded = load(path);
+    expect(flat(loaded.forward(...inputs))).toEqual(expected);
+    expect(loaded.code).toBe(module.code);
+    const parametersOf = (m: ScriptModule) =>
+      [...m.namedParameters()].map(([key, value]) => [key, value.requiresGrad, [...value.data]]);
+    expect(parametersOf(loaded)).toEqual(parametersOf(module));
+    expect([...loaded.namedBuffers()].map(([key]) => key)).toEqual(
+      [...module.namedBuffers()].map(([key]) => key),
+    );
+    // Saving what was loaded gives the same archive.
+    const again = load(saveToBytes(loaded));
+    expect(flat(again.forward(...inputs))).toEqual(expected);
+    if (hasTorch) close(askTorch(path, call), expected);
+  });
+
+  test('keeps methods, extra files and training', () => {
+    const path = join(folder, 'extra.pt');
+    const module = script(new Everything());
+    save(module, path, { extraFiles: { 'labels.txt': 'cat\nDörte' } });
+    expect(existsSync(`${path}.${process.pid}.part`)).toBe(false);
+    const extraFiles = { 'labels.txt': '', other: 'kept' };
+    const loaded = load(path, { extraFiles }) as ScriptModule & Everything;
+    expect(extraFiles).toEqual({ 'labels.txt': 'cat\nDörte', other: 'kept' });
+    expect(loaded.describe(2, Mode.Doubled)).toBe('a2b2a2b2');
+    loaded.forward(x, 1).sum().backward();
+    expect(loaded.weight.grad?.shape).toEqual([2, 4]);
+  });
+
+  test('a function', () => {
+    function scaled(a: Tensor, by: number): Tensor {
+      return a.mul(by);
+    }
+    const path = join(folder, 'function.pt');
+    save(script(scaled), path);
+    expect(flat(load(path).forward(tensor([1, 2]), 3))).toEqual([3, 6]);
+    if (hasTorch) close(askTorch(path, 'm(torch.tensor([1.,2.]), 3.)'), [3, 6]);
+  });
+});

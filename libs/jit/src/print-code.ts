@@ -150,7 +150,7 @@ export class CodePrinter {
     for (const node of block.reverseNodes()) this.scanNode(node);
   }
 
-  private scanNode(node: Node): Node {
+  private scanNode(node: Node): Node | undefined {
     if (this.inline.has(node)) return node;
     for (const block of node.blocks) this.scanBlock(block);
     let point = previousNonConstant(node);
@@ -158,10 +158,10 @@ export class CodePrinter {
     return point;
   }
 
-  private scanValue(point: Node, value: Value): Node {
+  private scanValue(point: Node | undefined, value: Value): Node | undefined {
     const { node } = value;
     if (node === point && this.canInline(value)) {
-      const before = this.scanNode(point);
+      const before = this.scanNode(node);
       this.inline.add(node);
       return before;
     }
@@ -650,9 +650,9 @@ function isDefault(value: Value, expected: IValue | undefined): boolean {
 const same = (a: IValue, b: IValue): boolean =>
   Object.is(a, b) || (typeof a === 'number' && typeof b === 'bigint' && a === Number(b));
 
-function previousNonConstant(node: Node): Node {
-  let previous = node.prev!;
-  while (previous.kind === 'prim::Constant') previous = previous.prev!;
+function previousNonConstant(node: Node): Node | undefined {
+  let previous = node.prev;
+  while (previous?.kind === 'prim::Constant') previous = previous.prev;
   return previous;
 }
 

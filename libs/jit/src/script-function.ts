@@ -66,13 +66,7 @@ export function wrapFunction<F extends AnyFunction>(compiled: Compiled): Scripte
 
 /** Compiles a live function and all it calls. Throws ScriptError. */
 export function scriptFunction<F extends AnyFunction>(fn: F): ScriptedFunction<F> {
-  const programs = livePrograms();
   if (typeof fn !== 'function') fail(undefined, 'jit.script takes a function, a class or a module');
-  try {
-    const compiled = programs.functionOf(fn);
-    programs.finish();
-    return wrapFunction<F>(compiled);
-  } finally {
-    programs.abandon();
-  }
+  const programs = livePrograms();
+  return wrapFunction<F>(programs.compiling(() => programs.functionOf(fn)));
 }

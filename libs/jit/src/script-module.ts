@@ -74,7 +74,10 @@ export class ScriptModule extends nn.Module {
   method(name: string): ScriptFunction {
     const failure = this.failures.get(name);
     if (failure !== undefined) throw failure;
-    livePrograms().modules.ensureMember(this.object.type, name);
+    const programs = livePrograms();
+    if (!this.object.type.methods.has(name)) {
+      programs.compiling(() => programs.modules.ensureMember(this.object.type, name));
+    }
     const method = this.object.type.methods.get(name);
     if (method === undefined) throw new WeftError(`${this.object.type.name} has no method '${name}'`);
     return method as ScriptFunction;
@@ -112,28 +115,22 @@ export type Scripted<M extends nn.Module> = ScriptModule &
 /** Compiles a live module: `forward` and what it calls, then the other methods where they can be scripted. */
 export function scriptModule<M extends nn.Module>(module: M): Scripted<M> {
   const programs = livePrograms();
-  try {
-    const object = programs.modules.objectOf(module);
+  return programs.compiling(() => {
+    const { modules } = programs;
+    const object = modules.objectOf(module);
     const failures = new Map<string, Error>();
-    const names = programs.modules.methodNames(module);
-    if (names.includes('forward')) {
-      programs.modules.ensureMember(object.type, 'forward');
-      programs.finish();
-    }
+    const names = modules.methodNames(module);
+    if (names.includes('forward')) programs.compiling(() => modules.ensureMember(object.type, 'forward'));
     for (const name of names.filter((candidate) => candidate !== 'forward')) {
       try {
-        programs.modules.ensureMember(object.type, name);
-        programs.finish();
+        programs.compiling(() => modules.ensureMember(object.type, name));
       } catch (error) {
         // Not every method is meant for scripting; the error is told when the method is used.
         if (!(error instanceof WeftError)) throw error;
         failures.set(name, error);
         object.type.methods.delete(name);
-        programs.abandon();
       }
     }
     return scriptModuleOf(object, failures) as unknown as Scripted<M>;
-  } finally {
-    programs.abandon();
-  }
+  });
 }

@@ -1,6 +1,5 @@
 // jit.script: functions, classes and modules of live TypeScript become compiled ones.
 import type { nn } from '@weft/tensor';
-import { inspecting } from './frontend/typescript/inspector.ts';
 import { isModule } from './frontend/typescript/module-access.ts';
 import { livePrograms } from './frontend/typescript/live-programs.ts';
 import type { ScriptedFunction } from './script-function.ts';
@@ -19,19 +18,10 @@ export function script<M extends nn.Module>(target: M): Scripted<M>;
 export function script<F extends AnyFunction>(target: F): ScriptedFunction<F>;
 export function script<C extends AnyClass>(target: C): C;
 export function script(target: nn.Module | AnyFunction | AnyClass): unknown {
-  return inspecting(() => compile(target));
-}
-
-function compile(target: nn.Module | AnyFunction | AnyClass): unknown {
   if (isModule(target)) return target instanceof ScriptModule ? target : scriptModule(target);
   if (typeof target === 'function' && /^class\b/.test(Function.prototype.toString.call(target))) {
     const programs = livePrograms();
-    try {
-      programs.classOf(target as unknown as AnyFunction);
-      programs.finish();
-    } finally {
-      programs.abandon();
-    }
+    programs.compiling(() => programs.classOf(target as unknown as AnyFunction));
     return target;
   }
   return scriptFunction(target as AnyFunction);

@@ -371,7 +371,8 @@ export function matchSchemas(
 
 const describeSchema = (schema: Schema): string => {
   const parameters = schema.arguments.map(
-    ({ name, type, hasDefault }) => `${name}: ${annotationString(valueType(type))}${hasDefault ? ' = …' : ''}`,
+    ({ name, type, hasDefault }) =>
+      `${name}: ${annotationString(valueType(type))}${hasDefault ? ' = …' : ''}`,
   );
   return `${schema.name.replace(/^\w+::/, '')}(${parameters.join(', ')})`;
 };

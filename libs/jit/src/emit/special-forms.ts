@@ -25,7 +25,10 @@ const forms: Readonly<Record<string, Form>> = {
     const given = emitExpression(e, valueExpression, type);
     const value = tryConvert(e.graph, apply.range, type, given, { conversions: true, widen: false });
     if (!isSubtype(value.type, type)) {
-      fail(apply.range, `a ${annotationString(type)} is expected, but this is a ${annotationString(value.type)}`);
+      fail(
+        apply.range,
+        `a ${annotationString(type)} is expected, but this is a ${annotationString(value.type)}`,
+      );
     }
     if (type.kind === 'Optional' && value.type.kind === 'None') {
       return new SimpleValue(insertConstant(e.graph, null, type));

@@ -179,7 +179,8 @@ export class SimpleValue extends SugaredValue {
         if (attribute !== undefined)
           return new SimpleValue(insertGetAttr(e, range, value, name, attribute.type));
         const property = type.properties.get(name);
-        if (property !== undefined) return new MethodValue(value, property.getter).call(e, range, [], []);
+        if (property !== undefined && type.methods.has(property.getter))
+          return new MethodValue(value, property.getter).call(e, range, [], []);
         const constant = type.constants.get(name);
         if (constant !== undefined) return new SimpleValue(insertConstant(graph, constant));
         break;

@@ -229,15 +229,12 @@ class Compiler {
     const outputs = node.outputs.map((output) => this.register(output));
     const frees = this.lastUses.get(node) ?? [];
     const condition = this.register(node.inputs[0]);
-    // What dies with the whole node is freed after it, but the condition is not needed in the branches.
-    const branch = this.emit(
-      Op.BranchFalse,
-      [condition],
-      [],
-      node,
-      {},
-      frees.filter((f) => f === condition),
-    );
+    // What dies with the whole node is freed after it, but the condition is rarely needed in the branches.
+    const { uses } = node.inputs[0];
+    const isInside = (user: Node): boolean =>
+      node.blocks.some((block) => user.block !== undefined && block.encloses(user.block));
+    const early = uses.some(({ user }) => isInside(user)) ? [] : frees.filter((f) => f === condition);
+    const branch = this.emit(Op.BranchFalse, [condition], [], node, {}, early);
     const ends: Instruction[] = [];
     node.blocks.forEach((block, index) => {
       if (index === 1) branch.target = this.here;
@@ -247,7 +244,7 @@ class Compiler {
       if (index === 0) ends.push(this.emit(Op.Jump, [], [], undefined));
     });
     for (const jump of ends) jump.target = this.here;
-    this.freeNow(frees.filter((register) => register !== condition));
+    this.freeNow(frees.filter((register) => !early.includes(register)));
   }
 
   /** The values that `block` returns go to `outputs`. */

@@ -13,7 +13,7 @@ import { listFrom } from '../special-forms.ts';
 import type { SugaredValue } from '../sugared-value.ts';
 import { BuiltinFunction, ExceptionClass, MethodValue, RangeValue, SimpleValue } from '../sugared-value.ts';
 import { resolveType } from '../type-expressions.ts';
-import { memberOf, snakeCase } from './members.ts';
+import { memberOf, settled, snakeCase } from './members.ts';
 import { emitArrow, emitMethod, hasMethod } from './methods.ts';
 
 export function emitInvoke(e: Emitter, invoke: tree.Invoke, hint: Type | undefined): SugaredValue {
@@ -22,7 +22,7 @@ export function emitInvoke(e: Emitter, invoke: tree.Invoke, hint: Type | undefin
     if (callee.object.kind === 'Name' && callee.object.name === 'Array' && callee.name === 'from') {
       return emitArrayFrom(e, invoke, hint);
     }
-    const object = emitSugared(e, callee.object);
+    const object = settled(e, emitSugared(e, callee.object));
     if (object instanceof SimpleValue) {
       if (hasMethod(object.value, callee.name)) {
         return emitMethod(e, range, object.value, callee.name, invoke.arguments, hint);

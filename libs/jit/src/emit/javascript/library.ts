@@ -3,6 +3,7 @@ import type { SourceRange, Value } from '@weft/ir';
 import { insertConstant } from '../constants.ts';
 import { annotationString } from '@weft/ir';
 import type { Emitter } from '../emitter.ts';
+import { noRefinements } from '../refinements.ts';
 import { emitOperator } from '../schema-matching.ts';
 import { fail } from '../script-error.ts';
 import { SimpleValue, SugaredValue } from '../sugared-value.ts';
@@ -159,8 +160,17 @@ const numberRules: Readonly<
   isInteger: (e, range, [value]) => {
     if (value.type.kind === 'int') return insertConstant(e.graph, true);
     const float = toFloat(e, range, value);
-    const whole = emitOperator(e.graph, range, 'aten::floor', [float]);
-    return emitOperator(e.graph, range, 'aten::eq', [float, whole]);
+    const finite = emitOperator(e.graph, range, 'aten::isfinite', [float]);
+    return e.emitIfExpression(
+      range,
+      { value: finite, refinements: noRefinements },
+      () =>
+        emitOperator(e.graph, range, 'aten::eq', [
+          float,
+          emitOperator(e.graph, range, 'aten::floor', [float]),
+        ]),
+      () => insertConstant(e.graph, false),
+    );
   },
   parseFloat: (e, range, [value]) => emitOperator(e.graph, range, 'aten::Float', [value]),
 };

@@ -10,7 +10,7 @@ import { emitExpression, emitSugared } from '../expressions.ts';
 import { emitOperator, tryConvert } from '../schema-matching.ts';
 import { fail } from '../script-error.ts';
 import type { SugaredValue } from '../sugared-value.ts';
-import { SimpleValue } from '../sugared-value.ts';
+import { LiveConstant, MethodValue, SimpleValue } from '../sugared-value.ts';
 
 /** PyTorch's name of a TypeScript name: `maskedFill` → `masked_fill`, `add_` stays. */
 export const snakeCase = (name: string): string =>
@@ -21,7 +21,12 @@ export function emitMember(e: Emitter, expression: tree.Member): SugaredValue {
   return memberOf(e, expression.range, object, expression.name);
 }
 
+/** A constant of the live program is a value once something is done with it. */
+export const settled = (e: Emitter, object: SugaredValue): SugaredValue =>
+  object instanceof LiveConstant ? new SimpleValue(object.asValue(e)) : object;
+
 export function memberOf(e: Emitter, range: SourceRange, object: SugaredValue, name: string): SugaredValue {
+  object = settled(e, object);
   if (!(object instanceof SimpleValue)) return object.attr(e, range, name);
   const { value } = object;
   const { graph } = e;
@@ -89,6 +94,11 @@ export function assignMember(
       return;
     }
     if (type.kind === 'Class') {
+      const setter = type.properties.get(name)?.setter;
+      if (setter !== undefined) {
+        new MethodValue(object.value, setter).call(e, range, [{ range, value: given, widen }], []);
+        return;
+      }
       const attribute = type.attributes.find((candidate) => candidate.name === name);
       const value =
         attribute === undefined
@@ -104,7 +114,7 @@ export function assignMember(
 
 /** `object[index]`. */
 export function emitElement(e: Emitter, { object, index, range }: tree.Element): SugaredValue {
-  const sugared = emitSugared(e, object);
+  const sugared = settled(e, emitSugared(e, object));
   if (!(sugared instanceof SimpleValue)) {
     if (index.kind === 'String') return memberOf(e, range, sugared, index.value);
     return sugared.item(e, range, emitExpression(e, index));
@@ -123,7 +133,10 @@ export function emitElement(e: Emitter, { object, index, range }: tree.Element):
     fail(range, `index ${constant} is undefined in TypeScript; use .at(${constant}) to count from the end`);
   }
   if (type.kind === 'Dict' && type.key.kind !== position.type.kind) {
-    fail(range, `the keys are ${annotationString(type.key)}, but a ${annotationString(position.type)} is given`);
+    fail(
+      range,
+      `the keys are ${annotationString(type.key)}, but a ${annotationString(position.type)} is given`,
+    );
   }
   if (type.kind !== 'Dict' && position.type.kind !== 'int') {
     fail(

@@ -232,8 +232,8 @@ export function defineMethods(
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
       if (name === 'constructor' || !wanted(name)) continue;
       if (typeof property.value === 'function') define(key(depth, name), property.value as object);
-      else if (property.get !== undefined && !type.properties.has(name)) {
-        define(`_get_${name}`, property.get);
+      else if (!type.properties.has(name)) {
+        if (property.get !== undefined) define(`_get_${name}`, property.get);
         const setter = property.set === undefined ? undefined : `_set_${name}`;
         if (setter !== undefined) define(setter, property.set!);
         type.properties.set(name, { getter: `_get_${name}`, setter });

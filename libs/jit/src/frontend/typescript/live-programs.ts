@@ -21,7 +21,7 @@ import {
 } from '../../emit/sugared-value.ts';
 import type * as tree from '../tree.ts';
 import { Converter } from './converter.ts';
-import { freeVariable } from './inspector.ts';
+import { freeVariable, inspecting } from './inspector.ts';
 import { compileClass } from './live-classes.ts';
 import { LiveModules } from './live-modules.ts';
 import { LiveResolver } from './live-resolver.ts';
@@ -53,12 +53,17 @@ export class LivePrograms {
   /** Functions that were met and must compile before jit.script returns. */
   private readonly pending: ScriptFunction[] = [];
 
-  /** Compiles everything that compiled code refers to. */
-  finish(): void {
-    for (let next = this.pending.pop(); next !== undefined; next = this.pending.pop()) void next.graph;
-  }
-  abandon(): void {
-    this.pending.length = 0;
+  /** Runs `body` and then compiles everything that was met; what is met by a failing one is forgotten. */
+  compiling<T>(body: () => T): T {
+    return inspecting(() => {
+      try {
+        const result = body();
+        for (let next = this.pending.pop(); next !== undefined; next = this.pending.pop()) void next.graph;
+        return result;
+      } finally {
+        this.pending.length = 0;
+      }
+    });
   }
 
   /** A qualified name for `name`, unlike those given out before; PyTorch's way of telling equal names apart. */

@@ -47,5 +47,5 @@ export async function workerMain(options: WorkerMainOptions): Promise<number> {
 // Started by a local cluster: the options come as JSON.
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const options = JSON.parse(process.argv[2] ?? '{}') as WorkerMainOptions;
-  process.exit(await workerMain(options));
+  void workerMain(options).then((code) => process.exit(code));
 }

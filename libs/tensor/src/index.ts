@@ -25,7 +25,7 @@ export type { Operator } from './dispatch/operator.ts';
 export { loweringArguments } from './dispatch/arguments.ts';
 export { dispatchHook, withDispatchHook } from './dispatch/hook.ts';
 export type { DispatchHook } from './dispatch/hook.ts';
-export { enableGrad, isGradEnabled, noGrad } from './autograd/grad-mode.ts';
+export { enableGrad, isGradEnabled, noGrad, setGradEnabled } from './autograd/grad-mode.ts';
 export { backward, grad } from './autograd/engine.ts';
 export { hostDevice, useHostDevice } from './devices.ts';
 export { userLine } from './dispatch/user-line.ts';

@@ -261,6 +261,7 @@ export class Frame {
             instruction.op === Op.Script
               ? (instruction.payload as ScriptFunction)
               : methodOf(args[0], instruction.payload as string);
+          if (callee.graph === undefined) throw new HostError(`the body of ${callee.name} is not known`);
           free(registers, instruction.frees);
           activation = this.push(codeOf(callee.graph, shortName(callee.name)), args);
           ({ registers } = activation);
@@ -308,7 +309,9 @@ export class Frame {
       return new ScriptRuntimeError(error.message, error.exceptionClass, own);
     if (error instanceof UnsupportedError) return error;
     if (error instanceof WeftError || error instanceof RangeError) {
-      return new ScriptRuntimeError(error.message, null, own, { cause: error });
+      // Operators say what they were called with after the reason.
+      const [reason] = error.message.split(/\n {2}(?:in [a-z_]+::|at )/);
+      return new ScriptRuntimeError(reason, null, own, { cause: error });
     }
     return error;
   }

@@ -6,6 +6,7 @@ import { operatorMeaning } from '@weft/ops';
 import { findOperator, invoke, isCallable } from '@weft/tensor';
 import type { ContextCallee } from './instruction.ts';
 import { contextOperators, nodeOperators } from './intrinsics.ts';
+import './tensor-values.ts';
 
 export type ResolvedOperator = {
   /** Values of trailing arguments of the schema that the node leaves out. */

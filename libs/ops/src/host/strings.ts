@@ -50,18 +50,24 @@ function checkedSlice(text: string, from: number, to: number): string {
   return text.slice(from, Math.max(from, to));
 }
 
+/** The end that is compared with `start`: one beyond the text is not moved to its end. */
+const rawEnd = (text: string, end: bigint): number =>
+  end < 0n ? text.length + Number(end) + 1 : Number(end);
+
 function find(text: string, part: string, start: bigint, end: bigint): bigint {
   const [from, to] = span(text, start, end);
-  if (part === '') return from > text.length && from !== Number(start) ? -1n : BigInt(from);
-  const at = text.slice(0, to).indexOf(part, from);
-  return BigInt(from > to ? -1 : at);
+  if (part === '') return BigInt(from);
+  if (rawEnd(text, end) <= from) return -1n;
+  const at = checkedSlice(text, from, to).indexOf(part);
+  return BigInt(at < 0 ? -1 : at + from);
 }
 
 function findLast(text: string, part: string, start: bigint, end: bigint): bigint {
   const [from, to] = span(text, start, end);
   if (part === '') return BigInt(Math.max(from, to));
-  const at = text.slice(0, to).lastIndexOf(part);
-  return BigInt(at < from ? -1 : at);
+  if (rawEnd(text, end) <= from) return -1n;
+  const at = checkedSlice(text, from, to).lastIndexOf(part);
+  return BigInt(at < 0 ? -1 : at + from);
 }
 
 const found = (at: bigint): bigint => (at < 0n ? fail('ValueError: substring not found') : at);

@@ -1,8 +1,22 @@
 // What all families of host operators share: 64-bit wrapping, equality and order of run-time values, and their text as
 // `str()`, `print` and `format` give it.
-import type { IValue } from '@weft/ir';
-import { Complex, DeviceValue, EnumValue, ObjectValue, TupleValue, isTensorLike } from '@weft/ir';
+import type { IValue, TensorLike } from '@weft/ir';
+import {
+  Complex,
+  DeviceValue,
+  EnumValue,
+  ObjectValue,
+  TensorLiteral,
+  TupleValue,
+  isTensorLike,
+} from '@weft/ir';
 import { fail } from './error.ts';
+import { formatTensor } from './tensor-text.ts';
+
+/** Tensors of any library can be read as a literal. */
+interface Readable extends TensorLike {
+  toLiteral(): TensorLiteral;
+}
 
 /** A TorchScript number. Booleans count as ints where a Scalar is taken. */
 export type NumberValue = bigint | number | boolean | Complex;
@@ -154,6 +168,7 @@ export function formatValue(value: IValue): string {
   if (value instanceof DeviceValue) return value.toString();
   if (value instanceof EnumValue) return `Enum<${value.type.name}.${value.name}>`;
   if (value instanceof ObjectValue) return `<${value.type.name} object>`;
-  if (isTensorLike(value)) return (value as object).toString();
+  if (isTensorLike(value))
+    return formatTensor(value instanceof TensorLiteral ? value : (value as Readable).toLiteral());
   return '<Future>';
 }

@@ -103,8 +103,16 @@ function isChannelsLast({ sizes, strides }: Tensor): boolean {
   return true;
 }
 
+/** The only element, for conversions of scripted programs. */
+function elementOf(self: Tensor): ReturnType<Tensor['element']> {
+  if (numel(self.sizes) !== 1) {
+    throw new OperatorError(`a Tensor with ${numel(self.sizes)} elements cannot be converted to Scalar`);
+  }
+  return self.element();
+}
+
 function integerOf(self: Tensor): bigint {
-  const value = self.element();
+  const value = elementOf(self);
   if (value instanceof Complex) {
     throw new OperatorError('value cannot be converted to type int64_t without overflow');
   }
@@ -115,7 +123,7 @@ function integerOf(self: Tensor): bigint {
 }
 
 function floatOf(self: Tensor): number {
-  const value = self.element();
+  const value = elementOf(self);
   if (value instanceof Complex) {
     if (value.im === 0) return value.re;
     throw new OperatorError('value cannot be converted to type double without overflow');
@@ -124,7 +132,7 @@ function floatOf(self: Tensor): number {
 }
 
 function complexOf(self: Tensor): Complex {
-  const value = self.element();
+  const value = elementOf(self);
   return value instanceof Complex ? value : new Complex(Number(value), 0);
 }
 

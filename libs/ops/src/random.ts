@@ -1,12 +1,14 @@
 // Random tensors and dropout. Numbers come from the builder's source (`draw`): PyTorch's mt19937 stream in one process,
 // Philox where a graph is split.
-import type { CoreBuilder, DType, RandomRequest, Value } from '@weft/ir';
+import type { CoreBuilder, DType, RandomRequest, TensorLike, Value } from '@weft/ir';
 import { InternalError, isFloatingPoint } from '@weft/ir';
-import { lowerings } from './operator.ts';
+import { dataChecks, lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
-import { check, fail, rankOf, sizesOf } from './broadcast.ts';
+import { check, fail, range, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, plus, realOf, times } from './elementwise.ts';
 import { defaultDType } from './factories.ts';
+import { numbersOf } from './literal.ts';
+import { cumsum } from './scans.ts';
 
 type Sizes = readonly number[];
 
@@ -141,7 +143,7 @@ function cauchy(b: CoreBuilder, self: Value, median: number, sigma: number): Val
 function geometric(b: CoreBuilder, self: Value, p: number): Value {
   check(p > 0 && p < 1, () => `geometric_ expects p to be in (0, 1), but got p=${p}`);
   const u = uniform64(b, self);
-  const steps = b.divide(b.logPlusOne(b.negate(u)), like(b, u, Math.log1p(-p)));
+  const steps = b.divide(b.log(u), like(b, u, Math.log1p(-p)));
   return b.convert(b.ceil(steps), dtypeOf(self));
 }
 
@@ -174,6 +176,54 @@ function randperm(b: CoreBuilder, n: number, dtype: DType | null): Value {
   check(n >= 0, () => `n must be non-negative, got ${n}`);
   return b.convert(draw(b, 'randperm', 'int64', [n], []), dtype ?? 'int64');
 }
+
+/** Indices of the last dimension drawn with the probabilities (up to a factor) that `self` gives. */
+function multinomial(b: CoreBuilder, self: Value, count: number, replacement: boolean): Value {
+  const [dtype, sizes] = [dtypeOf(self), sizesOf(self)];
+  const width = sizes[sizes.length - 1];
+  check(sizes.length === 1 || sizes.length === 2, () => 'prob_dist must be 1 or 2 dim');
+  check(
+    isFloatingPoint(dtype),
+    () => `multinomial only supports floating-point dtypes for input, got: ${dtype}`,
+  );
+  check(count > 0, () => 'cannot sample n_sample <= 0 samples');
+  check(
+    replacement || count <= width,
+    () => 'cannot sample n_sample > prob_dist.size(-1) samples without replacement',
+  );
+  if (!replacement || count === 1) {
+    // The order of p / e, with exponential e, is that of drawing without replacement.
+    const scores = b.divide(self, draw(b, 'exponential', dtype, sizes, [1]));
+    return b.convert(b.topK(scores, count)[1], 'int64');
+  }
+  const last = sizes.length - 1;
+  const sums = cumsum(b, self, last);
+  const total = b.broadcastInDim(b.reduceMax(sums, [last]), sizes, range(last));
+  const cumulated = b.convert(b.divide(sums, total), 'float64');
+  const drawn = draw(b, 'uniform', 'float64', [...sizes.slice(0, -1), count], [0, 1]);
+  const whole = [...sizes.slice(0, -1), count, width];
+  const below = b.compare(
+    b.broadcastInDim(cumulated, whole, [...range(last), last + 1]),
+    b.broadcastInDim(drawn, whole, range(last + 1)),
+    'LT',
+  );
+  return b.reduceSum(b.convert(below, 'int64'), [last + 1]);
+}
+
+dataChecks({
+  'aten::multinomial': (read, self: TensorLike) => {
+    const values = numbersOf(read(self));
+    check(
+      values.every((value) => value >= 0 && value < Infinity),
+      () => 'probability tensor contains either `inf`, `nan` or element < 0',
+    );
+    const width = self.shape[self.shape.length - 1];
+    for (let row = 0; row < values.length; row += width) {
+      const total = Array.from(values.slice(row, row + width)).reduce((sum, value) => sum + value, 0);
+      check(total > 0, () => 'invalid multinomial distribution (sum of probabilities <= 0)');
+    }
+  },
+});
 
 /** Functional form and in-place form have the same meaning. */
 const fills = {
@@ -237,6 +287,7 @@ lowerings({
   'aten::normal.float_float': (b, mean: number, std: number, sizes: Sizes, _g: null, dtype: DType | null) =>
     normal(b, sizes, dtype, mean, std),
   'aten::bernoulli': bernoulli,
+  'aten::multinomial': multinomial,
   'aten::bernoulli.Tensor': (b, self: Value, p: Value) => {
     const drawn = draw(b, 'uniform', dtypeOf(p), sizesOf(self), [0, 1]);
     return b.convert(b.compare(drawn, b.broadcastTo(p, sizesOf(self)), 'LT'), dtypeOf(self));

@@ -4,6 +4,7 @@ import { scalarTensor, tensor } from './creation.ts';
 import { methodNames } from './methods.generated.ts';
 
 import './dispatch/queries.ts';
+import './random/rrelu.ts';
 
 installMethods(methodNames);
 namesOperator('aten::tensor', tensor);

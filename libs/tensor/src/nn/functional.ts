@@ -6,6 +6,7 @@ import {
   binaryCrossEntropyWithLogits as binaryCrossEntropyWithLogitsOperator,
   crossEntropyLoss,
   embedding as embeddingOperator,
+  emptyLike,
   groupNorm as groupNormOperator,
   huberLoss as huberLossOperator,
   instanceNorm as instanceNormOperator,
@@ -15,6 +16,7 @@ import {
   mseLoss as mseLossOperator,
   nllLossNd,
   smoothL1Loss as smoothL1LossOperator,
+  zerosLike,
 } from '../functions.generated.ts';
 import type { Tensor } from '../tensor.ts';
 import type { float, int } from '../types.ts';
@@ -214,4 +216,19 @@ export function klDiv(
     return klDivOperator(input, target, 2, { logTarget: logTarget }).div(input.size(0));
   }
   return klDivOperator(input, target, reductionNumber(reduction), { logTarget: logTarget });
+}
+
+/** Samples from the Gumbel-softmax distribution of logits; `hard` gives one-hot samples with the soft gradient. */
+export function gumbelSoftmax(
+  logits: Tensor,
+  tau: float = 1.0,
+  hard: boolean = false,
+  dim: int = -1,
+): Tensor {
+  const gumbels = emptyLike(logits).exponential_().log().neg();
+  const soft = logits.add(gumbels).div(tau).softmax(dim);
+  if (!hard) return soft;
+  const index = soft.argmax(dim, true);
+  const chosen = zerosLike(logits).scatter_(dim, index, 1.0);
+  return chosen.sub(soft.detach()).add(soft);
 }

@@ -65,3 +65,34 @@ export class Flatten extends Module {
     return input.flatten(this.startDim, this.endDim);
   }
 }
+
+/** `y_k = x1 A_k x2 + b_k`: [..., in1], [..., in2] → [..., out]. */
+export class Bilinear extends Module {
+  static readonly torchName = '__torch__.torch.nn.modules.linear.Bilinear';
+  readonly in1Features: int;
+  readonly in2Features: int;
+  readonly outFeatures: int;
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(
+    in1Features: int,
+    in2Features: int,
+    outFeatures: int,
+    options: { readonly bias?: boolean } = {},
+  ) {
+    super();
+    this.in1Features = in1Features;
+    this.in2Features = in2Features;
+    this.outFeatures = outFeatures;
+    this.weight = new Parameter(empty([outFeatures, in1Features, in2Features]));
+    this.bias = (options.bias ?? true) ? new Parameter(empty([outFeatures])) : null;
+    const bound = 1 / Math.sqrt(in1Features);
+    init.uniform_(this.weight, -bound, bound);
+    if (this.bias !== null) init.uniform_(this.bias, -bound, bound);
+  }
+
+  forward(input1: Tensor, input2: Tensor): Tensor {
+    return F.bilinear(input1, input2, this.weight, this.bias);
+  }
+}

@@ -2,7 +2,7 @@
 import type { DType, RandomRequest } from '@weft/ir';
 import { OperatorError, TensorLiteral, dtypes, float16Bits, bfloat16Bits, numel } from '@weft/ir';
 import type { Strided } from '@weft/ops';
-import { typedArrayOf } from '../elements.ts';
+import { bfloat16Value, float16Value, typedArrayOf } from '../elements.ts';
 import { contiguousStrides, memoryOrder } from '../layout.ts';
 import { fma } from './fma.ts';
 import type { Generator } from './generator.ts';
@@ -13,6 +13,11 @@ type Write = (index: number, value: number | bigint) => void;
 const encoders: Partial<Record<DType, (value: number) => number>> = {
   float16: float16Bits,
   bfloat16: bfloat16Bits,
+};
+/** PyTorch computes half dtypes step by step in themselves. */
+const roundings: Partial<Record<DType, (value: number) => number>> = {
+  float16: (value) => float16Value(float16Bits(value)),
+  bfloat16: (value) => bfloat16Value(bfloat16Bits(value)),
 };
 /** Bits of a draw that a uniform of the dtype keeps. */
 const uniformBits: Partial<Record<DType, number>> = { float32: 24, float16: 11, bfloat16: 8 };
@@ -114,17 +119,19 @@ function normalBlocks(
 ): void {
   const real: DType = dtype === 'complex64' ? 'float32' : dtype === 'complex128' ? 'float64' : dtype;
   const next = uniform(g, real, 0, 1);
-  const uniforms = Array.from({ length: count }, next);
+  const round = roundings[real] ?? ((value: number): number => value);
+  const uniforms = Array.from({ length: count }, () => round(next()));
   const block = (at: number): void => {
     for (let j = at; j < at + 8; j++) {
-      const radius = Math.sqrt(-2 * Math.log(1 - uniforms[j]));
-      const angle = 2 * Math.PI * uniforms[j + 8];
-      write(j, radius * Math.cos(angle) * std + mean);
-      write(j + 8, radius * Math.sin(angle) * std + mean);
+      const log = round(Math.log(round(1 - uniforms[j])));
+      const radius = round(Math.sqrt(round(-2 * log)));
+      const angle = round(2 * Math.PI * uniforms[j + 8]);
+      write(j, round(round(radius * round(Math.cos(angle))) * std) + mean);
+      write(j + 8, round(round(radius * round(Math.sin(angle))) * std) + mean);
     }
   };
   for (let at = 0; at + 16 <= count; at += 16) block(at);
   if (count % 16 === 0) return;
-  for (let j = count - 16; j < count; j++) uniforms[j] = next();
+  for (let j = count - 16; j < count; j++) uniforms[j] = round(next());
   block(count - 16);
 }

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { WeftError } from 'weft';
 import { explainCommand } from './commands/explain.ts';
+import { trainCommand } from './commands/train.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
@@ -11,7 +12,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('PyTorch-style programs in TypeScript: scripted, compiled, and spread over machines')
     .version(version)
     .showHelpAfterError();
-  for (const command of [explainCommand]) command(program);
+  for (const command of [trainCommand, explainCommand]) command(program);
   try {
     await program.parseAsync([...argv]);
   } catch (error) {

@@ -1,6 +1,13 @@
 // From a lowered module (a whole scripted method as one core graph) to the description that a job carries, and its values.
 import type { IValue, TensorLiteral } from '@weft/ir';
-import { InternalError, TensorLiteral as Literal, isTensorLike, printGraph, specOf, splatLiteral } from '@weft/ir';
+import {
+  InternalError,
+  TensorLiteral as Literal,
+  isTensorLike,
+  printGraph,
+  specOf,
+  splatLiteral,
+} from '@weft/ir';
 import type { LoweredModule, LoweredTensor, OutputStructure } from '@weft/jit';
 import { Tensor } from '@weft/tensor';
 import type { OptimizerDescription, ServingDescription, TrainingDescription } from './description.ts';
@@ -34,7 +41,11 @@ export function describeTraining(lowered: LoweredModule, settings: TrainingSetti
   const description: TrainingDescription = {
     kind: 'train',
     graph: printGraph(lowered.graph),
-    parameters: lowered.parameters.map((parameter) => ({ name: parameter.name, input: parameter.input, trained: isTrained(parameter) })),
+    parameters: lowered.parameters.map((parameter) => ({
+      name: parameter.name,
+      input: parameter.input,
+      trained: isTrained(parameter),
+    })),
     buffers: lowered.buffers.map(({ name, input, output }) => ({ name, input, output })),
     batch: lowered.inputs.map(({ path, input }) => ({ name: path, input })),
     random: lowered.randomState === undefined ? undefined : { input: lowered.randomState.input },
@@ -48,14 +59,19 @@ export function describeTraining(lowered: LoweredModule, settings: TrainingSetti
   const { zeros, filled } = initialState(description);
   const values = new Map(stateValues(lowered));
   for (const { name, parameter, value } of filled) {
-    const { dtype, sizes } = specOf(lowered.graph.inputs[lowered.parameters.find((one) => one.name === parameter)!.input]);
+    const { dtype, sizes } = specOf(
+      lowered.graph.inputs[lowered.parameters.find((one) => one.name === parameter)!.input],
+    );
     values.set(name, dense(splatLiteral(value, dtype, sizes)));
   }
   return { description, values, zeros };
 }
 
 /** Describes serving a method; tensors of its result are named by their way in it: `output`, `output.0`, `output.logits`. */
-export function describeServing(lowered: LoweredModule, mesh: MeshShape): { description: ServingDescription; values: StateValues } {
+export function describeServing(
+  lowered: LoweredModule,
+  mesh: MeshShape,
+): { description: ServingDescription; values: StateValues } {
   const results: { name: string; output: number }[] = [];
   collectResults(lowered.outputs, 'output', results);
   return {
@@ -73,7 +89,11 @@ export function describeServing(lowered: LoweredModule, mesh: MeshShape): { desc
   };
 }
 
-function collectResults(structure: OutputStructure, name: string, into: { name: string; output: number }[]): void {
+function collectResults(
+  structure: OutputStructure,
+  name: string,
+  into: { name: string; output: number }[],
+): void {
   switch (structure.kind) {
     case 'tensor':
     case 'number':
@@ -94,7 +114,9 @@ function collectResults(structure: OutputStructure, name: string, into: { name: 
 }
 
 function stateValues(lowered: LoweredModule): Map<string, TensorLiteral> {
-  return new Map([...lowered.parameters, ...lowered.buffers].map(({ name, tensor }) => [name, literalOf(tensor, name)]));
+  return new Map(
+    [...lowered.parameters, ...lowered.buffers].map(({ name, tensor }) => [name, literalOf(tensor, name)]),
+  );
 }
 
 function literalOf(value: IValue, name: string): TensorLiteral {

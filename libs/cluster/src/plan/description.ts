@@ -50,7 +50,10 @@ export function planDescription(description: ModelDescription, devices: number):
   const graph = parseGraph(description.graph);
   verifyGraph(graph);
   if (description.kind === 'serve') {
-    return planInference({ ...description, graph }, { mesh: fitMesh(description.mesh, devices, batchSize(description)) });
+    return planInference(
+      { ...description, graph },
+      { mesh: fitMesh(description.mesh, devices, batchSize(description)) },
+    );
   }
   const mesh = fitMesh(description.mesh, devices, batchSize(description));
   return planTraining(
@@ -83,7 +86,8 @@ export function fitMesh(wanted: MeshShape, devices: number, microBatch: number):
     for (let data = Math.min(mesh.axisSize('data'), Math.floor(devices / stages)); data >= 1; data--) {
       if (microBatch % data !== 0) continue;
       const fitted: Record<string, number> = {};
-      for (const axis of mesh.axes) fitted[axis] = axis === 'pipeline' ? stages : axis === 'data' ? data : mesh.shape[axis];
+      for (const axis of mesh.axes)
+        fitted[axis] = axis === 'pipeline' ? stages : axis === 'data' ? data : mesh.shape[axis];
       return fitted;
     }
   }
@@ -98,7 +102,10 @@ export function updateRule({ name, hyperparameters: given = {} }: OptimizerDescr
 }
 
 /** Optimizer state that begins at zero, and what begins otherwise, for the trained parameters. */
-export function initialState(description: TrainingDescription): { zeros: string[]; filled: { name: string; parameter: string; value: number }[] } {
+export function initialState(description: TrainingDescription): {
+  zeros: string[];
+  filled: { name: string; parameter: string; value: number }[];
+} {
   const update = optimizerUpdate(description.optimizer.name);
   const hyper = hyperparameters(update, description.optimizer.hyperparameters ?? {});
   const zeros: string[] = [];
@@ -114,4 +121,3 @@ export function initialState(description: TrainingDescription): { zeros: string[
   }
   return { zeros, filled };
 }
-

@@ -297,10 +297,15 @@ function localiseAttributes(
 ): void {
   const entry = sizeAttributes[node.operator];
   if (entry === undefined) return;
-  const placement = entry.of === 'result' ? results[0] : operands[0];
+  const [placement, value] =
+    entry.of === 'result' ? [results[0], node.outputs[0]] : [operands[0], node.inputs[0]];
   if (placement.kind !== 'shard') return;
+  const whole = specOf(value).sizes;
+  // A slice of one element along a batching dimension stays one element.
   const sizes = node
     .ints(entry.name)
-    .map((size, dimension) => (dimension === placement.dimension ? size / parts : size));
+    .map((size, dimension) =>
+      dimension === placement.dimension && size === whole[dimension] ? size / parts : size,
+    );
   copy.set(entry.name, { kind: 'is', value: sizes.map(BigInt) });
 }

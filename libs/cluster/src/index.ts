@@ -23,7 +23,8 @@ export * from './client/client.ts';
 export * from './client/local-cluster.ts';
 export { descriptionPlanner } from './scheduler/planner.ts';
 export type { ReadyPlans } from './scheduler/planner.ts';
-export { dataParallelPlan, f32, pipelinePlan } from './runner/example-plans.ts';
+/** Hand-written plans, for tests of what runs plans. */
+export * as examplePlans from './runner/example-plans.ts';
 export { Mesh, PlanError, parseMesh } from './plan/mesh.ts';
 export type { MeshShape } from './plan/mesh.ts';
 export type { InferenceModel, TrainingModel, UpdateRule } from './plan/model.ts';

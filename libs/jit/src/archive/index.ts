@@ -4,3 +4,6 @@ export { load } from './read.ts';
 export type { LoadOptions } from './read.ts';
 export { save, saveToBytes } from './write.ts';
 export type { SaveOptions, Saveable } from './write.ts';
+export { runCase } from './corpus.ts';
+export type { CaseOptions, CaseResult } from './corpus.ts';
+export { CallError, bindCall } from './call-arguments.ts';

@@ -1014,6 +1014,72 @@ def patches():
     case("gradient.tensorarrayint", T(5), spacing=[torch.tensor([0.0, 1.0, 1.5, 3.5, 4.0])], edge_order=2, grad=False)
 
 
+def spd(n, dtype=torch.float64, batch=()):
+    a = T(*batch, n, n, dtype=dtype)
+    return a @ a.mH + n * torch.eye(n, dtype=dtype)
+
+
+@family
+def linalg():
+    d = torch.float64
+    for dtype in [f32, d, c128]:
+        near = 1e-3 if dtype == f32 else 1e-7
+        sq = lambda *b: T(*b, 3, 3, dtype=dtype) + 3 * torch.eye(3, dtype=dtype)
+        case("linalg_inv", sq(), tolerance=near)
+        case("linalg_det", sq(2), tolerance=near)
+        case("linalg_slogdet", sq(), tolerance=near)
+        case("linalg_solve", sq(2), T(2, 3, 2, dtype=dtype), tolerance=near)
+        case("linalg_solve", sq(), T(3, dtype=dtype), tolerance=near)
+        case("linalg_solve", sq(), T(2, 3, dtype=dtype), left=False, tolerance=near)
+        case("linalg_qr", T(4, 3, dtype=dtype), tolerance=near)
+        case("linalg_qr", T(3, 4, dtype=dtype), tolerance=near)
+        case("linalg_svdvals", T(3, 4, dtype=dtype), tolerance=near)
+        case("linalg_svdvals", T(5, 3, dtype=dtype), tolerance=near)
+        case("linalg_pinv.atol_rtol_float", T(4, 3, dtype=dtype), tolerance=near)
+        case("linalg_pinv.atol_rtol_float", T(2, 4, dtype=dtype), tolerance=near)
+        case("linalg_matrix_exp", T(3, 3, dtype=dtype), tolerance=max(near, 1e-7))
+        case("linalg_lu_factor", sq(), grad=False, tolerance=near)
+    case("linalg_cholesky", spd(3), grad=False)
+    case("linalg_cholesky", spd(3), upper=True, grad=False)
+    case("linalg_eigvalsh", spd(4), tolerance=1e-7)
+    case("linalg_eigvalsh", torch.tensor([[1.0, 2.0], [2.0, -3.0]], dtype=d), tolerance=1e-7)
+    case("inverse", T(3, 3, dtype=d), tolerance=1e-7)
+    case("det", T(3, 3, dtype=d), tolerance=1e-7)
+    case("logdet", spd(3), tolerance=1e-7)
+    case("slogdet", T(2, 2, dtype=d), tolerance=1e-7)
+    case("linalg_qr", T(3, 3, dtype=d), "complete", tolerance=1e-7)
+    case("linalg_qr", T(4, 2, dtype=d), "complete", grad=False, tolerance=1e-7)
+    case("linalg_qr", T(4, 2, dtype=d), "r", grad=False, tolerance=1e-7)
+    case("qr", T(4, 2, dtype=d), tolerance=1e-7)
+    case("linalg_lu", T(3, 4, dtype=d), grad=False, tolerance=1e-7)
+    case("lu_solve", T(3, 2, dtype=d), T(3, 3, dtype=d) + 3 * torch.eye(3, dtype=d), torch.tensor([2, 3, 3], dtype=i32), grad=False, tolerance=1e-7)
+    case("cholesky_solve", T(3, 2, dtype=d), torch.linalg.cholesky(spd(3)), grad=False, tolerance=1e-7)
+    case("cholesky_inverse", torch.linalg.cholesky(spd(3)), grad=False, tolerance=1e-7)
+    case("linalg_solve_triangular", T(3, 3, dtype=d) + 3 * torch.eye(3, dtype=d), T(3, 2, dtype=d), upper=True, tolerance=1e-7)
+    case("linalg_solve_triangular", T(3, 3, dtype=d) + 3 * torch.eye(3, dtype=d), T(2, 3, dtype=d), upper=False, left=False, unitriangular=True, tolerance=1e-7)
+    case("triangular_solve", T(3, 2, dtype=d), T(3, 3, dtype=d) + 3 * torch.eye(3, dtype=d), grad=False, tolerance=1e-7)
+    for n in [0, 1, 3, -2]:
+        case("linalg_matrix_power", T(3, 3, dtype=d) + 3 * torch.eye(3, dtype=d), n, tolerance=1e-7)
+    case("pinverse", T(3, 2, dtype=d), tolerance=1e-7)
+    case("linalg_lstsq", T(4, 2, dtype=d), T(4, 2, dtype=d), grad=False, tolerance=1e-7)
+    case("linalg_lstsq", T(2, 4, dtype=d), T(2, 1, dtype=d), grad=False, tolerance=1e-7)
+    for order in [1, -1, 2, -2, inf, -inf]:
+        case("linalg_matrix_norm", T(3, 4, dtype=d), order, tolerance=1e-7)
+        case("linalg_cond", T(3, 3, dtype=d), order, grad=False, tolerance=1e-7)
+    for order in ["fro", "nuc"]:
+        case("linalg_matrix_norm.str_ord", T(2, 3, 4, dtype=d), order, tolerance=1e-7)
+    case("linalg_norm", T(3, 4, dtype=d), tolerance=1e-7)
+    case("linalg_norm", T(3, 4, dtype=d), 2, tolerance=1e-7)
+    case("linalg_norm", T(3, 4, dtype=d), 1, [1], tolerance=1e-7)
+    case("nuclear_norm", T(3, 4, dtype=d), tolerance=1e-7)
+    case("linalg_cond", T(3, 4, dtype=d), grad=False, tolerance=1e-7)
+    case("linalg_matrix_rank.atol_rtol_tensor", torch.tensor([[1.0, 2.0], [2.0, 4.0]], dtype=d))
+    case("linalg_matrix_rank.atol_rtol_float", T(4, 3))
+    case("linalg_tensorinv", T(2, 3, 6, dtype=d), 2, tolerance=1e-6)
+    case("linalg_inv", T(2, 3))
+    case("linalg_solve", T(3, 3), T(2, 2))
+
+
 def write(name):
     CASES.clear()
     _generator.manual_seed(sum(map(ord, name)))

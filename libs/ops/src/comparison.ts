@@ -110,6 +110,19 @@ lowerings({
   'aten::clamp_max': (b, self: Value, max: Scalar) => clamp(b, self, null, max),
   'aten::clamp_max.Tensor': (b, self: Value, max: Value) => clamp(b, self, null, max),
   'aten::isclose': isClose,
+  'aten::allclose': (b, self: Value, other: Value, rtol: number, atol: number, equalNan: boolean) => {
+    const close = isClose(b, self, other, rtol, atol, equalNan);
+    return b.reduceAnd(close, range(rankOf(close)));
+  },
+  'aten::equal': (b, self: Value, other: Value) => {
+    check(
+      dtypeOf(self) === dtypeOf(other),
+      () =>
+        `Expected object of scalar type ${dtypeOf(self)} but got scalar type ${dtypeOf(other)} for argument 'other'`,
+    );
+    if (sizesOf(self).join() !== sizesOf(other).join()) return b.full(false, 'bool');
+    return b.reduceAnd(b.compare(self, other, 'EQ'), range(rankOf(self)));
+  },
   'aten::isreal': (b, self: Value) =>
     isComplex(dtypeOf(self)) ? is(b, b.imag(self), 'EQ', 0) : like(b, b.convert(self, 'bool'), true),
   'aten::isin.Tensor_Tensor': isIn,

@@ -30,4 +30,7 @@ import './embedding-bag.ts';
 import './resampling.ts';
 import './fourier.ts';
 import './patches.ts';
+import './linalg-solve.ts';
+import './linalg.ts';
+import './linalg-eig.ts';
 export * from './host/index.ts';

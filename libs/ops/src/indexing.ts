@@ -1,7 +1,7 @@
 // Reading and writing elements by index: index with every form, index_put, gather, scatter, index_select, embedding,
 // masked_fill. Boolean masks, whose results depend on data, are in data-dependent.ts.
 import type { CoreBuilder, TensorLike, TensorLiteral, Value } from '@weft/ir';
-import { numel } from '@weft/ir';
+import { isInteger, numel } from '@weft/ir';
 import type { ReadTensor, Scalar } from './operator.ts';
 import { dataChecks, lowerings } from './operator.ts';
 import { printName } from './promotion.ts';
@@ -552,6 +552,8 @@ export function embeddingGradient(
 const within =
   (message: (index: bigint, dim: number, size: number) => string, negative: boolean) =>
   (index: TensorLiteral, dim: number, size: number): void => {
+    // Other dtypes are refused by the lowering, in PyTorch's words.
+    if (!isInteger(index.dtype)) return;
     for (const at of integersOf(index)) {
       if (at >= BigInt(size) || at < (negative ? BigInt(-size) : 0n)) fail(message(at, dim, size));
     }

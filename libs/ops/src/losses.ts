@@ -1,6 +1,6 @@
 // Loss functions. `reduction` is PyTorch's number: 0 none, 1 mean, 2 sum.
 import type { CoreBuilder, TensorLike, Value } from '@weft/ir';
-import { isFloatingPoint, numel } from '@weft/ir';
+import { isComplex, isFloatingPoint, numel } from '@weft/ir';
 import { dataChecks, lowerings } from './operator.ts';
 import type { ReadTensor, Scalar } from './operator.ts';
 import { computeType, printName } from './promotion.ts';
@@ -509,7 +509,7 @@ lowerings({
 const checkTargets =
   (ignoreAt: number) =>
   (read: ReadTensor, self: TensorLike, target: TensorLike, ...rest: unknown[]): void => {
-    if (isFloatingPoint(target.dtype)) return;
+    if (isFloatingPoint(target.dtype) || isComplex(target.dtype)) return;
     const classes = BigInt(self.shape[self.shape.length === 1 ? 0 : 1] ?? 1);
     const ignored = BigInt(rest[ignoreAt] as number);
     for (const at of integersOf(read(target))) {

@@ -1,7 +1,8 @@
 // View operators: reshape, transpose, slice, split and their like, each written once for strides and for copies.
-import type { CoreBuilder, TensorLiteral, Value } from '@weft/ir';
-import { isComplex, numel, specOf } from '@weft/ir';
-import { lowerings } from './operator.ts';
+import type { CoreBuilder, TensorLike, TensorLiteral, Value } from '@weft/ir';
+import { isComplex, isInteger, numel, specOf } from '@weft/ir';
+import { lowerings, preparations } from './operator.ts';
+import { integersOf } from './literal.ts';
 import { check, fail, range, sizesOf, wrapDim, withSize } from './broadcast.ts';
 import { swapped } from './shapes.ts';
 import type { ViewAlgebra, ViewOperator } from './view-algebra.ts';
@@ -436,6 +437,8 @@ viewOperators({
   'aten::select.int': select,
   'aten::slice.Tensor': slice,
   'aten::narrow': narrow,
+  'aten::narrow.Tensor': narrow,
+  'aten::tensor_split.tensor_indices_or_sections': tensorSplit,
   'aten::unsqueeze': unsqueeze,
   'aten::squeeze': squeeze,
   'aten::squeeze.dim': squeezeDim,
@@ -529,4 +532,24 @@ lowerings({
     tensors.map((x) => atLeast(2)(copiedViews(b), x) as Value),
   'aten::atleast_3d.Sequence': (b, tensors: readonly Value[]) =>
     tensors.map((x) => atLeast(3)(copiedViews(b), x) as Value),
+});
+
+/** A start or split points that stand in a tensor become numbers. */
+preparations({
+  'aten::narrow.Tensor': (read, self: TensorLike, dim: number, start: TensorLike, length: number) => {
+    check(
+      start.shape.length === 0 && isInteger(start.dtype),
+      () => 'start must be an 0-dim integral Tensor.',
+    );
+    return [self, dim, Number(integersOf(read(start))[0]), length];
+  },
+  'aten::tensor_split.tensor_indices_or_sections': (read, self: TensorLike, how: TensorLike, dim: number) => {
+    check(
+      how.shape.length < 2 && how.dtype === 'int64',
+      () =>
+        'tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor of dtype int64',
+    );
+    const numbers = integersOf(read(how)).map(Number);
+    return [self, how.shape.length === 0 ? numbers[0] : numbers, dim];
+  },
 });

@@ -1,6 +1,6 @@
 // A small GPT over characters, written as one would in PyTorch. `jit.script` compiles it from this very source.
-import type { Tensor, int } from 'weft';
-import { F, arange, nn } from 'weft';
+import type { Tensor, float, int } from 'weft';
+import { F, arange, nn, ones } from 'weft';
 
 export interface CharLmConfig {
   readonly vocabulary: int;
@@ -15,12 +15,14 @@ class CausalSelfAttention extends nn.Module {
   readonly project: nn.Linear;
   readonly output: nn.Linear;
   readonly heads: int;
+  readonly scale: float;
 
   constructor(width: int, heads: int) {
     super();
     this.project = new nn.Linear(width, 3 * width);
     this.output = new nn.Linear(width, width);
     this.heads = heads;
+    this.scale = Math.sqrt(heads / width);
   }
 
   forward(x: Tensor): Tensor {
@@ -31,7 +33,9 @@ class CausalSelfAttention extends nn.Module {
       .view([batch, time, 3, this.heads, -1])
       .permute([2, 0, 3, 1, 4])
       .unbind(0);
-    const mixed = F.scaledDotProductAttention(parts[0], parts[1], parts[2], { isCausal: true });
+    const scores = parts[0].matmul(parts[1].transpose(-2, -1)).mul(this.scale);
+    const future = ones([time, time]).triu(1).gt(0);
+    const mixed = scores.maskedFill(future, -1e9).softmax(-1).matmul(parts[2]);
     return this.output.forward(mixed.transpose(1, 2).reshape([batch, time, -1]));
   }
 }

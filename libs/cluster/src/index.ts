@@ -8,7 +8,6 @@ export * from './runner/progress.ts';
 export * from './transport/grpc.ts';
 export * from './batch/source.ts';
 export * from './checkpoint/manifest.ts';
-export * from './checkpoint/safetensors.ts';
 export * from './store/file-store.ts';
 export * from './scheduler/job.ts';
 export { bytesText } from './scheduler/admission.ts';
@@ -32,7 +31,12 @@ export { planTraining } from './plan/training.ts';
 export type { TrainingPlanOptions } from './plan/training.ts';
 export { planInference } from './plan/inference.ts';
 export { fitMesh, planDescription, updateRule } from './plan/description.ts';
-export type { ModelDescription, OptimizerDescription, ServingDescription, TrainingDescription } from './plan/description.ts';
+export type {
+  ModelDescription,
+  OptimizerDescription,
+  ServingDescription,
+  TrainingDescription,
+} from './plan/description.ts';
 export { describeServing, describeTraining } from './plan/describe-module.ts';
 export type { DescribedTraining, StateValues, TrainingSettings } from './plan/describe-module.ts';
 export { explainPlan } from './plan/explain.ts';

@@ -1,0 +1,3 @@
+export * from './model.ts';
+export * from './text.ts';
+export { default as training } from './train.ts';

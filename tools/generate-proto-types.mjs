@@ -14,7 +14,13 @@ execFileSync(
   resolve(root, 'node_modules/.bin/proto-loader-gen-types'),
   [
     ...['--longs', 'Number', '--enums', 'String', '--defaults', '--arrays', '--oneofs'],
-    ...['--grpcLib=@grpc/grpc-js', '--targetFileExtension', '.generated.ts', '--importFileExtension', '.generated.ts'],
+    ...[
+      '--grpcLib=@grpc/grpc-js',
+      '--targetFileExtension',
+      '.generated.ts',
+      '--importFileExtension',
+      '.generated.ts',
+    ],
     ...['-I', '.', '-O', output, ...files, 'grpc/health/v1/health.proto'],
   ],
   { cwd: resolve(root, 'proto'), stdio: 'inherit' },

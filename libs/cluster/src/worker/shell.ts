@@ -133,6 +133,8 @@ class Worker implements WorkerHandle {
       minThreads: 1,
       maxThreads: 64,
       concurrentTasksPerWorker: 1,
+      // A thread that has opened a device is worth keeping for the next session.
+      idleTimeout: 60_000,
       // Sessions live by their message ports; a thread that blocks between tasks would not hear them.
       atomics: 'disabled',
     });

@@ -40,12 +40,19 @@ export class AliasAnalysis {
   /** Values that a node itself writes to, or every wildcard. */
   private readonly writes = new Map<Node, Set<Value> | 'all'>();
   private writtenLocations: Set<Element> | undefined;
+  /** Which values reach a location. */
+  private holders: Map<Element, Value[]> | undefined;
+  /** Answers of `locations` and `reachable`, kept once the elements stand. */
+  private readonly locationSets = new Map<Value, Set<Element>>();
+  private readonly reachableSets = new Map<Value, Set<Element>>();
+  private isComplete = false;
   private writesToAll = false;
 
   constructor(readonly graph: Graph) {
     for (const input of graph.inputs) this.setWildcard(input);
     this.block(graph.block);
     this.spreadEscapes();
+    this.isComplete = true;
   }
 
   // ---- queries --------------------------------------------------------------------------------------------------
@@ -67,6 +74,25 @@ export class AliasAnalysis {
     for (const value of values) for (const location of this.reachable(value)) wanted.add(location);
     if (access.touchesAll && [...wanted].some((location) => location.isWildcard)) return true;
     return intersects(this.locationsOf(access.writes), wanted, this.anyWildcard);
+  }
+
+  /** Values that a node which does not write outside may write to, or to what they hold; each asked node costs little. */
+  valuesWrittenBy(node: Node): readonly Value[] {
+    if (this.holders === undefined) {
+      this.holders = new Map();
+      for (const value of this.elements.keys()) {
+        for (const location of this.reachable(value)) {
+          const list = this.holders.get(location);
+          if (list === undefined) this.holders.set(location, [value]);
+          else list.push(value);
+        }
+      }
+    }
+    const found = new Set<Value>();
+    for (const location of this.locationsOf(this.accesses(node).writes)) {
+      for (const value of this.holders.get(location) ?? []) found.add(value);
+    }
+    return [...found];
   }
 
   /** Whether any node of the graph may write to the value's own memory. */
@@ -162,6 +188,7 @@ export class AliasAnalysis {
   /** Tells the analysis of a constant that was inserted after it was made. */
   addConstant(constant: Value): void {
     this.fresh(constant);
+    this.holders = undefined;
   }
 
   // ---- construction ---------------------------------------------------------------------------------------------
@@ -367,17 +394,26 @@ export class AliasAnalysis {
   }
 
   private locations(value: Value): Set<Element> {
-    const element = this.elements.get(value);
-    return element === undefined ? new Set() : leaves([element], false);
+    let found = this.locationSets.get(value);
+    if (found === undefined) {
+      const element = this.elements.get(value);
+      found = element === undefined ? new Set() : leaves([element], false);
+      if (this.isComplete) this.locationSets.set(value, found);
+    }
+    return found;
   }
 
   private reachable(value: Value): Set<Element> {
-    const element = this.elements.get(value);
-    if (element === undefined) return new Set();
-    const found = leaves([element], true);
-    // A container whose items were not kept apart holds wildcards of what its type contains.
-    if (this.itemised.has(value)) return found;
-    for (const type of heldTypes(value.type)) found.add(this.wildcardOf(type));
+    let found = this.reachableSets.get(value);
+    if (found === undefined) {
+      const element = this.elements.get(value);
+      found = element === undefined ? new Set() : leaves([element], true);
+      // A container whose items were not kept apart holds wildcards of what its type contains.
+      if (element !== undefined && !this.itemised.has(value)) {
+        for (const type of heldTypes(value.type)) found.add(this.wildcardOf(type));
+      }
+      if (this.isComplete) this.reachableSets.set(value, found);
+    }
     return found;
   }
 

@@ -19,9 +19,17 @@ export function mergeCommonSubexpressions(graph: Graph): boolean {
     !hasSideEffects(node) &&
     !isNondeterministic(node) &&
     !alias.hasWritersOf(node);
-  // An attribute is one object however often it is read.
-  const mayReplace = (node: Node, earlier: Node): boolean =>
-    node.kind === 'prim::GetAttr' || alias.mayMerge(node.outputs, earlier.outputs);
+  /** Nodes that took the place of one whose results can be reached from outside, so theirs can now. */
+  const escaped = new Set<Node>();
+  const mayReplace = (node: Node, earlier: Node): boolean => {
+    // An attribute is one object however often it is read.
+    if (node.kind === 'prim::GetAttr') return true;
+    if (!alias.mayMerge(node.outputs, earlier.outputs)) return false;
+    if (!node.outputs.some((output) => alias.mayEscape(output))) return true;
+    if (escaped.has(earlier)) return false;
+    escaped.add(earlier);
+    return true;
+  };
   return visit(graph.block, [], isMergeable, mayReplace);
 }
 

@@ -85,20 +85,8 @@ function collectWriters(block: Block): Node[] {
 /** For each writing node the values whose memory it may write to, or that it writes to what others can reach. */
 function affectedBy(graph: Graph, writers: readonly Node[]): Map<Node, readonly Value[] | 'outside'> {
   const alias = new AliasAnalysis(graph);
-  const values: Value[] = [];
-  const collect = (block: Block): void => {
-    values.push(...block.inputs);
-    for (const node of block.nodes()) {
-      values.push(...node.outputs);
-      node.blocks.forEach(collect);
-    }
-  };
-  collect(graph.block);
   return new Map(
-    writers.map((node) => [
-      node,
-      alias.writesOutside(node) ? 'outside' : values.filter((value) => alias.mayWriteTo(node, [value])),
-    ]),
+    writers.map((node) => [node, alias.writesOutside(node) ? 'outside' : alias.valuesWrittenBy(node)]),
   );
 }
 

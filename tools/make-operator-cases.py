@@ -110,7 +110,8 @@ def tensors_in(value):
 
 def case(name, *args, grad=True, tolerance=None, strict=False, **kwargs):
     base, _, overload = name.partition(".")
-    operator = getattr(getattr(torch.ops.aten, base), overload or "default")
+    namespace, _, base = base.rpartition("::")
+    operator = getattr(getattr(getattr(torch.ops, namespace or "aten"), base), overload or "default")
     formals = operator._schema.arguments
     full = list(args)
     for formal in formals[len(args):]:
@@ -125,7 +126,7 @@ def case(name, *args, grad=True, tolerance=None, strict=False, **kwargs):
     keywords = {formal.name: x for x, formal in zip(full, formals) if formal.kwarg_only}
     floats = [t for t in tensors_in(full) if t.is_floating_point() or t.is_complex()]
     before = encode(full)
-    record = {"op": f"aten::{name}", "args": before}
+    record = {"op": name if "::" in name else f"aten::{name}", "args": before}
     if tolerance is not None:
         record["tolerance"] = tolerance
     try:
@@ -1078,6 +1079,49 @@ def linalg():
     case("linalg_tensorinv", T(2, 3, 6, dtype=d), 2, tolerance=1e-6)
     case("linalg_inv", T(2, 3))
     case("linalg_solve", T(3, 3), T(2, 2))
+
+
+@family
+def special():
+    for op in ["i0", "special_i0e", "special_i1", "special_i1e"]:
+        case(op, T(4, low=-8, high=8), tolerance=1e-4)
+        case(op, torch.tensor([0.0, 25.0, -30.0], dtype=f64), grad=False)
+    case("special_zeta", P(4) + 1, P(4), grad=False)
+    case("polygamma", 0, P(4))
+    case("polygamma", 1, P(4), tolerance=1e-4)
+    case("polygamma", 3, P(4), tolerance=1e-4)
+    case("igamma", P(4), P(4), grad=False)
+    case("igammac", P(4), P(4), grad=False)
+    case("igamma", P(2, 2, dtype=f64), P(2, dtype=f64), grad=False)
+    for op in ["chebyshev_polynomial_t", "chebyshev_polynomial_u", "hermite_polynomial_h", "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p"]:
+        case(f"special_{op}", T(5, low=-0.9, high=0.9), torch.tensor([0.0, 1.0, 2.0, 3.0, 5.0]), grad=False, tolerance=1e-4)
+    for reduction in [0, 1, 2]:
+        case("ctc_loss.IntList", T(5, 2, 4).log_softmax(2), I(2, 3, low=1, high=3), [5, 4], [3, 2], 0, reduction, grad=False)
+    case("ctc_loss.Tensor", T(5, 2, 4).log_softmax(2), I(5, low=1, high=3), torch.tensor([5, 5]), torch.tensor([3, 2]), grad=False)
+    case("histogram.bin_ct", T(8), 4, grad=False)
+    case("histogram.bin_ct", T(8), 4, range=[-1.0, 1.0], density=True, grad=False)
+    case("histogram.bins_tensor", T(8), torch.tensor([-1.0, 0.0, 0.5, 2.0]), grad=False)
+    for reduce in ["sum", "mean", "max", "min"]:
+        case("segment_reduce", T(5, 2), reduce, lengths=torch.tensor([2, 3]), grad=False)
+    case("allclose", T(3), T(3))
+    case("equal", I(3), I(3))
+    case("narrow.Tensor", T(5), 0, torch.tensor(2), 2)
+    case("tensor_split.tensor_indices_or_sections", T(5), torch.tensor([1, 3]))
+
+
+@family
+def detection():
+    import torchvision  # noqa: F401  (registers its operators)
+
+    def boxes(n):
+        low = T(n, 2, low=0, high=5)
+        return torch.cat([low, low + P(n, 2) * 2], 1)
+
+    case("torchvision::nms", boxes(8), U(8), 0.3, grad=False)
+    regions = lambda n: torch.cat([I(n, 1, high=1).float(), boxes(n)], 1)
+    for ratio in [2, -1]:
+        for aligned in [False, True]:
+            case("torchvision::roi_align", T(2, 2, 6, 6), regions(3), 0.7, 2, 3, ratio, aligned, grad=False, tolerance=1e-4)
 
 
 def write(name):

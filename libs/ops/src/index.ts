@@ -33,4 +33,8 @@ import './patches.ts';
 import './linalg-solve.ts';
 import './linalg.ts';
 import './linalg-eig.ts';
+import './special.ts';
+import './ctc.ts';
+import './histograms.ts';
+import './detection.ts';
 export * from './host/index.ts';

@@ -452,6 +452,7 @@ viewOperators({
   'aten::as_strided': asStrided,
   'aten::unbind.int': unbind,
   'aten::split.Tensor': split,
+  'aten::split': splitSizes,
   'aten::split.sizes': splitSizes,
   'aten::split_with_sizes': splitSizes,
   'aten::chunk': chunk,

@@ -15,6 +15,7 @@ import type { Element, TypedArray } from './elements.ts';
 import { elementAt, typedArrayOf } from './elements.ts';
 import { contiguousStrides, isRowMajor } from './layout.ts';
 import type { TensorMethods } from './methods.generated.ts';
+import { printTensor } from './print.ts';
 import { Storage } from './storage.ts';
 import { gatherStrided, scatterStrided } from './strided-copy.ts';
 
@@ -183,6 +184,16 @@ export class Tensor implements TensorLike, Strided {
     const list = (dim: number): NestedList =>
       dim === this.sizes.length ? next() : Array.from({ length: this.sizes[dim] }, () => list(dim + 1));
     return list(0);
+  }
+
+  /** As PyTorch prints it: `tensor([1., 2.], requires_grad=True)`. */
+  toString(): string {
+    return printTensor(this);
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return printTensor(this);
   }
 
   // ---- autograd -------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ interface Family {
   readonly name: string;
   readonly overloads: readonly Overload[];
   /** Chosen before for arguments of these kinds. */
-  readonly chosen: Map<string, Overload>;
+  readonly chosen: Map<string, { readonly overload: Overload; readonly bind: Bind }>;
 }
 interface Overload {
   readonly operator: Operator;
@@ -187,14 +187,15 @@ export function callEager(name: string, given: readonly unknown[]): unknown {
   const key = kindsOf(args) + (keywords === null ? '' : keywordKinds(keywords));
   const known = family.chosen.get(key);
   if (known !== undefined) {
-    const bound = bind(known, args, keywords, true);
-    if (bound !== null) return result(known.operator, bound);
+    const bound = known.bind(known.overload, args, keywords, true);
+    if (bound !== null) return result(known.overload.operator, bound);
   }
-  for (const loosely of [false, true]) {
+  // Values as they are come before numbers that make up a list, and both before conversions between numbers and tensors.
+  for (const [how, loosely] of attempts) {
     for (const overload of family.overloads) {
-      const bound = bind(overload, args, keywords, loosely);
+      const bound = how(overload, args, keywords, loosely);
       if (bound === null) continue;
-      family.chosen.set(key, overload);
+      family.chosen.set(key, { overload, bind: how });
       return result(overload.operator, bound);
     }
   }
@@ -215,14 +216,16 @@ export function toJs(value: IValue): unknown {
 }
 
 /** The arguments in the schema's order, or null when they do not fit. */
-function bind(
+type Bind = (
   overload: Overload,
   args: readonly unknown[],
   keywords: Keywords | null,
   loosely: boolean,
-): IValue[] | null {
-  const direct = bindExactly(overload, args, keywords, loosely);
-  if (direct !== null || !overload.variadic) return direct;
+) => IValue[] | null;
+
+/** Numbers given one by one as the first argument, a list: `view(2, 3)`. */
+const bindVariadic: Bind = (overload, args, keywords, loosely) => {
+  if (!overload.variadic) return null;
   const first = overload.schema.arguments[0].name === 'self' ? 1 : 0;
   const numbers = args.slice(first);
   if (
@@ -232,7 +235,7 @@ function bind(
     return null;
   }
   return bindExactly(overload, [...args.slice(0, first), numbers], keywords, loosely);
-}
+};
 
 function bindExactly(
   { schema, positions }: Overload,
@@ -264,6 +267,12 @@ function bindExactly(
   }
   return bound;
 }
+
+const attempts: readonly (readonly [Bind, boolean])[] = [
+  [bindExactly, false],
+  [bindVariadic, false],
+  [bindExactly, true],
+];
 
 function kindsOf(values: readonly unknown[]): string {
   let key = '';

@@ -2,7 +2,7 @@
 // tensors, casts, detaching, gradients, storage.
 import type { Device } from '@weft/devices';
 import type { IValue } from '@weft/ir';
-import { Complex, DeviceValue, OperatorError, dtypes, numel } from '@weft/ir';
+import { Complex, DeviceValue, OperatorError, containerType, dtypes, numel } from '@weft/ir';
 import { attachBackward } from '../autograd/custom-node.ts';
 import { backward } from '../autograd/engine.ts';
 import { deviceNamed } from '../devices.ts';
@@ -190,9 +190,16 @@ function fromValue(data: IValue, dtype: IValue, device: IValue, requiresGrad: bo
 
 /** float32 for any float (a whole one too), int64, bool, complex64. */
 function ownDType(data: IValue): 'float32' | 'int64' | 'bool' | 'complex64' {
-  if (Array.isArray(data)) return data.length === 0 ? 'float32' : ownDType(data[0]);
+  if (Array.isArray(data)) return data.length === 0 ? emptyDType(data) : ownDType(data[0]);
   if (data instanceof Complex) return 'complex64';
   return typeof data === 'bigint' ? 'int64' : typeof data === 'boolean' ? 'bool' : 'float32';
+}
+
+/** An empty list has the dtype of its static type. */
+function emptyDType(list: IValue[]): 'float32' | 'int64' | 'bool' {
+  let type = containerType(list);
+  while (type?.kind === 'List') type = type.element;
+  return type?.kind === 'int' ? 'int64' : type?.kind === 'bool' ? 'bool' : 'float32';
 }
 
 const asTensor = (data: IValue, dtype: IValue, device: IValue): IValue =>
@@ -273,6 +280,9 @@ const gradients: Record<string, EagerFunction> = {
     return self;
   },
   'aten::requires_grad_': (self: Tensor, on: boolean) => {
+    if (on && category(self) !== 'float' && category(self) !== 'complex') {
+      throw new OperatorError('only Tensors of floating point dtype can require gradients');
+    }
     self.requiresGrad = on;
     return self;
   },

@@ -1,0 +1,94 @@
+// Optimised core graphs give the same bits: random programs over special values (both zeros, infinities, NaN) are run on the
+// reference device before and after the pipeline.
+import { expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { Graph, Value } from '@weft/ir';
+import {
+  CoreBuilder,
+  literalElements,
+  literalOf,
+  printGraph,
+  specOf,
+  tensorSpec,
+  verifyGraph,
+} from '@weft/ir';
+import { executeOnHost } from '@weft/devices';
+import { optimize } from './index.ts';
+
+type Emit = (b: CoreBuilder, x: Value, y: Value, pick: number) => Value;
+const sameShape = (b: CoreBuilder, x: Value, y: Value): Value => {
+  const { sizes, dtype } = specOf(x);
+  return b.convert(b.reshape(y, sizes), dtype);
+};
+const emits: readonly Emit[] = [
+  (b, x, y) => b.add(x, sameShape(b, x, y)),
+  (b, x, y) => b.subtract(x, sameShape(b, x, y)),
+  (b, x, y) => b.multiply(x, sameShape(b, x, y)),
+  (b, x, y) => b.maximum(x, sameShape(b, x, y)),
+  (b, x) => b.negate(x),
+  (b, x, _, pick) => b.add(x, b.fullLike(x, [0, -0, 1][pick % 3])),
+  (b, x, _, pick) => b.subtract(b.fullLike(x, 0), b.fullLike(x, [0, -0][pick % 2])),
+  (b, x, _, pick) => b.multiply(x, b.fullLike(x, [1, 0][pick % 2])),
+  (b, x) => b.divide(x, b.fullLike(x, 1)),
+  (b, x) => b.power(b.convert(x, 'float32'), b.fullLike(b.convert(x, 'float32'), 1)),
+  (b, x, _, pick) => b.reshape(x, [[6], [2, 3], [3, 2], [1, 6]][pick % 4]),
+  (b, x) =>
+    b.transpose(
+      x,
+      specOf(x).sizes.map((_, index) => specOf(x).sizes.length - 1 - index),
+    ),
+  (b, x) =>
+    b.slice(
+      b.broadcastInDim(
+        x,
+        [2, ...specOf(x).sizes],
+        specOf(x).sizes.map((_, index) => index + 1),
+      ),
+      [0, ...specOf(x).sizes.map(() => 0)],
+      [1, ...specOf(x).sizes],
+    ),
+  (b, x, _, pick) =>
+    b.convert(x, (['float16', 'float64', 'int32', 'bfloat16', 'float32'] as const)[pick % 5]),
+  (b, x, y, pick) => b.select(b.full(pick % 2 === 0, 'bool', specOf(x).sizes), x, sameShape(b, x, y)),
+  (b, x, y) => {
+    const region = (value: Value) => () => [value];
+    return b.if(b.full(true, 'bool'), region(x), region(sameShape(b, x, y)))[0];
+  },
+];
+
+const step = fc.record({ emit: fc.nat(emits.length - 1), x: fc.nat(50), y: fc.nat(50), pick: fc.nat(50) });
+const special = fc.constantFrom(0, -0, 1, -1, 0.5, 3, 1e30, -1e30, Infinity, -Infinity, NaN);
+
+test('optimised core programs give the same bits', () => {
+  fc.assert(
+    fc.property(
+      fc.array(step, { minLength: 1, maxLength: 15 }),
+      fc.array(special, { minLength: 12, maxLength: 12 }),
+      (steps, numbers) => {
+        const b = new CoreBuilder();
+        const values = [
+          b.input(tensorSpec('float32', [2, 3]), 'x'),
+          b.input(tensorSpec('float32', [2, 3]), 'y'),
+        ];
+        for (const { emit, x, y, pick } of steps) {
+          values.push(emits[emit](b, values[x % values.length], values[y % values.length], pick));
+        }
+        const { graph } = b;
+        for (const value of values.slice(-2)) graph.addOutput(value);
+        verifyGraph(graph);
+        const inputs = [
+          literalOf('float32', [2, 3], numbers.slice(0, 6)),
+          literalOf('float32', [2, 3], numbers.slice(6)),
+        ];
+        const run = (which: Graph) => executeOnHost(which, inputs).map(literalElements);
+        const optimised = graph.clone();
+        optimize(optimised, 'core', { verify: true });
+        expect({ text: printGraph(graph), results: run(optimised) }).toEqual({
+          text: printGraph(graph),
+          results: run(graph),
+        });
+      },
+    ),
+    { numRuns: 200 },
+  );
+});

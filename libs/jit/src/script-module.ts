@@ -128,7 +128,6 @@ export function scriptModule<M extends nn.Module>(module: M): Scripted<M> {
         // Not every method is meant for scripting; the error is told when the method is used.
         if (!(error instanceof WeftError)) throw error;
         failures.set(name, error);
-        object.type.methods.delete(name);
       }
     }
     return scriptModuleOf(object, failures) as unknown as Scripted<M>;

@@ -3,6 +3,7 @@ import type { SourceRange, Type, Value } from '@weft/ir';
 import { isSubtype } from '@weft/ir';
 import type * as tree from '../frontend/tree.ts';
 import { annotationString } from '@weft/ir';
+import { refinableName } from './conditions.ts';
 import type { Emitter } from './emitter.ts';
 import { emitExpression, emitMagic, emitSugared, isWidening } from './expressions.ts';
 import { assignMember } from './javascript/members.ts';
@@ -135,7 +136,12 @@ function setAttribute(
   given: Value,
   widen: boolean,
 ): void {
-  if (target.kind === 'Member') return assignMember(e, range, object, target.name, given, widen);
+  if (target.kind === 'Member') {
+    const path = refinableName(target);
+    if (path !== undefined)
+      e.environment.setPresent(path, given.type.kind !== 'Optional' && given.type.kind !== 'None');
+    return assignMember(e, range, object, target.name, given, widen);
+  }
   const type = attributeType(object, target.name);
   const value =
     type === undefined ? given : tryConvert(e.graph, range, type, given, { conversions: false, widen });

@@ -138,10 +138,9 @@ function emitTruthy(e: Emitter, { operand, range }: tree.Truthy): Condition {
     const none = insertConstant(e.graph, null);
     const present = emitOperator(e.graph, range, 'aten::__isnot__', [value, none]);
     const inner = type.element;
+    const name = refinableName(operand);
     const refinements: RefinementPair =
-      operand.kind === 'Name'
-        ? { whenTrue: [{ name: operand.name, type: inner }], whenFalse: [] }
-        : noRefinements;
+      name === undefined ? noRefinements : { whenTrue: [{ name, type: inner }], whenFalse: [] };
     if (!['bool', 'int', 'float', 'str', 'number'].includes(inner.kind)) {
       if (inner.kind === 'Tensor' || inner.kind === 'Any' || inner.kind === 'Union') {
         // An object: present means true.
@@ -202,12 +201,21 @@ function emitIs(e: Emitter, expression: tree.Compare): Condition {
   };
 }
 
-const refinableName = (expression: tree.Expression): string | undefined =>
-  expression.kind === 'Name'
-    ? expression.name
-    : expression.kind === 'Widen'
-      ? refinableName(expression.operand)
-      : undefined;
+/** A variable, or a member of one by its path (`self.bias`), which TypeScript narrows as well. */
+export const refinableName = (expression: tree.Expression): string | undefined => {
+  switch (expression.kind) {
+    case 'Name':
+      return expression.name;
+    case 'Widen':
+      return refinableName(expression.operand);
+    case 'Member': {
+      const object = refinableName(expression.object);
+      return object === undefined ? undefined : `${object}.${expression.name}`;
+    }
+    default:
+      return undefined;
+  }
+};
 
 const canBeNone = (type: Type): boolean =>
   type.kind === 'Optional' ||

@@ -392,6 +392,10 @@ export class Emitter {
   /** The variables that a condition narrows get their narrower type. */
   insertRefinements(range: SourceRange, refinements: Refinements): void {
     for (const { name, type } of refinements) {
+      if (name.includes('.')) {
+        this.environment.setPresent(name, true);
+        continue;
+      }
       const variable = this.environment.find(name);
       if (!(variable instanceof SimpleValue)) continue;
       const cast = this.uncheckedCast(variable.value, type);
@@ -423,6 +427,7 @@ export class Emitter {
     ];
     const exits = blocks.map((block) => this.exiting.has(block));
     if (exits[0] && exits[1]) this.exiting.add(node.block!);
+    else if (exits[0] || exits[1]) this.environment.adoptPresent(frames[exits[0] ? 1 : 0]);
     this.mergeBranches(range, blocks, frames, exits);
   }
 

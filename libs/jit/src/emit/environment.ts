@@ -32,6 +32,20 @@ export class Environment {
     readonly parent: Environment | undefined,
   ) {}
 
+  /** Members (`self.bias`) that are known not to be None here, or (false) are not known any more. */
+  private readonly present = new Map<string, boolean>();
+
+  setPresent(path: string, isPresent: boolean): void {
+    this.present.set(path, isPresent);
+  }
+  isPresent(path: string): boolean {
+    return this.present.get(path) ?? this.parent?.isPresent(path) ?? false;
+  }
+  /** Takes over what a branch knows, when only that branch goes on. */
+  adoptPresent(branch: Environment): void {
+    for (const [path, isPresent] of branch.present) this.present.set(path, isPresent);
+  }
+
   private get root(): Environment {
     return this.parent === undefined ? this : this.parent.root;
   }

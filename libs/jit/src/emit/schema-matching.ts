@@ -13,7 +13,6 @@ import type {
   Value,
 } from '@weft/ir';
 import {
-  DeviceType,
   FloatType,
   dtypes,
   hasVariables,
@@ -150,7 +149,7 @@ export function tryConvert(
       const operator = implicitFromNumber[type.kind];
       if (operator !== undefined) return emitOperator(graph, range, operator, [value]);
     }
-    if (value.type.kind === 'str' && isSubtype(DeviceType, type)) {
+    if (value.type.kind === 'str' && type.kind === 'Device') {
       return emitOperator(graph, range, 'aten::device', [value]);
     }
   }
@@ -365,8 +364,24 @@ export function matchSchemas(
   const given = [...(self === undefined ? [] : [self]), ...positional, ...keywords]
     .map(({ name, value }) => `${name === undefined ? '' : `${name}=`}${annotationString(value.type)}`)
     .join(', ');
-  const list = reasons.map(({ schema, why }) => `  ${describeSchema(schema)}: ${why}`).join('\n');
+  const list = closest(reasons)
+    .map(({ schema, why }) => `  ${describeSchema(schema)}: ${why}`)
+    .join('\n');
   fail(range, `${what} cannot be called with (${given}). It has these forms:\n${list}`);
+}
+
+/** The forms worth showing: not those for other kinds of objects, and not those that write to `out`. */
+function closest(
+  reasons: readonly { schema: Schema; why: string }[],
+): readonly { schema: Schema; why: string }[] {
+  const plain = reasons.filter(
+    ({ schema }) => !schema.arguments.some((argument) => argument.alias?.isWrite && argument.kwargOnly),
+  );
+  const near = plain.filter(
+    ({ schema, why }) =>
+      schema.arguments.length === 0 || !why.startsWith(`argument '${schema.arguments[0].name}' is a `),
+  );
+  return (near.length > 0 ? near : plain.length > 0 ? plain : reasons).slice(0, 8);
 }
 
 const describeSchema = (schema: Schema): string => {

@@ -3,6 +3,7 @@
 import type { SourceRange, Value } from '@weft/ir';
 import { IntType } from '@weft/ir';
 import type * as tree from '../../frontend/tree.ts';
+import { refinableName } from '../conditions.ts';
 import { constantValue, insertConstant } from '../constants.ts';
 import { annotationString } from '@weft/ir';
 import type { Emitter } from '../emitter.ts';
@@ -18,7 +19,17 @@ export const snakeCase = (name: string): string =>
 
 export function emitMember(e: Emitter, expression: tree.Member): SugaredValue {
   const object = emitSugared(e, expression.object);
-  return memberOf(e, expression.range, object, expression.name);
+  const member = memberOf(e, expression.range, object, expression.name);
+  if (member instanceof SimpleValue && member.value.type.kind === 'Optional') {
+    const path = refinableName(expression);
+    if (path !== undefined && e.environment.isPresent(path)) {
+      // Checked again at run time: a method that was called since may have cleared it.
+      return new SimpleValue(
+        emitOperator(e.graph, expression.range, 'aten::_unwrap_optional', [member.value]),
+      );
+    }
+  }
+  return member;
 }
 
 /** A constant of the live program is a value once something is done with it. */

@@ -113,11 +113,12 @@ export class Converter {
   // ---- Functions --------------------------------------------------------------------------------------------------
 
   def(node: ts.FunctionLikeDeclaration, name: string): tree.Def {
-    if (node.asteriskToken !== undefined) this.fail(node, 'generator functions cannot be scripted');
+    const head = 'name' in node && node.name !== undefined ? node.name : node;
+    if (node.asteriskToken !== undefined) this.fail(head, 'generator functions cannot be scripted');
     if (ts.getCombinedModifierFlags(node) & ts.ModifierFlags.Async) {
-      this.fail(node, 'async functions cannot be scripted');
+      this.fail(head, 'async functions cannot be scripted');
     }
-    const range = this.headRange(node);
+    const range = this.range(head);
     const parameters: tree.Parameter[] = [];
     if (this.self !== undefined) {
       this.declare(this.self);
@@ -141,11 +142,6 @@ export class Converter {
       ? this.inScope(() => convertStatements(this, body.statements))
       : [{ kind: 'Return', value: valueOf(this, body), range: this.range(body) } as const];
     return { kind: 'Def', name, parameters, returns, body: statements, range };
-  }
-
-  /** Name and parameters: what an error about the whole function points at. */
-  private headRange(node: ts.FunctionLikeDeclaration): SourceRange {
-    return this.range('name' in node && node.name !== undefined ? node.name : node);
   }
 
   private parameter(node: ts.ParameterDeclaration, documented: ts.TypeNode | undefined): tree.Parameter {

@@ -228,6 +228,10 @@ export function defineMethods(
     const define = (name: string, method: object): void => {
       if (type.methods.has(name)) return;
       type.methods.set(name, programs.compile(method, name, `${type.name}.${name}`, self, { superMethod }));
+      programs.onFailure(() => {
+        type.methods.delete(name);
+        type.properties.delete(name.replace(/^_[gs]et_/, ''));
+      });
     };
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
       if (name === 'constructor' || !wanted(name)) continue;

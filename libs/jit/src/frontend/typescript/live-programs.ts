@@ -52,18 +52,31 @@ export class LivePrograms {
   private readonly names = new Map<string, number>();
   /** Functions that were met and must compile before jit.script returns. */
   private readonly pending: ScriptFunction[] = [];
+  private readonly met: (() => void)[] = [];
 
-  /** Runs `body` and then compiles everything that was met; what is met by a failing one is forgotten. */
+  /**
+   * Runs `body` and then compiles everything that was met. When something cannot be compiled, all that was met on the way is
+   * forgotten, so that the next attempt meets the same error.
+   */
   compiling<T>(body: () => T): T {
+    const start = this.met.length;
     return inspecting(() => {
       try {
         const result = body();
         for (let next = this.pending.pop(); next !== undefined; next = this.pending.pop()) void next.graph;
+        if (start === 0) this.met.length = 0;
         return result;
-      } finally {
+      } catch (error) {
         this.pending.length = 0;
+        for (const forget of this.met.splice(start).reverse()) forget();
+        throw error;
       }
     });
+  }
+
+  /** Notes how to forget something that is being compiled. */
+  onFailure(forget: () => void): void {
+    this.met.push(forget);
   }
 
   /** A qualified name for `name`, unlike those given out before; PyTorch's way of telling equal names apart. */
@@ -83,6 +96,7 @@ export class LivePrograms {
     if (compiled === undefined) {
       compiled = this.compile(fn, fn.name || 'lambda', this.qualify(fn.name || 'lambda'));
       this.functions.set(fn, compiled);
+      this.onFailure(() => this.functions.delete(fn));
     }
     return compiled;
   }
@@ -112,6 +126,7 @@ export class LivePrograms {
       type = createClassType(this.qualify(constructor.name.replace(/^_(?=[A-Z])/, '')), false);
       this.classes.set(constructor, type);
       this.constructors.set(type, constructor);
+      this.onFailure(() => this.classes.delete(constructor));
       compileClass(this, constructor, type);
     }
     return type;

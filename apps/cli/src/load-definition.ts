@@ -7,6 +7,8 @@ import { register } from 'tsx/esm/api';
 import type { TrainingDefinition } from 'weft';
 import { WeftError } from 'weft';
 
+export { collectSetting } from '@weft/worker';
+
 export type Settings = Readonly<Record<string, string>>;
 
 /** Throws WeftError when the file is not there or exports no definition. */
@@ -36,10 +38,3 @@ export async function loadDefinition(path: string, settings: Settings): Promise<
 
 const isDefinition = (value: unknown): value is TrainingDefinition =>
   typeof value === 'object' && value !== null && 'module' in value && 'data' in value && 'optimizer' in value;
-
-/** Reads repeated `name=value` options. */
-export function collectSetting(text: string, before: Record<string, string> = {}): Record<string, string> {
-  const at = text.indexOf('=');
-  if (at < 1) throw new WeftError(`'${text}' is no setting; write name=value`);
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
-}

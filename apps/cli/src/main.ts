@@ -3,16 +3,22 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { WeftError } from 'weft';
 import { explainCommand } from './commands/explain.ts';
+import { schedulerCommand } from './commands/scheduler.ts';
+import { statusCommand } from './commands/status.ts';
 import { trainCommand } from './commands/train.ts';
+import { upCommand } from './commands/up.ts';
+import { workerCommand } from './commands/worker.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+const commands = [trainCommand, explainCommand, upCommand, schedulerCommand, workerCommand, statusCommand];
 
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('weft')
     .description('PyTorch-style programs in TypeScript: scripted, compiled, and spread over machines')
     .version(version)
     .showHelpAfterError();
-  for (const command of [trainCommand, explainCommand]) command(program);
+  for (const command of commands) command(program);
   try {
     await program.parseAsync([...argv]);
   } catch (error) {

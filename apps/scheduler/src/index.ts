@@ -10,7 +10,7 @@ export type { SchedulerHandle, SchedulerOptions } from '@weft/cluster';
 interface Flags {
   readonly host: string;
   readonly port: number;
-  readonly store: string;
+  readonly directory: string;
 }
 
 const portNumber = (text: string): number => {
@@ -31,8 +31,8 @@ export function schedulerCommand(
     .description('run a scheduler: places jobs on the workers that connect to it')
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port to listen on; 0 takes a free one', portNumber, defaultPort)
-    .option('--store <folder>', 'where jobs, data and checkpoints are kept', join('.weft', 'scheduler'))
-    .action((flags: Flags) => run({ host: flags.host, port: flags.port, directory: flags.store }));
+    .option('--directory <folder>', 'where jobs, data and checkpoints are kept', join('.weft', 'scheduler'))
+    .action((flags: Flags) => run({ host: flags.host, port: flags.port, directory: flags.directory }));
 }
 
 /** Runs a scheduler until it is told to end or a signal comes; resolves with the exit status. */

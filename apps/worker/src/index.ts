@@ -2,16 +2,16 @@
 import { InvalidArgumentError, Command } from 'commander';
 import type { WorkerMainOptions } from '@weft/cluster';
 import { workerMain } from '@weft/cluster';
+import type { DeviceFlags } from './options.ts';
+import { addDeviceOptions, deviceOptionsOf, portNumber } from './options.ts';
 
 export { runWorker, workerMain } from '@weft/cluster';
 export type { WorkerHandle, WorkerMainOptions, WorkerOptions } from '@weft/cluster';
+export * from './options.ts';
 
-interface Flags {
+interface Flags extends DeviceFlags {
   readonly scheduler: string;
   readonly name?: string;
-  readonly device: string;
-  readonly deviceOption: Readonly<Record<string, string>>;
-  readonly threads?: number;
   readonly host: string;
   readonly port: number;
   readonly cache?: string;
@@ -19,35 +19,23 @@ interface Flags {
   readonly parentPipe?: boolean;
 }
 
-const positive = (text: string): number => {
+const seconds = (text: string): number => {
   const value = Number(text);
   if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError('a number is expected');
   return value;
 };
 
-const setting = (text: string, before: Record<string, string>): Record<string, string> => {
-  const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('name=value is expected');
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
-};
-
 /** Adds the worker's options to a command; `run` gets what they mean. The `weft worker` command and the process share them. */
 export function workerCommand(command: Command, run: (options: WorkerMainOptions) => Promise<void>): Command {
-  return command
+  command
     .description('run a worker: takes programs from a scheduler and runs them on the devices of this machine')
     .requiredOption('--scheduler <host:port>', 'address of the scheduler')
-    .option('--name <name>', 'unique name in the cluster (default: host and process number)')
-    .option(
-      '--device <names>',
-      'devices in order of preference: types, npm packages or paths, with commas',
-      'reference',
-    )
-    .option('--device-option <name=value>', 'a setting of the device plugin; may be repeated', setting, {})
-    .option('--threads <count>', 'threads that a device may use for itself', positive)
+    .option('--name <name>', 'unique name in the cluster (default: host and process number)');
+  return addDeviceOptions(command)
     .option('--host <host>', 'address at which other workers reach this one', '127.0.0.1')
-    .option('--port <port>', 'port for other workers; 0 takes a free one', positive, 0)
+    .option('--port <port>', 'port for other workers; 0 takes a free one', portNumber, 0)
     .option('--cache <folder>', 'where data from the scheduler is kept (default: a temporary folder)')
-    .option('--patience <seconds>', 'how long to try for a scheduler that is away', positive, 30)
+    .option('--patience <seconds>', 'how long to try for a scheduler that is away', seconds, 30)
     .option('--parent-pipe', 'end when standard input closes')
     .action((flags: Flags) => run(optionsOf(flags)));
 }
@@ -55,11 +43,8 @@ export function workerCommand(command: Command, run: (options: WorkerMainOptions
 function optionsOf(flags: Flags): WorkerMainOptions {
   return {
     scheduler: flags.scheduler,
-    devices: flags.device.split(',').map((name) => name.trim()),
-    deviceOptions: {
-      settings: flags.deviceOption,
-      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-    },
+    devices: flags.device ?? ['reference'],
+    deviceOptions: deviceOptionsOf(flags),
     host: flags.host,
     port: flags.port,
     limits: { orphanMs: flags.patience * 1000 },

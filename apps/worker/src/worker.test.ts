@@ -62,7 +62,7 @@ function folder(): string {
 }
 
 async function scheduler(store = folder(), port = '0') {
-  const started = start('scheduler', '--port', port, '--store', store);
+  const started = start('scheduler', '--port', port, '--directory', store);
   const address = await until(() => /listens at (\S+)/.exec(started.output())?.[1]);
   return { ...started, address, store };
 }
@@ -150,10 +150,10 @@ describe('the processes', () => {
     const port = address.split(':')[1];
     const cases: [Started, RegExp][] = [
       [
-        start('scheduler', '--port', port, '--store', folder()),
+        start('scheduler', '--port', port, '--directory', folder()),
         /cannot listen on 127\.0\.0\.1:\d+: the port is in use/,
       ],
-      [start('scheduler', '--port', '0', '--store', store), /the store in .* is in use by process \d+/],
+      [start('scheduler', '--port', '0', '--directory', store), /the store in .* is in use by process \d+/],
       [start('worker', '--scheduler', address, '--device', 'warp'), /unknown device 'warp'/],
       [start('worker', '--scheduler', address, '--port', port), /cannot listen on .* the port is in use/],
       [start('worker'), /required option '--scheduler <host:port>'/],

@@ -65,6 +65,10 @@ class GraphParser {
   }
 
   graph(): Graph {
+    return this.scanner.nest(() => this.wholeGraph());
+  }
+
+  private wholeGraph(): Graph {
     const { scanner, target } = this;
     scanner.expect('graph');
     scanner.expect('(');
@@ -134,7 +138,7 @@ class GraphParser {
     for (;;) {
       scanner.skip();
       if (scanner.match(blockHead) === undefined) break;
-      this.block(node.addBlock());
+      scanner.nest(() => this.block(node.addBlock()));
     }
     for (const [name, type, at] of outputs) this.define(node.addOutput(type), name, at);
     nameFunction(node);
@@ -195,6 +199,7 @@ class GraphParser {
     this.values.set(name, value);
     if (decimal.test(name)) {
       value.id = Number(name);
+      if (String(value.id) !== name) this.scanner.fail(`%${name} is no number of a value`);
       this.largestId = Math.max(this.largestId, value.id);
     } else value.setName(name);
   }

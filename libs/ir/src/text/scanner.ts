@@ -8,8 +8,12 @@ const identifierPattern = /[A-Za-z_][A-Za-z0-9_]*/y;
 const qualifiedPattern = /[A-Za-z_$][A-Za-z0-9_$]*(?:\.(?=[A-Za-z_$])[A-Za-z_$][A-Za-z0-9_$]*)*/y;
 const numberPattern = /[+-]?(?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)/y;
 
+/** Nesting beyond this is refused: text of others must not exhaust the stack. */
+const deepest = 200;
+
 export class Scanner {
   position = 0;
+  private depth = 0;
 
   /** @param what names the text in errors, such as `schema` or a file name */
   constructor(
@@ -101,6 +105,17 @@ export class Scanner {
     if (found === undefined) this.fail('expected a string in double quotes');
     this.position = found.end;
     return found.value;
+  }
+
+  /** Runs `body`, which reads something that may hold more of its kind. Fails when it is nested too deep. */
+  nest<T>(body: () => T): T {
+    if (this.depth >= deepest) this.fail(`nested more than ${deepest} deep`);
+    this.depth++;
+    try {
+      return body();
+    } finally {
+      this.depth--;
+    }
   }
 
   /** `item` between separating commas, up to and with `close`; `open` has been taken. */

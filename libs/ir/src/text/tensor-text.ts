@@ -174,7 +174,8 @@ export const seesShownTensor = (scanner: Scanner): boolean =>
  * @param type the type of the value, for the dtype and shape that the form leaves out
  */
 export function scanShownTensor(scanner: Scanner, type: TensorType | undefined): TensorLiteral {
-  const shape = type?.sizes?.map((size) => size ?? 0);
+  const sizes = type?.sizes;
+  const shape = sizes?.includes(null) ? undefined : (sizes as readonly number[] | undefined);
   if (scanner.accept('<Tensor>')) {
     if (type?.dtype === undefined || shape === undefined) {
       scanner.fail('<Tensor> needs a type with dtype and shape; print exactly to keep the data');
@@ -184,6 +185,8 @@ export function scanShownTensor(scanner: Scanner, type: TensorType | undefined):
   if (scanner.accept('{')) {
     const value = scanScalar(scanner);
     scanner.expect('}');
+    if (shape !== undefined && numel(shape) !== 1)
+      scanner.fail('one number is shown for a type of other sizes');
     const dtype =
       type?.dtype ??
       (value instanceof Complex ? 'complex64' : typeof value === 'bigint' ? 'int64' : 'float32');

@@ -212,8 +212,9 @@ export function parseType(text: string, options: TypeParseOptions = {}): Type {
 
 /** Reads a type with its `[]` and `?` suffixes. */
 export function scanType(scanner: Scanner, options: TypeParseOptions): Type {
-  let type = scanBaseType(scanner, options);
-  for (;;) {
+  let type = scanner.nest(() => scanBaseType(scanner, options));
+  for (let depth = 0; ; depth++) {
+    if (depth > 100) scanner.fail('a type with more than 100 suffixes');
     if (scanner.accept('[]')) type = { kind: 'List', element: type };
     else if (scanner.accept('?')) type = { kind: 'Optional', element: type };
     else return type;

@@ -97,6 +97,10 @@ const imaginary = /[+-](?:inf|nan|\d+\.?\d*(?:e[+-]?\d+)?)j/y;
 
 /** Reads a value. `type` is what is expected, if known. */
 export function scanIValue(scanner: Scanner, type: Type | undefined, options: TypeParseOptions): IValue {
+  return scanner.nest(() => scanAny(scanner, type, options));
+}
+
+function scanAny(scanner: Scanner, type: Type | undefined, options: TypeParseOptions): IValue {
   const expected = type?.kind === 'Optional' && !scanner.sees('None') ? type.element : type;
   const exactTensor = scanExactTensor(scanner);
   if (exactTensor !== undefined) return exactTensor;

@@ -15,5 +15,5 @@ export type { CodeOptions, Dependency } from './print-code.ts';
 export * from './runtime/index.ts';
 export * from './lower/index.ts';
 export * from './passes/index.ts';
-export { ArchiveError, load, save, saveToBytes } from './archive/index.ts';
-export type { LoadOptions, SaveOptions, Saveable } from './archive/index.ts';
+export { ArchiveError, load, operatorsUsed, save, saveToBytes } from './archive/index.ts';
+export type { LoadOptions, SaveOptions, Saveable, UsedOperator } from './archive/index.ts';

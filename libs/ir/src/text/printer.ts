@@ -1,7 +1,8 @@
 // Graphs as text, in PyTorch's form byte for byte. Core nodes print exactly (tensor data in hexadecimal, floats never like
 // integers), so a core graph read back is the same graph.
 import type { Attribute } from '../graph/attribute.ts';
-import type { Block, Graph, Node, Value } from '../graph/graph.ts';
+import type { Block, Node, Value } from '../graph/graph.ts';
+import { Graph } from '../graph/graph.ts';
 import type { TensorSpec, Type } from '../types/types.ts';
 import { dtypes } from '../types/dtype.ts';
 import { formatExactFloat, formatFloat } from './number-text.ts';
@@ -148,3 +149,21 @@ function valueTypeText(type: Type): string {
   }
   return typeToString(type, (value) => (typeof value === 'string' ? value : ivalueToString(value)));
 }
+
+// A graph shows as its text, also in console.log.
+Object.defineProperties(Graph.prototype, {
+  toString: {
+    value(this: Graph): string {
+      return printGraph(this);
+    },
+    writable: true,
+    configurable: true,
+  },
+  [Symbol.for('nodejs.util.inspect.custom')]: {
+    value(this: Graph): string {
+      return printGraph(this);
+    },
+    writable: true,
+    configurable: true,
+  },
+});

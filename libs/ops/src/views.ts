@@ -429,7 +429,11 @@ viewOperators({
   'aten::permute': permute,
   'aten::t': t,
   'aten::numpy_T': reverseDims,
+  'aten::numpy_T.a': reverseDims,
   'aten::mT': matrixTranspose('mT'),
+  'aten::mT.a': matrixTranspose('mT'),
+  'aten::pin_memory': itself,
+  'aten::_pin_memory': itself,
   'aten::movedim.int': moveDims,
   'aten::movedim.intlist': moveDims,
   'aten::moveaxis.int': moveDims,
@@ -519,6 +523,7 @@ const adjoint =
 
 lowerings({
   'aten::mH': adjoint('mH'),
+  'aten::mH.a': adjoint('mH'),
   'aten::adjoint': adjoint('adjoint'),
   'aten::matrix_H': (b, self: Value) => {
     check(

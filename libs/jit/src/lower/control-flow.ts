@@ -10,15 +10,23 @@ import {
   inferTypes,
   specOf,
   tagContainer,
+  tensorSpec,
 } from '@weft/ir';
 import { valuesEqual } from '@weft/ops';
 import type { Environment, Evaluator } from './evaluator.ts';
-import { uninitialized } from './evaluator.ts';
+import { RaisedError, uninitialized } from './evaluator.ts';
 import type { Contents, Mutable, Scope } from './journal.ts';
 import { restore } from './journal.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
 import type { NumberKind } from './symbolic.ts';
-import { SymbolicStorage, SymbolicTensor, isSymbolic, isSymbolicNumber } from './symbolic.ts';
+import {
+  SymbolicStorage,
+  SymbolicTensor,
+  isInScope,
+  isSymbolic,
+  isSymbolicNumber,
+  numberDType,
+} from './symbolic.ts';
 
 // ---- branches -----------------------------------------------------------------------------------------------------
 
@@ -47,12 +55,18 @@ function evaluateDataIf(evaluator: Evaluator, node: Node, env: Environment, cond
   const predicate = b.convert(b.reshape(condition.read(b), []), 'bool');
   const core = b.graph.insertNode(b.graph.create('core::if', [predicate], 0));
   const known = evaluator.reachable();
-  const branches = node.blocks.map((block): Branch => {
+  const branches = node.blocks.map((block): Branch | undefined => {
     const region = core.addBlock();
     const inside = <T>(body: () => T): T => b.graph.withInsertPoint(region, body);
     return inside(() => {
       const scope = journal.begin();
-      evaluator.block(block, env);
+      try {
+        evaluator.block(block, env);
+      } catch (error) {
+        journal.rollback(scope);
+        if (error instanceof RaisedError) return undefined;
+        throw error;
+      }
       const results = block.outputs.map((output) => evaluator.lookUp(env, output));
       const reads = new Map<SymbolicTensor, Value>();
       for (const result of results) readAll(evaluator, result, reads);
@@ -61,10 +75,17 @@ function evaluateDataIf(evaluator: Evaluator, node: Node, env: Environment, cond
       return { results, touched, reads, inside };
     });
   });
-  const merge = new Merge(evaluator, core, branches);
-  const results = node.outputs.map((_, index) =>
-    merge.values(branches[0].results[index], branches[1].results[index]),
-  );
+  const [onTrue, onFalse] = branches;
+  if (onTrue === undefined || onFalse === undefined) {
+    // A compiled graph does not raise: the branch that does is taken never, as if the check held.
+    core.destroy();
+    const taken = node.blocks[onTrue === undefined ? 1 : 0];
+    evaluator.block(taken, env);
+    node.outputs.forEach((output, index) => env.set(output, evaluator.lookUp(env, taken.outputs[index])));
+    return;
+  }
+  const merge = new Merge(evaluator, core, [onTrue, onFalse]);
+  const results = node.outputs.map((_, index) => merge.values(onTrue.results[index], onFalse.results[index]));
   const updates = merge.touched();
   merge.finish();
   node.outputs.forEach((output, index) => env.set(output, results[index]));
@@ -107,8 +128,9 @@ class Merge {
   }
 
   values(onTrue: IValue, onFalse: IValue): IValue {
-    if (onTrue === onFalse || onFalse === uninitialized) return onTrue;
-    if (onTrue === uninitialized) return onFalse;
+    if (onTrue === onFalse) return onTrue;
+    if (onFalse === uninitialized) return this.only(onTrue, 0);
+    if (onTrue === uninitialized) return this.only(onFalse, 1);
     const kind = commonKind(onTrue, onFalse);
     if (kind !== undefined) {
       if (!isSymbolic(onTrue) && !isSymbolic(onFalse) && valuesEqual(onTrue, onFalse)) return onTrue;
@@ -147,6 +169,28 @@ class Merge {
     throw new UnsupportedError(
       'the branches of a condition on tensor data give values that a compiled graph cannot choose between (strings, None, lists of different lengths or objects)',
     );
+  }
+
+  /** A value that only one branch makes; the other, where it is never read, gives zeros. */
+  private only(value: IValue, branch: number): IValue {
+    const { b } = this.evaluator;
+    if (isSymbolic(value)) {
+      const own = this.branches[branch].reads.get(value)!;
+      if (isInScope(b, own) && value.view === undefined) return value;
+      const { dtype, sizes } = specOf(own);
+      const other = this.branches[1 - branch].inside(() =>
+        b.full(dtype === 'bool' ? false : 0, dtype, sizes),
+      );
+      return this.fresh(branch === 0 ? [own, other] : [other, own], value.numberKind);
+    }
+    if (value instanceof TupleValue) {
+      return new TupleValue(
+        value.items.map((item) => this.only(item, branch)),
+        value.type,
+      );
+    }
+    if (Array.isArray(value)) return value.map((item) => this.only(item, branch));
+    return value;
   }
 
   private fresh(values: readonly Value[], kind?: NumberKind): SymbolicTensor {
@@ -275,6 +319,10 @@ type Path = string;
 /** A loop as a core `while`: which parts of the state vary is found by trying the body until nothing new does. */
 class DataLoop {
   private readonly varying = new Set<Path>();
+  private readonly fills = new Map<
+    Path,
+    { readonly spec: TensorSpec; readonly kind: NumberKind | undefined }
+  >();
   /** Everything that the body writes to, in the order found. */
   private readonly targets: Mutable[] = [];
   /** What there was before the loop: things that the body makes for itself are no state. */
@@ -401,6 +449,7 @@ class DataLoop {
     }
     const [x, y] = [before as IValue, after as IValue];
     if (x === y || this.varying.has(path)) return false;
+    if (x === uninitialized || y === uninitialized) return this.fill(path, x === uninitialized ? y : x);
     if (!isSymbolic(x) && !isSymbolic(y)) {
       if (valuesEqual(x, y)) return false;
       if (numberKindOf(x) === undefined || numberKindOf(y) === undefined) {
@@ -415,6 +464,18 @@ class DataLoop {
     return true;
   }
 
+  /** A part of the state that is not set on every way: before that it is zeros of the kind that it gets. */
+  private fill(path: Path, value: IValue): boolean {
+    const kind = numberKindOf(value);
+    if (kind === undefined && !isSymbolic(value)) {
+      throw new UnsupportedError('a value that is no tensor or number is set within a loop on tensor data');
+    }
+    const spec = kind === undefined ? (value as SymbolicTensor).spec : tensorSpec(numberDType[kind], []);
+    this.fills.set(path, { spec, kind });
+    this.varying.add(path);
+    return true;
+  }
+
   /** The varying parts of the state, in a fixed order, with what they hold now. */
   private leaves(carried: readonly IValue[]): Leaf[] {
     const { b } = this.evaluator;
@@ -423,6 +484,16 @@ class DataLoop {
       const items = itemsOf(value);
       if (items !== undefined) return items.forEach((item, index) => visit(`${path}.${index}`, item));
       if (!this.varying.has(path)) return;
+      const fill = this.fills.get(path);
+      if (fill !== undefined && value === uninitialized) {
+        const { dtype, sizes } = fill.spec;
+        found.push({
+          path,
+          kind: fill.kind,
+          value: () => b.full(dtype === 'bool' ? false : 0, dtype, sizes),
+        });
+        return;
+      }
       const kind = numberKindOf(value as IValue);
       found.push({
         path,

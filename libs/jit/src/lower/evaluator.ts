@@ -1,8 +1,19 @@
 // Evaluates a torch graph while it is lowered: whatever is known now (numbers, lists, shapes, modules) is computed by the
 // host operators, tensor operators are emitted into one core graph. Control flow on known values is followed; control flow
 // on data becomes core `if` and `while` (control-flow.ts).
-import type { Block, CoreBuilder, Graph, IValue, Node, ScriptFunction, SourceRange, Value } from '@weft/ir';
+import type {
+  Block,
+  CoreBuilder,
+  Graph,
+  IValue,
+  Node,
+  ScriptFunction,
+  SourceRange,
+  Type,
+  Value,
+} from '@weft/ir';
 import {
+  DeviceValue,
   EnumValue,
   ObjectValue,
   TensorLiteral,
@@ -18,6 +29,7 @@ import {
 import { HostError, operatorMeaning } from '@weft/ops';
 import { isInstance } from '../runtime/is-instance.ts';
 import { methodOf } from '../runtime/methods.ts';
+import '../runtime/tensor-values.ts';
 import { evaluateIf, evaluateLoop } from './control-flow.ts';
 import { Journal } from './journal.ts';
 import type { Mutable } from './journal.ts';
@@ -27,11 +39,18 @@ import { SymbolicTensor, isSymbolicNumber } from './symbolic.ts';
 import { evaluateTensorOperator, literalTensor } from './tensor-operators.ts';
 import { valueOperators } from './value-operators.ts';
 
+/** The program raises an exception on this way. */
+export class RaisedError extends HostError {
+  constructor(message: string, exceptionClass: string | null) {
+    super(exceptionClass === null ? message : `${exceptionClass}: ${message}`);
+  }
+}
+
 /** The values of a graph that is being evaluated. */
 export type Environment = Map<Value, IValue>;
 
 /** What `prim::Uninitialized` makes: never read by a right program. */
-export const uninitialized: IValue = new TupleValue([]);
+export const uninitialized: IValue = new DeviceValue('uninitialized');
 
 export class Evaluator {
   readonly journal = new Journal();
@@ -85,6 +104,8 @@ export class Evaluator {
   call(callee: ScriptFunction, args: readonly IValue[], source?: SourceRange): IValue {
     if (this.calls.length > 1000)
       throw new UnsupportedError(`${callee.name} calls itself without end`, source);
+    if (callee.graph === undefined)
+      throw new UnsupportedError(`the body of ${callee.name} is not known`, source);
     this.calls.push(source);
     try {
       return this.run(callee.graph, args)[0] ?? null;
@@ -194,9 +215,7 @@ export class Evaluator {
       case 'prim::EnumName':
         return one((args[0] as EnumValue).name);
       case 'prim::RaiseException':
-        throw new HostError(
-          `${args[1] === null || args[1] === undefined ? '' : `${args[1] as string}: `}${String(args[0])}`,
-        );
+        throw new RaisedError(args[0] as string, (args[1] ?? null) as string | null);
       case 'prim::Print':
       case 'aten::warn':
         // A compiled graph does not talk.
@@ -250,9 +269,11 @@ export class Evaluator {
     if (query !== undefined && self instanceof SymbolicTensor) return query(self, ...args.slice(1));
     const meaning = operatorMeaning(name);
     if (meaning?.kind === 'host') {
-      const isOnNumbers = args.some(isSymbolicNumber) && !takesAnything.test(name);
-      if (isOnNumbers) return evaluateNumbers(this.b, node.kind, args);
       const schema = schemaOfNode(node);
+      const isOnNumbers = args.some(
+        (value, index) => isSymbolicNumber(value) && takesNumber(schema?.arguments[index]?.type),
+      );
+      if (isOnNumbers) return evaluateNumbers(this.b, node.kind, args);
       schema?.arguments.forEach((argument, index) => {
         if (argument.alias?.isWrite) this.touch(args[index]);
       });
@@ -279,15 +300,23 @@ export class Evaluator {
   }
 }
 
-/** Host operators that only move their operands, so that a number known at run time may be one. */
-const takesAnything =
-  /^aten::(append|insert|extend|_set_item|__getitem__|add\.t|add_\.t|mul\.left_t|list|copy|setdefault|get|pop|values|items|keys|len|__is__|__isnot__|reverse|slice\.t|clear|update|_unwrap_optional)|^prim::(TupleIndex|unchecked|IfThenElse)/;
+/** Whether an argument of this type is computed with; one of a variable type is only moved. */
+function takesNumber(type: Type | undefined): boolean {
+  if (type?.kind === 'Optional') return takesNumber(type.element);
+  return type !== undefined && ['int', 'float', 'bool', 'complex', 'number'].includes(type.kind);
+}
 
 const constantly = (value: IValue) => (): IValue => value;
 
 /** The error with the line of the program, when it has none yet. */
 function located(error: unknown, source: SourceRange | undefined): unknown {
-  if (!(error instanceof WeftError) || error.source !== undefined || source === undefined) return error;
+  if (
+    !(error instanceof WeftError) ||
+    error instanceof RaisedError ||
+    error.source !== undefined ||
+    source === undefined
+  )
+    return error;
   const Class = error.constructor as new (message: string, source: SourceRange) => WeftError;
   return new Class(error.message, source);
 }

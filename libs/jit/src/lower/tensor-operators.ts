@@ -1,6 +1,6 @@
 // A tensor operator while a program is lowered: its lowering runs on the one builder, its views become views of symbolic
 // storages, its writes give storages new values.
-import type { CoreBuilder, IValue, Schema, Value } from '@weft/ir';
+import type { CoreBuilder, IValue, Schema, TensorLike, Type, Value } from '@weft/ir';
 import {
   InternalError,
   OperatorError,
@@ -13,12 +13,21 @@ import {
   specOf,
   tensorSpec,
 } from '@weft/ir';
-import type { Lowering, LoweringArgument, Strided, ViewFunction } from '@weft/ops';
-import { canCast, contiguousStrides, integersOf, numbersOf, resultType, scalarDType } from '@weft/ops';
+import type { DataArgument, Lowering, LoweringArgument, Strided, ViewFunction } from '@weft/ops';
+import {
+  canCast,
+  contiguousStrides,
+  operatorMeaning,
+  preparationOf,
+  resultType,
+  scalarDType,
+} from '@weft/ops';
 import type { Operator, Tensor } from '@weft/tensor';
-import { findOperator, isCallable, loweringArguments } from '@weft/tensor';
+import { findOperator, functionalForm, isCallable, loweringArguments } from '@weft/tensor';
+import { foldConstant, foldNumber } from './constant-folding.ts';
 import type { Evaluator } from './evaluator.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
+import type { NumberKind } from './symbolic.ts';
 import { SymbolicTensor, isInScope, isSymbolic, isSymbolicNumber } from './symbolic.ts';
 import { writeThroughView } from './view-write.ts';
 
@@ -39,7 +48,8 @@ export function evaluateTensorOperator(
     ? asTensors(evaluator, name, given)
     : [name, given];
   const operator = findOperator(qualified);
-  const { meaning } = operator;
+  // Eager tensors have their own way with some operators (casts); their lowering stands beside it.
+  const meaning = operator.meaning ?? operatorMeaning(qualified);
   const args = numbers.map((value, index) =>
     operator.kinds[index] === 'tensor' && value !== null && !isSymbolic(value)
       ? SymbolicTensor.of(
@@ -57,6 +67,13 @@ export function evaluateTensorOperator(
       `${qualified} is an algorithm whose result shape depends on data or that no core operator expresses, so it cannot stand in a compiled graph`,
     );
   }
+  args.forEach((value, index) => {
+    if (operator.kinds[index] !== 'tensors' && Array.isArray(value) && value.some(isSymbolicNumber)) {
+      throw new UnsupportedError(
+        `'${operator.schema.arguments[index].name}' of ${qualified} holds a number that depends on tensor data; a compiled graph must know it beforehand`,
+      );
+    }
+  });
   const call: Call = { evaluator, operator, args, lower: meaning.lower };
   if (meaning.kind === 'view' && operator.writeMode === 'none') {
     const viewed = evaluateView(call, meaning.view);
@@ -86,6 +103,29 @@ function argumentsFor(
   );
 }
 
+/** As above, after arguments whose data fixes the result's shape were replaced by what they say, if they are constants. */
+function preparedArguments(call: Call, tensor: (value: SymbolicTensor) => Value): LoweringArgument[] {
+  const { evaluator, operator } = call;
+  const functional = functionalForm(operator.schema, operator.outArguments);
+  const prepare = preparationOf(operator.name) ?? (functional && preparationOf(qualifiedName(functional)));
+  if (prepare === undefined) return argumentsFor(call, tensor);
+  const read = (given: TensorLike): TensorLiteral => {
+    if (given instanceof TensorLiteral) return given;
+    const literal = foldConstant((given as SymbolicTensor).read(evaluator.b));
+    if (literal !== undefined) return literal;
+    throw new UnsupportedError(
+      `the shape of the result of ${operator.name} depends on tensor data (a boolean mask, a count), so it cannot stand in a compiled graph`,
+    );
+  };
+  const plain = argumentsFor(call, (value) => value as unknown as Value) as DataArgument[];
+  const replace = (value: unknown): unknown => {
+    if (value instanceof TensorLiteral) return evaluator.b.constant(value);
+    if (isSymbolic(value)) return tensor(value);
+    return Array.isArray(value) ? value.map(replace) : value;
+  };
+  return (prepare(read, ...plain) ?? plain).map((value) => replace(value) as LoweringArgument);
+}
+
 // ---- views --------------------------------------------------------------------------------------------------------
 
 function evaluateView(call: Call, view: ViewFunction): IValue | null {
@@ -93,12 +133,16 @@ function evaluateView(call: Call, view: ViewFunction): IValue | null {
   const { b } = evaluator;
   const self = call.args[0] as unknown as SymbolicTensor;
   const rest = argumentsFor(call, (tensor) => tensor.read(b)).slice(1);
-  const found = view(self, ...rest);
+  // Where a view looks must be known; only a lowering can follow data.
+  const known = argumentsFor(call, (tensor) =>
+    tensor === self ? tensor.read(b) : literalOfTensor(call, tensor),
+  ).slice(1);
+  const found = view(self, ...known);
   if (found === null) return null;
   const isList = Array.isArray(found);
   const geometries = (isList ? found : [found]) as readonly Strided[];
   // The same view of a row-major tensor: where its elements are among the parent's.
-  const relative = view({ sizes: self.sizes, strides: contiguousStrides(self.sizes), offset: 0 }, ...rest);
+  const relative = view({ sizes: self.sizes, strides: contiguousStrides(self.sizes), offset: 0 }, ...known);
   const places = (isList ? relative : [relative]) as readonly Strided[] | null;
   const isDetached = detaching.has(operator.schema.name);
   let last: { parent: Value; results: readonly Value[] } | undefined;
@@ -122,6 +166,21 @@ function evaluateView(call: Call, view: ViewFunction): IValue | null {
   return isList ? made : made[0];
 }
 
+/** A tensor argument of a view as the literal that views are given: of an unknown tensor only the shape may be looked at. */
+function literalOfTensor({ evaluator, operator }: Call, tensor: SymbolicTensor): Value {
+  const known = foldConstant(tensor.read(evaluator.b));
+  if (known !== undefined) return known as unknown as Value;
+  const literal = new TensorLiteral(tensor.dtype, tensor.sizes, new Uint8Array());
+  Object.defineProperty(literal, 'bytes', {
+    get(): never {
+      throw new UnsupportedError(
+        `${operator.name} looks at a place that depends on tensor data; a compiled graph must know it beforehand`,
+      );
+    },
+  });
+  return literal as unknown as Value;
+}
+
 // ---- lowerings ----------------------------------------------------------------------------------------------------
 
 function evaluateLowering(call: Call): IValue | readonly IValue[] {
@@ -129,7 +188,7 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
   const { b } = evaluator;
   const { schema, written, writeMode, outArguments } = operator;
   const operands = new Map<Value, SymbolicTensor>();
-  const lowered = argumentsFor(call, (tensor) => {
+  const lowered = preparedArguments(call, (tensor) => {
     const value = tensor.read(b);
     operands.set(value, tensor);
     return value;
@@ -169,7 +228,10 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
     const value = own[index];
     if (value === undefined)
       throw new InternalError(`the lowering of ${operator.name} returns too few values`);
-    return Array.isArray(value) ? (value as Value[]).map(wrap) : wrap(value as Value);
+    if (Array.isArray(value)) return (value as Value[]).map(wrap);
+    const kind = numberKindOfType(schema.returns[index].type);
+    if (kind === undefined) return wrap(value as Value);
+    return foldNumber(value as Value) ?? SymbolicTensor.of(value as Value, kind);
   });
   if (writeMode === 'extra') {
     givenWrites.forEach((index, position) => {
@@ -179,6 +241,11 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
     });
   }
   return returns.length === 1 ? returns[0] : returns;
+}
+
+/** What kind of number a return of this type is (`aten::equal`); undefined for tensors. */
+function numberKindOfType(type: Type): NumberKind | undefined {
+  return type.kind === 'bool' || type.kind === 'int' || type.kind === 'float' ? type.kind : undefined;
 }
 
 /** Writes `value` into `target`, converted to its dtype. */
@@ -254,24 +321,3 @@ function takesTensorsAt(candidate: Schema, own: Schema, at: readonly number[]): 
 
 export const literalTensor = (b: CoreBuilder, literal: TensorLiteral): SymbolicTensor =>
   SymbolicTensor.of(b.constant(literal));
-
-/** A 0-d constant as a number, or undefined when the value is no constant. */
-export function readLiteral(value: Value): bigint | number | boolean | undefined {
-  let from = value;
-  while (from.node.kind === 'core::reshape') [from] = from.node.inputs;
-  if (from.node.kind === 'core::convert') {
-    const inner = readLiteral(from.node.inputs[0]);
-    const { category } = dtypes[specOf(from).dtype];
-    if (inner === undefined) return undefined;
-    if (category === 'bool') return Boolean(inner);
-    if (category === 'float') return Number(inner);
-    return typeof inner === 'number' ? BigInt(Math.trunc(inner)) : BigInt(inner);
-  }
-  if (from.node.kind !== 'core::constant') return undefined;
-  const literal = from.node.get('t', 'value');
-  const { category } = dtypes[literal.dtype];
-  if (category === 'complex') return undefined;
-  if (category === 'float') return numbersOf(literal)[0];
-  const [integer] = integersOf(literal);
-  return category === 'bool' ? Boolean(integer) : BigInt(integer);
-}

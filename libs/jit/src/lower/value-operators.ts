@@ -1,15 +1,27 @@
 // Operators between tensors and numbers, and on the state of the evaluation, which no lowering has: `item`, `tensor(…)`,
 // `wait`, gradient mode, and views whose position is data.
-import type { DType, FutureValue, IValue, Node, ObjectValue } from '@weft/ir';
-import { Complex, OperatorError, UnsupportedError, dtypeOfScalarType, numel, tensorSpec } from '@weft/ir';
-import { literalOf, wrapDim } from '@weft/ops';
+import type { DType, FutureValue, IValue, Node } from '@weft/ir';
+import {
+  Complex,
+  ObjectValue,
+  OperatorError,
+  UnsupportedError,
+  containerType,
+  dtypeOfScalarType,
+  numel,
+  specOf,
+  tensorSpec,
+} from '@weft/ir';
+import { compareValues, listPosition, literalOf, wrapDim } from '@weft/ops';
+import { methodOf } from '../runtime/methods.ts';
+import { foldNumber } from './constant-folding.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { NumberKind } from './symbolic.ts';
 import { SymbolicTensor, isSymbolic, isSymbolicNumber, numberDType } from './symbolic.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
-import { evaluateTensorOperator, literalTensor, readLiteral } from './tensor-operators.ts';
+import { evaluateTensorOperator, literalTensor } from './tensor-operators.ts';
 
-type ValueOperator = (evaluator: Evaluator, args: readonly IValue[], node: Node) => IValue;
+type ValueOperator = (evaluator: Evaluator, args: readonly IValue[], node: Node | undefined) => IValue;
 
 /** The only element of a tensor as a number: now, when the tensor is a constant, else one known at run time. */
 function toNumber(kind: NumberKind | undefined): ValueOperator {
@@ -25,7 +37,7 @@ function toNumber(kind: NumberKind | undefined): ValueOperator {
     }
     const target = kind ?? kindOfDType(dtype);
     const value = b.convert(b.reshape(tensor.read(b), []), numberDType[target]);
-    return readLiteral(value) ?? SymbolicTensor.of(value, target);
+    return foldNumber(value) ?? SymbolicTensor.of(value, target);
   };
 }
 
@@ -49,6 +61,10 @@ const fromData: ValueOperator = ({ b }, [data, dtypeNumber]) => {
     sizes.push(level.length);
     if (level.length === 0) break;
   }
+  if (Array.isArray(data) && sizes.at(-1) === 0) {
+    const dtype = given ?? emptyDType(data);
+    return SymbolicTensor.of(b.full(dtype === 'bool' ? false : 0, dtype, sizes));
+  }
   const items: IValue[] = [];
   const collect = (item: IValue): void => {
     if (Array.isArray(item)) item.forEach(collect);
@@ -66,7 +82,6 @@ const fromData: ValueOperator = ({ b }, [data, dtypeNumber]) => {
   const dtype =
     given ?? ({ int: 'int64', float: 'float32', bool: 'bool', complex: 'complex64' } as const)[kind];
   const values = items.map((item) => b.convert(numberValue(b, item, kind), dtype));
-  if (values.length === 0) return SymbolicTensor.of(b.full(0, dtype, sizes));
   if (sizes.length === 0) return SymbolicTensor.of(values[0]);
   if (!items.some(isSymbolicNumber) && !items.some((item) => item instanceof Complex)) {
     return literalTensor(b, literalOf(dtype, sizes, items.map(Number)));
@@ -74,6 +89,13 @@ const fromData: ValueOperator = ({ b }, [data, dtypeNumber]) => {
   const parts = values.map((value) => b.reshape(value, [1]));
   return SymbolicTensor.of(b.reshape(b.concatenate(parts, 0), sizes));
 };
+
+/** An empty list has the dtype of its static type. */
+function emptyDType(list: IValue[]): DType {
+  let type = containerType(list);
+  while (type?.kind === 'List') type = type.element;
+  return type?.kind === 'int' ? 'int64' : type?.kind === 'bool' ? 'bool' : 'float32';
+}
 
 function fail(message: string): never {
   throw new UnsupportedError(message);
@@ -106,10 +128,114 @@ const select: ValueOperator = (evaluator, args) => {
   });
 };
 
+/** An element of a list at a position that is data: all are stacked, and one is cut out. */
+const listItem: ValueOperator = (evaluator, [list, index]) => {
+  const items = list as IValue[];
+  if (!isSymbolicNumber(index)) return items[listPosition(items, index as bigint)];
+  const { b } = evaluator;
+  const kinds = items.map(numberKindOf);
+  const values = items.map((item, at) =>
+    kinds[at] === undefined ? (item as unknown as SymbolicTensor).read(b) : numberValue(b, item, kinds[at]),
+  );
+  const [first] = values.map(specOf);
+  const isAlike = values.every((value) => {
+    const { dtype, sizes } = specOf(value);
+    return dtype === first.dtype && sizes.join() === first.sizes.join();
+  });
+  if (first === undefined || !isAlike) {
+    fail('a list is indexed by a number that depends on tensor data, but its elements are not all alike');
+  }
+  const stacked = b.concatenate(
+    values.map((value) => b.reshape(value, [1, ...first.sizes])),
+    0,
+  );
+  const raw = index.read(b);
+  const position = b.select(
+    b.compare(raw, b.fullLike(raw, 0), 'LT'),
+    b.add(raw, b.fullLike(raw, items.length)),
+    raw,
+  );
+  const start = [position, ...first.sizes.map(() => b.full(0, 'int64'))];
+  const item = b.reshape(b.dynamicSlice(stacked, start, [1, ...first.sizes]), first.sizes);
+  return SymbolicTensor.of(item, kinds[0]);
+};
+
+/** Nested lists of the elements: numbers known at run time, or now where the tensor is a constant. */
+const toList: ValueOperator = (evaluator, [self]) => {
+  const tensor = self as unknown as SymbolicTensor;
+  const [size, ...inner] = tensor.sizes;
+  if (size === undefined) return toNumber(undefined)(evaluator, [self], undefined);
+  const { b } = evaluator;
+  const value = tensor.read(b);
+  return Array.from({ length: size }, (_, at) => {
+    const start = tensor.sizes.map((__, dim) => (dim === 0 ? at : 0));
+    const limit = tensor.sizes.map((extent, dim) => (dim === 0 ? at + 1 : extent));
+    const row = SymbolicTensor.of(b.reshape(b.slice(value, start, limit), inner));
+    return toList(evaluator, [row], undefined);
+  });
+};
+
+const sortAny: ValueOperator = (evaluator, [list, reverse]) => {
+  evaluator.touch(list);
+  const isBefore = (a: IValue, c: IValue): boolean =>
+    a instanceof ObjectValue
+      ? evaluator.call(methodOf(a, '__lt__'), [a, c]) === true
+      : compareValues(a, c) < 0;
+  const order = (a: IValue, c: IValue): number => (isBefore(a, c) ? -1 : isBefore(c, a) ? 1 : 0);
+  (list as IValue[]).sort((a, c) => (reverse === true ? order(c, a) : order(a, c)));
+  return null;
+};
+
+/** `x[mask] = value`: a select, where other masks would need positions that only the data tells. */
+function putMasked(operator: string): ValueOperator {
+  return (evaluator, args) => {
+    const [self, indices, values, accumulate] = args;
+    const [mask, ...more] = indices as IValue[];
+    const target = self as unknown as SymbolicTensor;
+    const source = values as unknown as SymbolicTensor;
+    const isMasked =
+      isSymbolic(mask) &&
+      mask.dtype === 'bool' &&
+      more.every((index) => index === null) &&
+      accumulate !== true;
+    if (!isMasked || numel(source.sizes) !== 1)
+      return evaluateTensorOperator(evaluator, operator, args) as IValue;
+    const { b } = evaluator;
+    const { sizes, dtype } = target;
+    const where = b.broadcastInDim(
+      mask.read(b),
+      sizes,
+      mask.sizes.map((_, dim) => dim),
+    );
+    const filler = b.broadcastInDim(b.convert(b.reshape(source.read(b), []), dtype), sizes, []);
+    const result = b.select(where, filler, target.read(b));
+    if (!operator.endsWith('_')) return SymbolicTensor.of(result);
+    evaluator.touch(self);
+    target.write(b, result);
+    return self;
+  };
+}
+
+/** Another operator under the name that Python's builtin has. */
+const alias =
+  (name: string, ...more: IValue[]): ValueOperator =>
+  (evaluator, args) =>
+    evaluateTensorOperator(evaluator, name, [...args, ...more]) as IValue;
+
+const unknown =
+  (what: string): ValueOperator =>
+  () =>
+    fail(`${what} depends on tensor data, which a compiled graph cannot decide`);
+
 const setGradEnabled: ValueOperator = (evaluator, [enabled]) => {
   evaluator.gradEnabled = enabled === true;
   return null;
 };
+
+const castTo: ValueOperator = (evaluator, [self, , dtype]) =>
+  dtype === null
+    ? self
+    : (evaluateTensorOperator(evaluator, 'aten::to.dtype', [self, dtype, false, false, null]) as IValue);
 
 const numberToTensor: ValueOperator = ({ b }, [value]) => {
   const kind = numberKindOf(value) ?? fail('a number is expected');
@@ -141,6 +267,24 @@ export const valueOperators: Readonly<Record<string, ValueOperator>> = {
   'prim::NumToTensor.Scalar': numberToTensor,
   'prim::NumToTensor.bool': numberToTensor,
   'aten::select.int': select,
+  'aten::__getitem__.t': listItem,
+  'aten::select.t': listItem,
+  'prim::tolist': toList,
+  'aten::sort.any': sortAny,
+  'aten::index_put': putMasked('aten::index_put'),
+  'aten::index_put_': putMasked('aten::index_put_'),
+  'aten::_index_put_impl_': putMasked('aten::_index_put_impl_'),
+  'aten::to.prim_Device': castTo,
+  'aten::to.prim_dtype': (evaluator, [self, dtype]) => castTo(evaluator, [self, null, dtype], undefined),
+  'aten::to.prim_other': identity,
+  'prim::abs': alias('aten::abs'),
+  'aten::manual_seed': unknown('the random stream after a seed set within the program'),
+  'aten::eq.Tensor_list': unknown('the comparison of lists of tensors'),
+  'aten::ne.Tensor_list': unknown('the comparison of lists of tensors'),
+  'aten::count.Tensor': unknown('counting a tensor in a list'),
+  'aten::remove.Tensor': unknown('removing a tensor from a list'),
+  'aten::sort.Tensor': unknown('sorting a list of tensors'),
+  'aten::sorted.Tensor': unknown('sorting a list of tensors'),
   'aten::wait': (_, [future]) => (future as FutureValue).wait(),
   'aten::is_grad_enabled': (evaluator) => evaluator.gradEnabled,
   'aten::set_grad_enabled': setGradEnabled,

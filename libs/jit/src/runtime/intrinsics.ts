@@ -2,7 +2,7 @@
 // node (whose output type says what is asked for).
 import type { IValue, Node, Type } from '@weft/ir';
 import type { Complex, FutureValue } from '@weft/ir';
-import { ObjectValue, dtypes } from '@weft/ir';
+import { ObjectValue, dtypes, tagContainer } from '@weft/ir';
 import { HostError, compareValues, copyList, formatValue } from '@weft/ops';
 import type { Tensor } from '@weft/tensor';
 import type { ContextCallee } from './instruction.ts';
@@ -89,11 +89,17 @@ function toList(tensor: Tensor, type: Type): IValue {
       'Output annotation list dimension and runtime tensor dimension must match for tolist()',
     );
   }
-  const convert = (item: unknown): IValue => {
-    if (Array.isArray(item)) return item.map(convert);
+  const convert = (item: unknown, level: Type): IValue => {
+    if (level.kind === 'List') {
+      const inner = level.element;
+      return tagContainer(
+        (item as unknown[]).map((each) => convert(each, inner)),
+        level,
+      );
+    }
     if (element.kind === 'int') return BigInt(item as bigint | number);
     if (element.kind === 'float') return Number(item);
     return item as boolean | Complex;
   };
-  return convert(tensor.tolist());
+  return convert(tensor.tolist(), type);
 }

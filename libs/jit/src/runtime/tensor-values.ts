@@ -1,8 +1,11 @@
 // Host operators that need the eager tensor library: lists of tensors compared by their elements, the gradient mode, and
 // the names under which Python's own operators reach tensors.
-import type { IValue } from '@weft/ir';
-import { HostError, copyList, hostFunctions } from '@weft/ops';
-import { callOperator, isGradEnabled, setGradEnabled } from '@weft/tensor';
+import type { DType, IValue } from '@weft/ir';
+import { CoreBuilder, dtypeOfScalarType, dtypes, isTensorLike, tensorSpec } from '@weft/ir';
+import type { Scalar } from '@weft/ops';
+import { HostError, canCast, copyList, hostFunctions, promoteTypes, resultType } from '@weft/ops';
+import type { Tensor } from '@weft/tensor';
+import { callOperator, grad, isGradEnabled, manualSeed, setGradEnabled } from '@weft/tensor';
 
 const isTrue = (operator: string, a: IValue, b: IValue): boolean =>
   callOperator('aten::Bool.Tensor', [callOperator(operator, [a, b])]) === true;
@@ -16,7 +19,42 @@ function sortTensors(list: IValue[], reverse: boolean): IValue[] {
   return list.sort((a, b) => (reverse ? order(b, a) : order(a, b)));
 }
 
+/** The dtype, as its number, in which an operator would compute on these operands. */
+function resultTypeOf(...operands: IValue[]): bigint {
+  const b = new CoreBuilder();
+  const given = operands.map((operand) =>
+    isTensorLike(operand) ? b.input(tensorSpec(operand.dtype, operand.shape)) : (operand as Scalar),
+  );
+  return BigInt(dtypes[resultType(given)].scalarType);
+}
+
+function dtypeNumbered(number: bigint): DType {
+  const dtype = dtypeOfScalarType(Number(number));
+  if (dtype === undefined) throw new HostError(`there is no dtype with the number ${number}`);
+  return dtype;
+}
+
 hostFunctions({
+  'aten::result_type.Tensor': resultTypeOf,
+  'aten::result_type.Scalar': resultTypeOf,
+  'aten::result_type.Scalar_Tensor': resultTypeOf,
+  'aten::result_type.Scalar_Scalar': resultTypeOf,
+  'aten::promote_types': (a: bigint, b: bigint) =>
+    BigInt(dtypes[promoteTypes(dtypeNumbered(a), dtypeNumbered(b))].scalarType),
+  'aten::can_cast': (from: bigint, to: bigint) => canCast(dtypeNumbered(from), dtypeNumbered(to)),
+  'aten::grad': (
+    outputs: Tensor[],
+    inputs: Tensor[],
+    gradOutputs: (Tensor | null)[] | null,
+    retainGraph: boolean | null,
+    createGraph: boolean,
+    allowUnused: boolean,
+  ) => grad(outputs, inputs, gradOutputs, { retainGraph, createGraph, allowUnused }) as IValue[],
+  'aten::manual_seed': (seed: bigint) => {
+    manualSeed(seed);
+    return null;
+  },
+  'aten::get_device': () => -1n,
   'aten::eq.Tensor_list': listsEqual,
   'aten::ne.Tensor_list': (a: IValue[], b: IValue[]) => !listsEqual(a, b),
   'aten::count.Tensor': (list: IValue[], item: IValue) =>

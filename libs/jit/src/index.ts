@@ -15,5 +15,21 @@ export type { CodeOptions, Dependency } from './print-code.ts';
 export * from './runtime/index.ts';
 export * from './lower/index.ts';
 export * from './passes/index.ts';
-export { ArchiveError, load, operatorsUsed, save, saveToBytes } from './archive/index.ts';
-export type { LoadOptions, SaveOptions, Saveable, UsedOperator } from './archive/index.ts';
+export {
+  ArchiveError,
+  CallError,
+  bindCall,
+  load,
+  operatorsUsed,
+  runCase,
+  save,
+  saveToBytes,
+} from './archive/index.ts';
+export type {
+  CaseOptions,
+  CaseResult,
+  LoadOptions,
+  SaveOptions,
+  Saveable,
+  UsedOperator,
+} from './archive/index.ts';

@@ -6,8 +6,8 @@ import { withDispatchHook } from '../dispatch/hook.ts';
 import type { Tensor } from '../tensor.ts';
 
 import { enableGrad, noGrad } from './grad-mode.ts';
-import type { Edge, TensorHook } from './node.ts';
-import { AccumulateGrad, GradNode } from './node.ts';
+import type { Edge, TensorHook , GradNode } from './node.ts';
+import { AccumulateGrad } from './node.ts';
 
 export interface BackwardOptions {
   /** Keeps what the graph saved, so that it can be gone through again; default: as `createGraph`. */

@@ -6,7 +6,7 @@ import type { Operator } from '../dispatch/operator.ts';
 import { invoke } from '../dispatch/call.ts';
 import { withDispatchHook } from '../dispatch/hook.ts';
 import type { GradMeta } from '../tensor.ts';
-import { Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { viewCotangent } from './function-node.ts';
 import { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts';
 import type { Edge } from './node.ts';
@@ -67,14 +67,17 @@ class ViewNode extends GradNode {
   }
 }
 
+const nodeNames = new Map<string, string>();
+
 /** `AddBackward0` for `aten::add.Tensor`, `MulBackward0` for `aten::mul_.Tensor`. */
 export function nodeName(operator: string): string {
-  const name = operator
-    .slice(operator.indexOf('::') + 2)
-    .replace(/\..*$/, '')
-    .replace(/^_+|_+$/g, '');
-  const camel = name.replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase());
-  return `${camel}Backward0`;
+  let made = nodeNames.get(operator);
+  if (made === undefined) {
+    const name = operator.slice(operator.indexOf('::') + 2).replace(/\..*$|^_+|_+$/g, '');
+    made = `${name.replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase())}Backward0`;
+    nodeNames.set(operator, made);
+  }
+  return made;
 }
 
 /** The view that the steps lead to from `base`. */

@@ -6,6 +6,7 @@ import { bfloat16Value, float16Value, typedArrayOf } from '../elements.ts';
 import { contiguousStrides, memoryOrder } from '../layout.ts';
 import { fma } from './fma.ts';
 import type { Generator } from './generator.ts';
+import { logarithm, sineAndCosine } from './vector-math.ts';
 
 type Write = (index: number, value: number | bigint) => void;
 
@@ -121,13 +122,12 @@ function normalBlocks(
   const next = uniform(g, real, 0, 1);
   const round = roundings[real] ?? ((value: number): number => value);
   const uniforms = Array.from({ length: count }, () => round(next()));
+  const pair = real === 'float32' ? normalPair : roundedPair(round);
   const block = (at: number): void => {
     for (let j = at; j < at + 8; j++) {
-      const log = round(Math.log(round(1 - uniforms[j])));
-      const radius = round(Math.sqrt(round(-2 * log)));
-      const angle = round(2 * Math.PI * uniforms[j + 8]);
-      write(j, round(round(radius * round(Math.cos(angle))) * std) + mean);
-      write(j + 8, round(round(radius * round(Math.sin(angle))) * std) + mean);
+      const [first, second] = pair(uniforms[j], uniforms[j + 8], mean, std);
+      write(j, first);
+      write(j + 8, second);
     }
   };
   for (let at = 0; at + 16 <= count; at += 16) block(at);
@@ -135,3 +135,27 @@ function normalBlocks(
   for (let j = count - 16; j < count; j++) uniforms[j] = round(next());
   block(count - 16);
 }
+
+type Pair = (u: number, v: number, mean: number, std: number) => [number, number];
+
+const twoPi = Math.fround(2 * Math.PI);
+
+/** Two normals of two float32 uniforms, as the vectorised fill makes them. */
+const normalPair: Pair = (u, v, mean, std) => {
+  const radius = Math.fround(Math.sqrt(Math.fround(-2 * logarithm(Math.fround(1 - u)))));
+  const [sine, cosine] = sineAndCosine(Math.fround(twoPi * v));
+  const [scale, shift] = [Math.fround(std), Math.fround(mean)];
+  return [Math.fround(radius * cosine) * scale + shift, Math.fround(radius * sine) * scale + shift];
+};
+
+/** Two normals, every step rounded to the dtype. */
+const roundedPair =
+  (round: (value: number) => number): Pair =>
+  (u, v, mean, std) => {
+    const radius = round(Math.sqrt(round(-2 * round(Math.log(round(1 - u))))));
+    const angle = round(2 * Math.PI * v);
+    return [
+      round(round(radius * round(Math.cos(angle))) * std) + mean,
+      round(round(radius * round(Math.sin(angle))) * std) + mean,
+    ];
+  };

@@ -10,17 +10,39 @@ import { schemaNames, schemasOf } from '../libs/ir/src/index.ts';
 /** Exported names that JavaScript reserves. */
 const renamed: Readonly<Record<string, string>> = { var: 'variance' };
 /** Members of the Tensor class, and what has a hand-written form. */
-const ownMembers = new Set(['item', 'backward', 'grad', 'data', 'device', 'dtype', 'is_leaf', 'tolist', 'retain_grad', 'version']);
-const ownFunctions = new Set(['tensor', 'scalar_tensor', 'item', 'backward', 'grad', 'data', 'is_leaf', 'retain_grad']);
+const ownMembers = new Set([
+  'item',
+  'backward',
+  'grad',
+  'data',
+  'device',
+  'dtype',
+  'is_leaf',
+  'tolist',
+  'retain_grad',
+  'version',
+]);
+const ownFunctions = new Set([
+  'tensor',
+  'scalar_tensor',
+  'item',
+  'backward',
+  'grad',
+  'data',
+  'is_leaf',
+  'retain_grad',
+]);
 /** Back ends and inner parts of operators that programs do not name. */
-const internal = /^_|_backward$|^(cudnn|miopen|mkldnn|mps|fbgemm|quantized|quantize|fake_quantize|q_|sparse|to_sparse|to_mkldnn)/;
+const internal =
+  /^_|_backward$|^(cudnn|miopen|mkldnn|mps|fbgemm|quantized|quantize|fake_quantize|q_|sparse|to_sparse|to_mkldnn)/;
 const reserved = new Set(['function', 'var', 'in', 'default', 'new', 'with', 'this', 'from', 'for']);
 
 const camelCase = (name: string): string =>
   name.replace(/(?<=[A-Za-z0-9])_+([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
 const isTensorType = (type: Type): boolean =>
-  type.kind === 'Tensor' || ((type.kind === 'List' || type.kind === 'Optional') && isTensorType(type.element));
+  type.kind === 'Tensor' ||
+  ((type.kind === 'List' || type.kind === 'Optional') && isTensorType(type.element));
 const isOut = ({ arguments: args }: Schema): boolean =>
   args.some(({ kwargOnly, alias }) => kwargOnly && alias?.isWrite === true);
 
@@ -90,7 +112,9 @@ function isVariadic(args: readonly Argument[]): boolean {
   const type = args[0]?.type;
   const rest = args.slice(1);
   return (
-    type?.kind === 'List' && type.element.kind === 'int' && rest.every((each) => each.hasDefault || each.kwargOnly)
+    type?.kind === 'List' &&
+    type.element.kind === 'int' &&
+    rest.every((each) => each.hasDefault || each.kwargOnly)
   );
 }
 
@@ -115,7 +139,9 @@ function formsOf(schema: Schema, skip: number): string[] {
   };
   const forms: string[] = [];
   if (keywords.every(({ hasDefault }) => hasDefault)) {
-    const plain = positional.map((argument, index) => parameter(argument, argument.hasDefault && index >= required));
+    const plain = positional.map((argument, index) =>
+      parameter(argument, argument.hasDefault && index >= required),
+    );
     forms.push(`(${plain.join(', ')}): ${result}`);
   }
   for (let count = required; count <= positional.length; count++) {

@@ -36,7 +36,7 @@ export interface GradMeta {
   view: ViewOf | null;
 }
 
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- operators are installed on the prototype
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type -- operators are installed on the prototype
 export interface Tensor extends TensorMethods {}
 
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging

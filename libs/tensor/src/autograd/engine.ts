@@ -6,7 +6,7 @@ import { withDispatchHook } from '../dispatch/hook.ts';
 import type { Tensor } from '../tensor.ts';
 
 import { enableGrad, noGrad } from './grad-mode.ts';
-import type { Edge, TensorHook , GradNode } from './node.ts';
+import type { Edge, TensorHook, GradNode } from './node.ts';
 import { AccumulateGrad } from './node.ts';
 
 export interface BackwardOptions {

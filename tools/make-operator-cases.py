@@ -1124,6 +1124,44 @@ def detection():
             case("torchvision::roi_align", T(2, 2, 6, 6), regions(3), 0.7, 2, 3, ratio, aligned, grad=False, tolerance=1e-4)
 
 
+@family
+def backward():
+    for op in ["silu", "mish", "hardswish", "hardsigmoid"]:
+        case(f"{op}_backward", T(5), T(5), grad=False)
+    case("gelu_backward", T(5), T(5), approximate="tanh", grad=False)
+    case("hardtanh_backward", T(5), T(5), -1.0, 1.0, grad=False)
+    case("softplus_backward", T(5), T(5), 1, 20, grad=False)
+    case("threshold_backward", T(5), T(5), 0.5, grad=False)
+    case("leaky_relu_backward", T(5), T(5), 0.1, False, grad=False)
+    case("sigmoid_backward", T(5), U(5), grad=False)
+    case("tanh_backward", T(5), U(5), grad=False)
+    case("_softmax_backward_data", T(2, 3), T(2, 3).softmax(1), 1, f32, grad=False)
+    case("_log_softmax_backward_data", T(2, 3), T(2, 3).log_softmax(1), 1, f32, grad=False)
+    case("mse_loss_backward", torch.tensor(1.0), T(4), T(4), 1, grad=False)
+    case("smooth_l1_loss_backward", torch.tensor(1.0), T(4), T(4), 1, 1.0, grad=False)
+    case("glu_backward", T(2, 2), T(2, 4), 1, grad=False)
+    case("avg_pool2d_backward", T(1, 1, 2, 2), T(1, 1, 4, 4), [2, 2], [2, 2], [0, 0], False, True, None, grad=False)
+    case("_adaptive_avg_pool2d_backward", T(1, 1, 2, 2), T(1, 1, 3, 5), grad=False)
+    case("max_pool2d_with_indices_backward", T(1, 1, 1, 2), T(1, 1, 2, 4), [2, 2], [2, 2], [0, 0], [1, 1], False, torch.tensor([[[[1, 6]]]]), grad=False)
+    case("reflection_pad2d_backward", T(1, 5, 6), T(1, 3, 4), [1, 1, 1, 1], grad=False)
+    case("upsample_bilinear2d_backward", T(1, 1, 4, 6), [4, 6], [1, 1, 2, 3], False, grad=False)
+    case("upsample_nearest2d_backward.vec", T(1, 1, 4, 6), [4, 6], [1, 1, 2, 3], None, grad=False)
+    case("select_backward", T(3), [2, 3], 0, 1, grad=False)
+    case("slice_backward", T(2, 2), [2, 5], 1, 1, 5, 2, grad=False)
+    case("diagonal_backward", T(3), [3, 4], 1, 0, 1, grad=False)
+    case("unfold_backward", T(3, 3), [7], 0, 3, 2, grad=False)
+    case("nll_loss_backward", torch.tensor(1.0), T(3, 4), I(3, high=3), P(4), 2, -100, torch.tensor(3.0), grad=False)
+    case("convolution_backward", T(1, 3, 3, 3), T(1, 2, 5, 5), T(3, 2, 3, 3), [3], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, True, True], grad=False, tolerance=1e-4)
+    case("embedding_renorm", T(4, 2), torch.tensor([0, 2]), 1.0, 2.0, grad=False)
+    case("as_strided_scatter", T(8), T(2, 3), [2, 3], [3, 1], 1, grad=False)
+    case("view.dtype", T(2, 4), i32, grad=False)
+    case("view.dtype", T(2, 4), f64, grad=False)
+    case("view.dtype", T(2, 4), i16, grad=False)
+    case("fft_hfft2", T(3, 4, dtype=c64), grad=False, tolerance=1e-4)
+    case("fft_ihfftn", T(3, 4), grad=False, tolerance=1e-4)
+    case("unflatten_dense_tensors", T(5), [T(2), T(3)], grad=False)
+
+
 def write(name):
     CASES.clear()
     _generator.manual_seed(sum(map(ord, name)))

@@ -5,7 +5,7 @@ import { sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, zeroUnless } from './elementwise.ts';
 import { computeType } from './promotion.ts';
 import { spread } from './softmax.ts';
-import { embeddingGradient } from './indexing.ts';
+import { embeddingGradient } from './embedding.ts';
 
 type Vjp = (b: CoreBuilder, node: Node, cotangents: readonly (Value | null)[]) => (Value | null)[];
 

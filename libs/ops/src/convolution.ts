@@ -294,6 +294,19 @@ lowerings({
   },
   'aten::thnn_conv2d': kernelSized,
   'aten::slow_conv3d': kernelSized,
+  'aten::slow_conv3d_forward': kernelSized,
+  'aten::_slow_conv2d_forward': kernelSized,
+  'aten::conv_depthwise3d': (
+    b,
+    input: Value,
+    weight: Value,
+    _kernel: Sizes,
+    bias: Value | null,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+  ) =>
+    general(b, input, weight, bias, stride, padding, dilation, false, [0], sizesOf(input)[rankOf(input) - 4]),
   'aten::slow_conv_dilated2d': kernelSized,
   'aten::slow_conv_dilated3d': kernelSized,
   'aten::_conv_depthwise2d': (

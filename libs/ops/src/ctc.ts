@@ -3,7 +3,7 @@ import type { CoreBuilder, TensorLike, Value } from '@weft/ir';
 import { numel } from '@weft/ir';
 import type { DataArgument, ReadTensor } from './operator.ts';
 import { lowerings, preparations } from './operator.ts';
-import { check, range, rankOf, sizesOf } from './broadcast.ts';
+import { check, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, over, zeroUnless } from './elementwise.ts';
 import { insertDim, padDim, selectDim, sliceDim } from './shapes.ts';
 import { takeAlong } from './gathering.ts';

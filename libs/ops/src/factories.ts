@@ -1,7 +1,7 @@
 // Operators that make tensors from sizes and numbers: zeros, full, arange, linspace, eye, windows, their _like and new_
 // forms; and conversions of a tensor as a whole: to, type_as, clone.
 import type { CoreBuilder, DType, Value } from '@weft/ir';
-import { isFloatingPoint, isInteger } from '@weft/ir';
+import { dtypes, isFloatingPoint, isInteger } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import { scalarDType } from './promotion.ts';
@@ -316,17 +316,46 @@ lowerings({
     return b.broadcastTo(b.convert(value, dtypeOf(self)), sizesOf(self));
   },
   'aten::zero': (b, self: Value) => like(b, self, 0),
-  'aten::view_as_real': (b, self: Value) => {
-    const sizes = sizesOf(self);
-    const column = (x: Value): Value => b.reshape(x, [...sizes, 1]);
-    return b.concatenate([column(b.real(self)), column(b.imag(self))], sizes.length);
-  },
-  'aten::view_as_complex': (b, self: Value) => {
-    const sizes = sizesOf(self);
-    const lead = sizes.slice(0, -1);
-    check(sizes.at(-1) === 2, () => 'Tensor must have a last dimension of size 2');
-    const part = (at: number): Value =>
-      b.reshape(b.slice(self, [...lead.map(() => 0), at], [...lead, at + 1]), lead);
-    return b.complex(part(0), part(1));
-  },
+  'aten::view_as_real': asReal,
+  'aten::view_as_real_copy': asReal,
+  'aten::view_as_complex': asComplex,
+  'aten::view_as_complex_copy': asComplex,
+  'aten::view.dtype': reinterpret,
+  'aten::view_copy.dtype': reinterpret,
 });
+
+/** Real and imaginary parts as a new last dimension. */
+function asReal(b: CoreBuilder, self: Value): Value {
+  const sizes = sizesOf(self);
+  const column = (x: Value): Value => b.reshape(x, [...sizes, 1]);
+  return b.concatenate([column(b.real(self)), column(b.imag(self))], sizes.length);
+}
+
+function asComplex(b: CoreBuilder, self: Value): Value {
+  const lead = sizesOf(self).slice(0, -1);
+  check(sizesOf(self).at(-1) === 2, () => 'Tensor must have a last dimension of size 2');
+  const part = (at: number): Value =>
+    b.reshape(b.slice(self, [...lead.map(() => 0), at], [...lead, at + 1]), lead);
+  return b.complex(part(0), part(1));
+}
+
+/** The same bytes read as another dtype; the last dimension makes up for another element size. */
+function reinterpret(b: CoreBuilder, self: Value, dtype: DType): Value {
+  const sizes = sizesOf(self);
+  const [from, to] = [dtypes[dtypeOf(self)].bytes, dtypes[dtype].bytes];
+  if (from === to) return b.bitcastConvert(self, dtype);
+  const last = sizes.at(-1);
+  check(
+    last !== undefined,
+    () => `self.dim() cannot be 0 to view ${dtypeOf(self)} as ${dtype} (different element sizes)`,
+  );
+  if (from > to)
+    return b.reshape(b.bitcastConvert(self, dtype), [...sizes.slice(0, -1), (last! * from) / to]);
+  const ratio = to / from;
+  check(
+    last! % ratio === 0,
+    () =>
+      `self.size(-1) must be divisible by ${ratio} to view ${dtypeOf(self)} as ${dtype} (different element sizes), but got ${last}`,
+  );
+  return b.bitcastConvert(b.reshape(self, [...sizes.slice(0, -1), last! / ratio, ratio]), dtype);
+}

@@ -153,6 +153,23 @@ function irfftn(b: CoreBuilder, self: Value, s: Sizes | null, dim: Sizes | null,
   return irfft(b, whole, length, last, norm);
 }
 
+/** Of Hermitian input: complex transforms of all dimensions but the last, whose result is real. */
+function hfftn(b: CoreBuilder, self: Value, s: Sizes | null, dim: Sizes | null, norm: string | null): Value {
+  const { dims, lengths } = shapeOf(self, s, dim);
+  const last = dims.at(-1)!;
+  const length = s === null || s.at(-1) === -1 ? 2 * (sizesOf(self)[last] - 1) : lengths.at(-1)!;
+  const whole = dims
+    .slice(0, -1)
+    .reduce((x, each, at) => c2c(b, x, lengths[at], each, norm, true), toComplex(b, self));
+  return irfft(b, whole, length, last, norm, true);
+}
+
+function ihfftn(b: CoreBuilder, self: Value, s: Sizes | null, dim: Sizes | null, norm: string | null): Value {
+  const { dims, lengths } = shapeOf(self, s, dim);
+  const half = rfft(b, self, lengths.at(-1)!, dims.at(-1)!, norm, false);
+  return dims.slice(0, -1).reduce((x, each, at) => c2c(b, x, lengths[at], each, norm, false), half);
+}
+
 function shifted(b: CoreBuilder, self: Value, dim: Sizes | null, isInverse: boolean): Value {
   const dims = wrapDims(dim, rankOf(self));
   return dims.reduce((x, each) => {
@@ -310,6 +327,10 @@ lowerings({
   'aten::fft_rfftn': rfftn,
   'aten::fft_irfft2': irfftn,
   'aten::fft_irfftn': irfftn,
+  'aten::fft_hfft2': hfftn,
+  'aten::fft_hfftn': hfftn,
+  'aten::fft_ihfft2': ihfftn,
+  'aten::fft_ihfftn': ihfftn,
   'aten::fft_fftshift': (b, self: Value, dim: Sizes | null) => shifted(b, self, dim, false),
   'aten::fft_ifftshift': (b, self: Value, dim: Sizes | null) => shifted(b, self, dim, true),
   'aten::stft': (b, ...args: StftArguments) => stft(b, ...args),

@@ -1,9 +1,9 @@
-// Reading and writing elements by index: index with every form, index_put, gather, scatter, index_select, embedding,
+// Reading and writing elements by index: index with every form, index_put, gather, scatter, index_select,
 // masked_fill. Boolean masks, whose results depend on data, are in data-dependent.ts.
-import type { CoreBuilder, TensorLike, TensorLiteral, Value } from '@weft/ir';
-import { isInteger, numel } from '@weft/ir';
-import type { ReadTensor, Scalar } from './operator.ts';
-import { dataChecks, lowerings } from './operator.ts';
+import type { CoreBuilder, Value } from '@weft/ir';
+import { numel } from '@weft/ir';
+import type { Scalar } from './operator.ts';
+import { lowerings } from './operator.ts';
 import { printName } from './promotion.ts';
 import {
   broadcastAll,
@@ -16,11 +16,10 @@ import {
   wrapDim,
   withSize,
 } from './broadcast.ts';
-import { dtypeOf, is, like, scalarOf, zeroUnless } from './elementwise.ts';
+import { dtypeOf, is, like, scalarOf } from './elementwise.ts';
 import { insertDim } from './shapes.ts';
 import type { Combine } from './gathering.ts';
 import { putAlong, putPoints, putSlices, takeAlong, takePoints, takeSlices, wrapIndex } from './gathering.ts';
-import { integersOf } from './literal.ts';
 
 type Sizes = readonly number[];
 const show = (sizes: Sizes): string => `[${sizes.join(', ')}]`;
@@ -428,20 +427,6 @@ function diagonalScatter(
   );
 }
 
-export function embedding(b: CoreBuilder, weight: Value, indices: Value, paddingIdx: number): Value {
-  check(rankOf(weight) === 2, () => "'weight' must be 2-D");
-  check(
-    dtypeOf(indices) === 'int64' || dtypeOf(indices) === 'int32',
-    () =>
-      `Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got torch.${printName(dtypeOf(indices))}Tensor instead (while checking arguments for embedding)`,
-  );
-  const rows = sizesOf(weight)[0];
-  const padding = paddingIdx < 0 ? -1 : paddingIdx;
-  return b.composite('embedding', [weight, indices], { padding_idx: padding, rows }, (b, w, at) => [
-    takeSlices(b, w, at, 0),
-  ])[0];
-}
-
 lowerings({
   'aten::index.Tensor': (b, self: Value, indices: readonly (Value | null)[]) => index(b, self, indices),
   'aten::index.Tensor_hacked_twin': index,
@@ -449,6 +434,7 @@ lowerings({
   'aten::index_put': indexPut,
   'aten::index_put.hacked_twin': indexPut,
   'aten::_index_put_impl': indexPut,
+  'aten::_unsafe_index_put': indexPut,
   'aten::index_select': indexSelect,
   'aten::gather': gather,
   'aten::scatter.src': (b, self: Value, dim: number, at: Value, source: Value) =>
@@ -507,97 +493,23 @@ lowerings({
     return putSlices(b, self, positions, source, axis, 'replace');
   },
   'aten::diagonal_scatter': diagonalScatter,
-  'aten::embedding': embedding,
+  'aten::as_strided_scatter': (
+    b,
+    self: Value,
+    source: Value,
+    size: Sizes,
+    stride: Sizes,
+    offset: number | null,
+  ) => {
+    let at = b.full(BigInt(offset ?? 0), 'int64', size);
+    for (const [dim, step] of stride.entries()) {
+      at = b.add(at, b.multiply(b.iota('int64', size, dim), b.full(BigInt(step), 'int64', size)));
+    }
+    const count = numel(size);
+    const flat = b.reshape(self, [numel(sizesOf(self))]);
+    const written = putSlices(b, flat, b.reshape(at, [count]), b.reshape(source, [count]), 0, 'replace');
+    return b.reshape(written, sizesOf(self));
+  },
   'aten::_masked_scale': (b, self: Value, mask: Value, scale: number) =>
     b.multiply(self, b.multiply(b.convert(mask, dtypeOf(self)), like(b, self, scale))),
-  'aten::embedding_dense_backward': (
-    b,
-    grad: Value,
-    indices: Value,
-    rows: number,
-    paddingIdx: number,
-    scaleByFrequency: boolean,
-  ) => embeddingGradient(b, grad, indices, rows, paddingIdx, scaleByFrequency),
-});
-
-/** The rows of `grad` added up by index; the padding row gets nothing. */
-export function embeddingGradient(
-  b: CoreBuilder,
-  grad: Value,
-  indices: Value,
-  rows: number,
-  paddingIdx: number,
-  scaleByFrequency = false,
-): Value {
-  const width = sizesOf(grad).at(-1)!;
-  const count = numel(sizesOf(indices));
-  const at = b.reshape(b.convert(indices, 'int64'), [count]);
-  const flat = b.reshape(grad, [count, width]);
-  const column = (x: Value): Value => b.broadcastInDim(x, [count, width], [0]);
-  const kept = paddingIdx < 0 ? flat : zeroUnless(b, column(is(b, at, 'NE', paddingIdx)), flat);
-  const zeros = b.full(0, dtypeOf(grad), [rows, width]);
-  if (!scaleByFrequency) return putSlices(b, zeros, at, kept, 0, 'add');
-  const counts = putSlices(
-    b,
-    b.full(0, dtypeOf(grad), [rows]),
-    at,
-    b.full(1, dtypeOf(grad), [count]),
-    0,
-    'add',
-  );
-  return putSlices(b, zeros, at, b.divide(kept, column(takeSlices(b, counts, at, 0))), 0, 'add');
-}
-
-/** Throws PyTorch's error when an index does not fit a dimension. */
-const within =
-  (message: (index: bigint, dim: number, size: number) => string, negative: boolean) =>
-  (index: TensorLiteral, dim: number, size: number): void => {
-    // Other dtypes are refused by the lowering, in PyTorch's words.
-    if (!isInteger(index.dtype)) return;
-    for (const at of integersOf(index)) {
-      if (at >= BigInt(size) || at < (negative ? BigInt(-size) : 0n)) fail(message(at, dim, size));
-    }
-  };
-const outOfBounds = (at: bigint, dim: number, size: number): string =>
-  `index ${at} is out of bounds for dimension ${dim} with size ${size}`;
-const signedIndex = within(outOfBounds, true);
-const unsignedIndex = within(outOfBounds, false);
-const rowIndex = within(() => 'index out of range in self', false);
-
-const checkAlong = (read: ReadTensor, self: TensorLike, dim: number, at: TensorLike): void => {
-  const axis = wrapDim(dim, self.shape.length);
-  unsignedIndex(read(at), axis, self.shape[axis] ?? 1);
-};
-const checkTensors = (read: ReadTensor, self: TensorLike, indices: readonly (TensorLike | null)[]): void => {
-  for (const [dim, at] of indices.entries()) {
-    if (at?.dtype === 'int64') signedIndex(read(at), dim, self.shape[dim]);
-  }
-};
-const checkRows = (read: ReadTensor, self: TensorLike, dim: number, at: TensorLike): void =>
-  rowIndex(read(at), 0, self.shape[wrapDim(dim, self.shape.length)] ?? 1);
-
-dataChecks({
-  'aten::index.Tensor': checkTensors,
-  'aten::index.Tensor_hacked_twin': checkTensors,
-  'aten::index_put': checkTensors,
-  'aten::index_put.hacked_twin': checkTensors,
-  'aten::gather': checkAlong,
-  'aten::scatter.src': checkAlong,
-  'aten::scatter.value': checkAlong,
-  'aten::scatter.reduce': checkAlong,
-  'aten::scatter.value_reduce': checkAlong,
-  'aten::scatter_add': checkAlong,
-  'aten::scatter_reduce.two': checkAlong,
-  'aten::index_select': checkRows,
-  'aten::index_add': checkRows,
-  'aten::index_copy': checkAlong,
-  'aten::embedding': (read, weight: TensorLike, at: TensorLike) => rowIndex(read(at), 0, weight.shape[0]),
-  'aten::take': (read, self: TensorLike, at: TensorLike) => {
-    const size = numel(self.shape);
-    for (const each of integersOf(read(at))) {
-      if (each >= BigInt(size) || each < BigInt(-size)) {
-        fail(`out of range: tried to access index ${each} on a tensor of ${size} elements.`);
-      }
-    }
-  },
 });

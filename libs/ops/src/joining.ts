@@ -471,6 +471,7 @@ lowerings({
   'aten::concat': cat,
   'aten::concatenate': cat,
   'aten::stack': stack,
+  'aten::_stack': stack,
   'aten::hstack': joinAlong(1, (x) => (rankOf(x) === 1 ? 0 : 1)),
   'aten::vstack': joinAlong(2, () => 0),
   'aten::row_stack': joinAlong(2, () => 0),
@@ -525,6 +526,15 @@ lowerings({
   'aten::cartesian_prod': cartesianProduct,
   'aten::combinations': combinations,
   'aten::pad_sequence': padSequence,
+  'aten::unflatten_dense_tensors': (b, flat: Value, tensors: readonly Value[]) => {
+    let start = 0;
+    return tensors.map((x) => {
+      const count = numel(sizesOf(x));
+      const piece = sliceDim(b, flat, 0, start, start + count);
+      start += count;
+      return b.reshape(piece, sizesOf(x));
+    });
+  },
   'aten::flatten_dense_tensors': (b, tensors: readonly Value[]) =>
     b.concatenate(
       tensors.map((x) => b.reshape(x, [numel(sizesOf(x))])),

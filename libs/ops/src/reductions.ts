@@ -366,6 +366,8 @@ lowerings({
   'aten::all.dim': (b, self: Value, dim: number, keepdim: boolean) => truth(b, self, dim, keepdim, true),
   'aten::any': (b, self: Value) => truth(b, self, null, false, false),
   'aten::any.dim': (b, self: Value, dim: number, keepdim: boolean) => truth(b, self, dim, keepdim, false),
+  'aten::all.dims': (b, self: Value, dim: Dims, keepdim: boolean) => truth(b, self, dim, keepdim, true),
+  'aten::any.dims': (b, self: Value, dim: Dims, keepdim: boolean) => truth(b, self, dim, keepdim, false),
   'aten::count_nonzero': (b, self: Value, dim: number | null) => countNonzero(b, self, dim),
   'aten::count_nonzero.dim_IntList': countNonzero,
   'aten::norm.Scalar': (b, self: Value, p: Scalar) => normWith(b, self, p, null, false, null),

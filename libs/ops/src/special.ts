@@ -217,6 +217,7 @@ lowerings({
   'aten::special_zeta.self_scalar': zetaOf,
   'aten::special_zeta.other_scalar': zetaOf,
   'aten::polygamma': polygamma,
+  'aten::polygamma_': (b, self: Value, n: number) => polygamma(b, n, self),
   'aten::special_polygamma': polygamma,
 });
 

@@ -259,6 +259,8 @@ lowerings({
   'aten::_conj_physical': conj,
   'aten::resolve_conj': (b, self: Value) => self,
   'aten::resolve_neg': (b, self: Value) => self,
+  'aten::_conj_copy': conj,
+  'aten::_neg_view_copy': (b, self: Value) => b.negate(self),
   'aten::_neg_view': (b, self: Value) => b.negate(self),
   'aten::complex': (b, real: Value, imag: Value) => {
     const part = dtypeOf(real);

@@ -2,7 +2,10 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { WeftError } from 'weft';
+import { deviceCommand } from './commands/device.ts';
 import { explainCommand } from './commands/explain.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { runCommand } from './commands/run.ts';
 import { schedulerCommand } from './commands/scheduler.ts';
 import { statusCommand } from './commands/status.ts';
 import { trainCommand } from './commands/train.ts';
@@ -11,7 +14,17 @@ import { workerCommand } from './commands/worker.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
-const commands = [trainCommand, explainCommand, upCommand, schedulerCommand, workerCommand, statusCommand];
+const commands = [
+  trainCommand,
+  runCommand,
+  explainCommand,
+  inspectCommand,
+  upCommand,
+  schedulerCommand,
+  workerCommand,
+  statusCommand,
+  deviceCommand,
+];
 
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('weft')

@@ -5,6 +5,7 @@ import type { DeviceFlags } from '@weft/worker';
 import { addDeviceOptions, count, deviceOptionsOf, portNumber } from '@weft/worker';
 import type { ClusterStatus, LocalCluster } from 'weft';
 import { WeftError, startLocalCluster } from 'weft';
+import { openDevices } from '../open-devices.ts';
 import { Output } from '../output.ts';
 import { onSignal } from '../signals.ts';
 
@@ -37,22 +38,25 @@ const lookEveryMs = 250;
 async function up(flags: Flags): Promise<void> {
   if (flags.workers < 1) throw new WeftError('--workers 0 leaves nobody to work; give 1 or more');
   const output = new Output(flags);
+  // Here a wrong name is told once; in the workers it would be told by each, again and again.
+  await openDevices(flags);
   let end: () => void = () => {};
   const ended = new Promise<void>((resolve) => (end = resolve));
   const removeHandlers = onSignal(() => end());
   let cluster: LocalCluster | undefined;
   try {
-    const starting = startLocalCluster({
+    // A signal while it starts is obeyed once there is something to close.
+    cluster = await startLocalCluster({
       workers: flags.workers,
       host: flags.host,
       port: flags.port,
       devices: flags.device ?? ['reference'],
       deviceOptions: deviceOptionsOf(flags),
       ...(flags.directory === undefined ? {} : { directory: flags.directory }),
-      onWorkerOutput: (worker, text) => process.stderr.write(`${worker}: ${text.trimEnd()}\n`),
+      // What workers say before all have joined is part of the error.
+      onWorkerOutput: (worker, text) =>
+        cluster === undefined || process.stderr.write(`${worker}: ${text.trimEnd()}\n`),
     });
-    // A signal while it starts is obeyed once there is something to close.
-    cluster = await starting;
     output.line(`scheduler listens at ${cluster.address}`);
     output.record('ready', { address: cluster.address, directory: cluster.directory });
     const members = new Membership(output);
@@ -60,8 +64,8 @@ async function up(flags: Flags): Promise<void> {
       members.update((await cluster.client.status()).workers);
       isOver = await Promise.race([ended.then(() => true), pause(lookEveryMs), stopped(cluster)]);
     }
-  } finally {
     output.line('stopping');
+  } finally {
     await cluster?.close();
     removeHandlers();
   }

@@ -7,3 +7,5 @@ export type { SaveOptions, Saveable } from './write.ts';
 export { runCase } from './corpus.ts';
 export type { CaseOptions, CaseResult } from './corpus.ts';
 export { CallError, bindCall } from './call-arguments.ts';
+export { operatorsUsed } from './unsupported.ts';
+export type { UsedOperator } from './unsupported.ts';

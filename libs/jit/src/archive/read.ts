@@ -14,17 +14,20 @@ import { ValueReader } from './values-in.ts';
 export interface LoadOptions {
   /** Names of extra files to read; their text is put in. */
   readonly extraFiles?: Record<string, string>;
+  /** Loads a module with operators that cannot run, to look at it. */
+  readonly allowUnsupported?: boolean;
 }
 
 /**
  * Opens an archive written by `save` or by PyTorch's `torch.jit.save`: a path, or the archive's bytes. Throws ArchiveError
  * when it is none or damaged, ScriptError when its code is wrong, UnsupportedError listing every operator that cannot run.
  */
-export function load(source: string | Uint8Array, { extraFiles = {} }: LoadOptions = {}): ScriptModule {
+export function load(source: string | Uint8Array, options: LoadOptions = {}): ScriptModule {
+  const { extraFiles = {}, allowUnsupported = false } = options;
   const archive =
     typeof source === 'string' ? ArchiveFile.open(source) : ArchiveFile.from(source, 'archive in memory');
   const object = readObject(archive);
-  refuseUnsupported(object.type, archive.file);
+  if (!allowUnsupported) refuseUnsupported(object.type, archive.file);
   for (const name of Object.keys(extraFiles)) {
     if (archive.has(`extra/${name}`)) extraFiles[name] = archive.text(`extra/${name}`);
   }

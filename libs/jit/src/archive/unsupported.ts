@@ -1,4 +1,4 @@
-// Finds the operators of a module's code that nothing here gives a meaning: all of them, before anything runs.
+// The operators of a module's code, and those among them that nothing here gives a meaning: all of them, before anything runs.
 import type { Block, ClassType, FunctionRef, Node, ScriptFunction, Type } from '@weft/ir';
 import { UnsupportedError, findSchema, qualifiedName, schemaOfNode } from '@weft/ir';
 import { isRunnable } from '../runtime/index.ts';
@@ -13,24 +13,50 @@ const instructions: ReadonlySet<string> = new Set([
   'prim::ListUnpack',
 ]);
 
+/** An operator in a module's code. */
+export interface UsedOperator {
+  /** Qualified: `aten::add.Tensor`. */
+  readonly name: string;
+  readonly isSupported: boolean;
+  /** How often it stands in the code. */
+  readonly count: number;
+  /** The first node of it. */
+  readonly first: Node;
+}
+
+/** Every operator in the code of a class and of everything it refers to. */
+export function operatorsUsed(type: ClassType): UsedOperator[] {
+  const used = new Map<string, { count: number; first: Node }>();
+  for (const graph of graphsOf(type)) collect(graph, used);
+  return [...used].map(([name, { count, first }]) => ({
+    name,
+    isSupported: isRunnable(name),
+    count,
+    first,
+  }));
+}
+
 /** Throws UnsupportedError listing every operator that cannot run, with the first place of each. */
 export function refuseUnsupported(type: ClassType, file: string): void {
-  const missing = new Map<string, Node>();
-  for (const graph of graphsOf(type)) collect(graph, missing);
-  if (missing.size === 0) return;
-  const lines = [...missing].map(
-    ([name, node]) => `  ${name}${node.source === undefined ? '' : ` (${node.source.toString()})`}`,
+  const missing = operatorsUsed(type).filter(({ isSupported }) => !isSupported);
+  if (missing.length === 0) return;
+  const lines = missing.map(
+    ({ name, first }) => `  ${name}${first.source === undefined ? '' : ` (${first.source.toString()})`}`,
   );
   throw new UnsupportedError(
-    `${file} uses ${missing.size === 1 ? 'an operator that is' : `${missing.size} operators that are`} not supported:\n${lines.join('\n')}`,
+    `${file} uses ${missing.length === 1 ? 'an operator that is' : `${missing.length} operators that are`} not supported:\n${lines.join('\n')}`,
   );
 }
 
-function collect(block: Block, missing: Map<string, Node>): void {
+function collect(block: Block, used: Map<string, { count: number; first: Node }>): void {
   for (const node of block.nodes()) {
     const name = operatorName(node);
-    if (name !== undefined && !missing.has(name) && !isRunnable(name)) missing.set(name, node);
-    for (const inner of node.blocks) collect(inner, missing);
+    if (name !== undefined) {
+      const known = used.get(name);
+      if (known === undefined) used.set(name, { count: 1, first: node });
+      else known.count++;
+    }
+    for (const inner of node.blocks) collect(inner, used);
   }
 }
 

@@ -144,7 +144,10 @@ function formsOf(schema: Schema, skip: number): string[] {
     );
     forms.push(`(${plain.join(', ')}): ${result}`);
   }
-  for (let count = required; count <= positional.length; count++) {
+  // Methods may have all their arguments given by name.
+  const first = skip > 0 ? 0 : required;
+  for (let count = first; count <= positional.length; count++) {
+    if (count > 0 && count < required) continue;
     const options = optionsAfter(count);
     if (options === undefined) continue;
     const given = positional.slice(0, count).map((argument) => parameter(argument, false));

@@ -2,12 +2,11 @@
 // errors that name the scheduler's address.
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import * as grpc from '@grpc/grpc-js';
 import type { TensorLiteral } from '@weft/ir';
 import { BlobStore } from '../store/file-store.ts';
+import { temporaryFolder } from '../store/temporary-folder.ts';
 import { SafetensorsFile, encodeSafetensors } from '../checkpoint/safetensors.ts';
 import { ClusterError, ConnectionError, JobFailedError } from '../errors.ts';
 import type { JobEvent__Output } from '../proto/weft/v1/JobEvent.generated.ts';
@@ -86,7 +85,7 @@ export class ClusterClient {
   async submit(job: NewJob): Promise<string> {
     const spec: JobSpec = { ...job, id: job.id ?? `job-${randomBytes(4).toString('hex')}` };
     return new Promise((resolve, reject) => {
-      this.client.submit({ job: JSON.stringify(spec) }, (error, response) =>
+      this.client.submit({ job: JSON.stringify(spec) }, soon(), (error, response) =>
         error === null ? resolve(response!.job) : reject(this.explain(error)),
       );
     });
@@ -158,13 +157,15 @@ export class ClusterClient {
 
   async cancel(job: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.client.cancel({ job }, (error) => (error === null ? resolve() : reject(this.explain(error))));
+      this.client.cancel({ job }, soon(), (error) =>
+        error === null ? resolve() : reject(this.explain(error)),
+      );
     });
   }
 
   async status(): Promise<ClusterStatus> {
     return new Promise((resolve, reject) => {
-      this.client.status({}, { deadline: Date.now() + 10_000 }, (error, response) =>
+      this.client.status({}, soon(), (error, response) =>
         error === null ? resolve(response!) : reject(this.explain(error)),
       );
     });
@@ -187,7 +188,7 @@ export class ClusterClient {
 
   /** The values of a job's newest checkpoint, whole, by name. */
   async state(job: string): Promise<Map<string, TensorLiteral>> {
-    const folder = await mkdtemp(join(tmpdir(), 'weft-state-'));
+    const folder = temporaryFolder('state');
     try {
       const blobs = new BlobStore(folder);
       const call = this.client.getState({ job });
@@ -208,7 +209,7 @@ export class ClusterClient {
   /** Ends the scheduler, and the workers with it. */
   async shutdown(workers = true): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.client.shutdown({ workers }, (error) =>
+      this.client.shutdown({ workers }, soon(), (error) =>
         error === null ? resolve() : reject(this.explain(error)),
       );
     });
@@ -231,6 +232,9 @@ export class ClusterClient {
       : new ClusterError(text);
   }
 }
+
+/** The deadline of calls that are answered at once. */
+const soon = (): grpc.CallOptions => ({ deadline: Date.now() + 30_000 });
 
 function* inMemory(bytes: Uint8Array): Generator<{ data: Buffer }, void> {
   for (const data of chunksOf(bytes)) yield { data };

@@ -2,8 +2,7 @@
 // tests. The workers hold the other end of a pipe to this process, so they end when it does, however it ends.
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DeviceOptions } from '@weft/devices';
 import { builtFile } from '../built-file.ts';
@@ -11,6 +10,7 @@ import { ClusterError, ConnectionError } from '../errors.ts';
 import type { SchedulerLimits } from '../scheduler/machine.ts';
 import type { SchedulerHandle, SchedulerPlanner } from '../scheduler/shell.ts';
 import { runScheduler } from '../scheduler/shell.ts';
+import { temporaryFolder } from '../store/temporary-folder.ts';
 import { ClusterClient } from './client.ts';
 
 export interface LocalClusterOptions {
@@ -86,7 +86,7 @@ class Local implements LocalCluster {
 
   constructor(private readonly options: LocalClusterOptions) {
     this.temporary = options.directory === undefined;
-    this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'weft-cluster-'));
+    this.directory = options.directory ?? temporaryFolder('cluster');
   }
 
   get address(): string {

@@ -23,6 +23,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncFolder, writeAtomically } from '../checkpoint/safetensors.ts';
 import { ClusterError, CorruptFileError, messageOf } from '../errors.ts';
+import { isRunning } from './temporary-folder.ts';
 
 /** What a scheduler keeps: records in order, and blobs. */
 export interface Store {
@@ -172,16 +173,6 @@ function readIfThere(path: string): string {
     return readFileSync(path, 'utf8');
   } catch {
     return '';
-  }
-}
-
-function isRunning(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -1,8 +1,7 @@
 // The worker process around its machine: one gRPC stream to the scheduler, a Bulk service for other workers, and a piscina pool whose
 // threads run the sessions. The main thread moves messages and bytes only; models run in the pool.
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import * as grpc from '@grpc/grpc-js';
@@ -18,6 +17,7 @@ import { answerToWire, commandFromWire, helloToWire, progressToWire } from '../s
 import type { DeviceSummary } from '../scheduler/job.ts';
 import type { Answer, JobCommand, ReportedProgress, WorkerDescription } from '../scheduler/protocol.ts';
 import { BlobStore } from '../store/file-store.ts';
+import { temporaryFolder } from '../store/temporary-folder.ts';
 import { BulkExchange } from '../transport/grpc.ts';
 import type { GrpcTransport } from '../transport/grpc.ts';
 import { healthHandlers } from '../transport/health.ts';
@@ -151,24 +151,13 @@ class Worker implements WorkerHandle {
     );
     const bound = await listen(this.server, host, port, '--port');
     this.exchange = holder.exchange = new BulkExchange({ address: `${host}:${bound}` });
-    this.blobs = new BlobStore(this.options.cache ?? this.temporaryCache());
+    this.blobs = new BlobStore(this.options.cache ?? (this.ownCache = temporaryFolder('worker')));
     this.ticker = setInterval(() => this.handle({ kind: 'tick' }), tickMs);
     void this.connect();
   }
 
   stop(reason: string): void {
     this.handle({ kind: 'stop', reason });
-  }
-
-  /** A folder of this process; those that killed processes left are removed. */
-  private temporaryCache(): string {
-    for (const name of readdirSync(tmpdir())) {
-      const owner = /^weft-worker-(\d+)-/.exec(name)?.[1];
-      if (owner !== undefined && !isAlive(Number(owner)))
-        rmSync(join(tmpdir(), name), { recursive: true, force: true });
-    }
-    this.ownCache = mkdtempSync(join(tmpdir(), `weft-worker-${process.pid}-`));
-    return this.ownCache;
   }
 
   private handle(event: WorkerEvent): void {
@@ -398,13 +387,4 @@ function revive(answer: CloneableAnswer): Answer {
       answer.results.map(({ name, dtype, shape, bytes }) => [name, new TensorLiteral(dtype, shape, bytes)]),
     ),
   };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

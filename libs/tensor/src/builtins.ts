@@ -25,17 +25,15 @@ export function namesOperator<F extends AnyFunction>(operator: string, value: F)
   return value;
 }
 
-/** Gives tensors a method for each pair of names: JavaScript's and the operator's. Own methods are kept. */
+/** Gives tensors a method for each pair of names: JavaScript's and the operator's. */
 export function installMethods(methods: Readonly<Record<string, string>>): void {
   for (const [method, name] of Object.entries(methods)) {
-    if (method in Tensor.prototype) continue;
     const operator = `aten::${name}`;
-    Object.defineProperty(Tensor.prototype, method, {
-      value(this: Tensor, ...given: unknown[]): unknown {
-        return callEager(operator, [this, ...given]);
-      },
-      writable: true,
-      configurable: true,
-    });
+    const call = function (this: Tensor, ...given: unknown[]): unknown {
+      given.unshift(this);
+      return callEager(operator, given);
+    };
+    operatorNames.set(call, operator);
+    Object.defineProperty(Tensor.prototype, method, { value: call, writable: true, configurable: true });
   }
 }

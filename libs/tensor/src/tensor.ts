@@ -107,7 +107,7 @@ export class Tensor implements TensorLike, Strided {
   }
 
   /** @internal A tensor on the same storage that autograd does not know. */
-  viewAs({ sizes, strides, offset }: Strided, dtype: DType = this.dtype): Tensor {
+  onStorage({ sizes, strides, offset }: Strided, dtype: DType = this.dtype): Tensor {
     return new Tensor(this.storage, dtype, sizes, strides, offset);
   }
 

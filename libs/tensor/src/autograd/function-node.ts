@@ -190,12 +190,12 @@ class FunctionNode extends GradNode {
       const maker = index < count ? { name: this.name, index } : undefined;
       // Aliases, so that a result that is overwritten later, and gets another history, is not followed there.
       const target = index < count ? overwritten[index] : undefined;
-      if (target === undefined) return new SavedTensor(outputs[index].viewAs(outputs[index]), null, maker);
-      return new SavedTensor(target.viewAs(target), null, maker, target.storage.version + 1);
+      if (target === undefined) return new SavedTensor(outputs[index].onStorage(outputs[index]), null, maker);
+      return new SavedTensor(target.onStorage(target), null, maker, target.storage.version + 1);
     });
     const needed = this.jointFunction();
     this.operands = kept.map(({ tensor, edge }, index) =>
-      needed.graph.inputs[index].hasUses ? new SavedTensor(tensor.viewAs(tensor), edge) : null,
+      needed.graph.inputs[index].hasUses ? new SavedTensor(tensor.onStorage(tensor), edge) : null,
     );
   }
 

@@ -51,7 +51,7 @@ class KernelNode extends GradNode {
   }
 
   save(outputs: readonly Tensor[]): void {
-    this.results = outputs.map((output) => new SavedTensor(output.viewAs(output), output.edge));
+    this.results = outputs.map((output) => new SavedTensor(output.onStorage(output), output.edge));
   }
 
   override apply(cotangents: readonly (Tensor | null)[], createGraph: boolean): (Tensor | null)[] {

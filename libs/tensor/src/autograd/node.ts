@@ -92,8 +92,8 @@ export class SavedTensor {
   /** The tensor joined to the graph where it was when it was saved, for derivatives of derivatives. */
   unpackDifferentiable(): Tensor {
     const tensor = this.unpack();
-    if (this.edge === null) return tensor.meta === null ? tensor : tensor.viewAs(tensor);
-    const alias = tensor.viewAs(tensor);
+    if (this.edge === null) return tensor.meta === null ? tensor : tensor.onStorage(tensor);
+    const alias = tensor.onStorage(tensor);
     alias.gradMeta.edge = this.edge;
     return alias;
   }

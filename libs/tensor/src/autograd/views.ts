@@ -59,7 +59,7 @@ class ViewNode extends GradNode {
   ) {
     super(nodeName(step.operator.name), [parent.gradEdge], [view.spec]);
     // Only dtype, shape and strides of the parent are needed.
-    this.parent = parent.viewAs(parent);
+    this.parent = parent.onStorage(parent);
   }
 
   override apply([cotangent]: readonly (Tensor | null)[], createGraph: boolean): (Tensor | null)[] {
@@ -163,7 +163,7 @@ class CopySlices extends GradNode {
     contents: Edge | null,
   ) {
     super('CopySlices', [old, contents], [base.spec]);
-    this.base = base.viewAs(base);
+    this.base = base.onStorage(base);
   }
 
   override apply([cotangent]: readonly (Tensor | null)[], createGraph: boolean): (Tensor | null)[] {

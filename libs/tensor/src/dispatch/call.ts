@@ -175,11 +175,11 @@ function callView(
   const found = view(self, ...(rest as never[]));
   if (found === null) return null;
   if (Array.isArray(found)) {
-    const made = (found as readonly Strided[]).map((each) => self.viewAs(each));
+    const made = (found as readonly Strided[]).map((each) => self.onStorage(each));
     made.forEach((each, output) => trackView(each, self, { operator, args, output, several: true }));
     return made as unknown as IValue;
   }
-  const made = self.viewAs(found as Strided);
+  const made = self.onStorage(found as Strided);
   trackView(made, self, { operator, args, output: 0, several: false });
   return made as unknown as IValue;
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { dtypes, qualifiedName } from '@weft/ir';
 import * as w from '../index.ts';
 import { Tensor, callOperator, isCallable, operatorOf, tensor, withDispatchHook } from '../index.ts';
+import { methodNames } from '../methods.generated.ts';
 import { operatorCacheSize, setOperatorCacheSize } from './cache.ts';
 
 /** Names of the operators that `body` calls. */
@@ -138,4 +139,11 @@ test('the cache of compiled operators is bounded', () => {
   for (let size = 1; size < 40; size++) w.ones(size).mul(2);
   expect(operatorCacheSize()).toBeLessThanOrEqual(10);
   setOperatorCacheSize(4096);
+});
+
+test('every method of the schemas is there, and none is hidden by a member of the class', () => {
+  for (const [method, name] of Object.entries(methodNames)) {
+    const own = Object.getOwnPropertyDescriptor(Tensor.prototype, method)?.value as unknown;
+    expect(`${method} ${operatorOf(own)}`).toBe(`${method} aten::${name}`);
+  }
 });

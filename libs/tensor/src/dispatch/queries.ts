@@ -262,7 +262,7 @@ const casts: Record<string, EagerFunction> = {
 };
 
 function detach(self: Tensor): Tensor {
-  return self.viewAs(self);
+  return self.onStorage(self);
 }
 
 const gradients: Record<string, EagerFunction> = {

@@ -19,12 +19,12 @@ function slopes(self: Tensor, lower: number, upper: number, generator: Generator
     throw new OperatorError('Lower bound should be less than or equal to the upper bound');
   }
   const g = generator ?? defaultGenerator;
-  const wide = noGrad(() => call('aten::to.dtype', self.viewAs(self), 7n, false, false, null));
+  const wide = noGrad(() => call('aten::to.dtype', self.onStorage(self), 7n, false, false, null));
   const drawn = Array.from(wide.data as Float64Array, (value) =>
     value <= 0 ? fma(g.uniform64(), upper - lower, lower) : 1,
   );
   const flat = tensor(drawn, { dtype: self.dtype, device: self.device });
-  return flat.viewAs({ sizes: self.sizes, strides: flatStrides(self), offset: 0 });
+  return flat.onStorage({ sizes: self.sizes, strides: flatStrides(self), offset: 0 });
 }
 
 const flatStrides = ({ sizes }: Tensor): number[] =>

@@ -1,8 +1,8 @@
 // Modules scripted and traced from TypeScript: saved, loaded again, they give the same results; and PyTorch loads them where
 // it is installed.
 import { afterAll, describe, expect, test } from '@jest/globals';
-import type { int } from '@weft/tensor';
-import { F, Tensor, manualSeed, nn, randn, tensor, zeros } from '@weft/tensor';
+import type { int, Tensor } from '@weft/tensor';
+import { F, manualSeed, nn, randn, tensor, zeros } from '@weft/tensor';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -10,7 +10,6 @@ import {
   isTensorLike,
   tagContainer,
 } from '@weft/ir';
-import type { Tensor } from '@weft/tensor';
 import { Parameter } from '@weft/tensor';
 import { resolveType } from '../emit/type-expressions.ts';
 import { parseTypeExpression } from '../frontend/torchscript/parser.ts';
@@ -60,7 +59,6 @@ const listTypes: Readonly<Record<string, string>> = {
 export class ValueReader {
   private readonly tags = new Map<Pickled[] | Map<Pickled, Pickled>, string>();
   private readonly converted = new Map<object, IValue>();
-  private readonly parameters = new Map<Tensor, Parameter>();
   private readonly parsedTags = new Map<string, Type>();
 
   /** @param program undefined for plain data (`torch.save`), which has no classes */
@@ -245,13 +243,9 @@ export class ValueReader {
 
   private asMember(value: IValue, type: ClassType, index: number): IValue {
     if (type.attributes[index].isParameter !== true || !isTensorLike(value)) return value;
-    const tensor = value as Tensor;
-    let parameter = this.parameters.get(tensor);
-    if (parameter === undefined) {
-      parameter = new Parameter(tensor, tensor.requiresGrad);
-      this.parameters.set(tensor, parameter);
-    }
-    return parameter;
+    // The tensor itself becomes a parameter: lists and other attributes may hold it too, and must go on holding the same.
+    if (!(value instanceof Parameter)) Object.setPrototypeOf(value, Parameter.prototype);
+    return value;
   }
 
   /** Refuses data that does not have the type its class declares. */

@@ -218,7 +218,7 @@ export class ZipFile {
       throw new ArchiveError(this.file, undefined, 'the name of an entry is no UTF-8', { cause });
     }
     const parts = name.split('/');
-    // eslint-disable-next-line no-control-regex -- such characters are what must not be there
+
     if (
       name === '' ||
       /^\/|[\\\0-\x1f]|^[A-Za-z]:/.test(name) ||

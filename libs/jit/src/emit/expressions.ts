@@ -65,7 +65,7 @@ export function emitSugared(e: Emitter, expression: tree.Expression, hint?: Type
     case 'New':
       return emitNew(e, expression, hint);
     case 'Subscript':
-      return emitSubscript(e, expression);
+      return emitSubscript(e, expression, hint);
     case 'Element':
       return emitElement(e, expression);
     case 'Range': {

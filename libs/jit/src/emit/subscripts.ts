@@ -14,7 +14,7 @@ import { SimpleValue, TupleOfSugared } from './sugared-value.ts';
 
 export const optionalTensor: Type = optionalOf(AnyTensorType);
 
-export function emitSubscript(e: Emitter, subscript: tree.Subscript): SugaredValue {
+export function emitSubscript(e: Emitter, subscript: tree.Subscript, hint?: Type): SugaredValue {
   const object = emitSugared(e, subscript.object);
   const { indices, range } = subscript;
   const [index] = indices;
@@ -25,6 +25,21 @@ export function emitSubscript(e: Emitter, subscript: tree.Subscript): SugaredVal
   const value = object.asValue(e, subscript.object.range);
   if (value.type.kind === 'Tensor') return new SimpleValue(emitTensorIndex(e, range, value, indices));
   if (indices.length !== 1) fail(range, `a ${annotationString(value.type)} has one index only`);
+  const { type } = value;
+  if (
+    hint?.kind === 'Interface' &&
+    type.kind === 'Class' &&
+    type.isModule &&
+    !type.methods.has('__getitem__')
+  ) {
+    // A member of a module list or dict that is picked while running: all members have the interface's methods.
+    const member = emitOperator(e.graph, range, 'prim::ModuleContainerIndex', [
+      value,
+      emitExpression(e, index),
+    ]);
+    member.setType(hint);
+    return new SimpleValue(member);
+  }
   return new SimpleValue(value).item(e, range, emitExpression(e, index));
 }
 

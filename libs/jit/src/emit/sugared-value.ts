@@ -162,6 +162,7 @@ export class SimpleValue extends SugaredValue {
     if (type.kind === 'Tensor' && Object.hasOwn(castMethods, name)) {
       return new TensorCast(value, castMethods[name]);
     }
+    if (type.kind === 'Tensor' && name === 'tolist') return new SpecialForm('tolist');
     const namespace = properties[type.kind]?.[name];
     if (namespace !== undefined) {
       const operator = namespace.startsWith('aten:') ? namespace.replace(':', '::') : `${namespace}::${name}`;

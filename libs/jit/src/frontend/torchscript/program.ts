@@ -1,7 +1,16 @@
 // The code of an archive: classes, enums, named tuples, interfaces and functions by qualified name, each made from its file
 // when it is first asked for. Files are `code/__torch__/a/b.py` for what is in `__torch__.a.b`.
-import type { ClassType, EnumType, IValue, InterfaceType, SourceRange, TupleType, Type } from '@weft/ir';
-import { ScriptFunction, createClassType, isTensorLike } from '@weft/ir';
+import type {
+  ClassType,
+  EnumType,
+  IValue,
+  InterfaceType,
+  SourceRange,
+  TupleType,
+  Type,
+  ScriptFunction,
+} from '@weft/ir';
+import { createClassType, isTensorLike } from '@weft/ir';
 import { compileFunction } from '../../emit/compile.ts';
 import { insertConstant, typeOfValue } from '../../emit/constants.ts';
 import { defaultValue } from '../../emit/defaults.ts';

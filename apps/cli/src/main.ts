@@ -10,6 +10,7 @@ import { schedulerCommand } from './commands/scheduler.ts';
 import { statusCommand } from './commands/status.ts';
 import { trainCommand } from './commands/train.ts';
 import { upCommand } from './commands/up.ts';
+import { verifyCommand } from './commands/verify.ts';
 import { workerCommand } from './commands/worker.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -24,9 +25,15 @@ const commands = [
   workerCommand,
   statusCommand,
   deviceCommand,
+  verifyCommand,
 ];
 
 export async function main(argv: readonly string[]): Promise<void> {
+  // Whoever reads the output may have seen enough: `weft … | head`.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
   const program = new Command('weft')
     .description('PyTorch-style programs in TypeScript: scripted, compiled, and spread over machines')
     .version(version)

@@ -1,36 +1,123 @@
-// weft explain: what would run where, without running it.
+// weft explain: what would run where, without running it: the plan of a training file or of a split archive, or for each
+// operator of an archive the device that takes it.
 import type { Command } from 'commander';
-import { explainPlan, parseMesh, planDescription, prepareTraining } from 'weft';
+import type { DeviceFlags } from '@weft/worker';
+import { addDeviceOptions } from '@weft/worker';
+import {
+  describeServing,
+  devices as dev,
+  explainPlan,
+  jit,
+  parseMesh,
+  planDescription,
+  prepareTraining,
+} from 'weft';
 import type { PlanExplanation } from 'weft';
+import { argumentsFromSpecs, calleeOf } from '../arguments.ts';
 import { collectSetting, loadDefinition } from '../load-definition.ts';
+import { openDevices } from '../open-devices.ts';
 import { Output, formatBytes } from '../output.ts';
 
+interface Flags extends DeviceFlags {
+  readonly mesh?: string;
+  readonly microBatches?: number;
+  readonly schedule?: 'gpipe' | '1f1b';
+  readonly set: Record<string, string>;
+  readonly actions?: boolean;
+  readonly method: string;
+  readonly inputSpec?: readonly string[];
+  readonly nodes?: boolean;
+  readonly json?: boolean;
+}
+
 export function explainCommand(program: Command): void {
-  program
+  const command = program
     .command('explain')
-    .description('show the plan of a training file: stages, placements, bytes moved, memory, schedule')
-    .argument('<file>', 'a .ts or .js file that exports a training definition')
+    .description('show what would run where: the plan of a training file, the devices of an archive')
+    .argument('<file>', 'a .ts or .js file that exports a training definition, or a .pt archive')
     .option('--mesh <axes>', 'logical devices by axis, such as pipeline=2,data=2')
     .option('--micro-batches <count>', 'micro-batches a step', Number)
     .option('--schedule <name>', 'gpipe or 1f1b')
     .option('--set <name=value>', 'a setting for the training file (repeatable)', collectSetting, {})
     .option('--actions', 'list every action of every device')
+    .option(
+      '--input-spec <[name=]spec>',
+      'archive: an argument, such as float32[1,3,224,224]; what is no tensor as JSON (repeatable)',
+      (spec: string, before: readonly string[] = []) => [...before, spec],
+    )
+    .option('--method <name>', 'archive: the method', 'forward')
+    .option('--nodes', 'archive: list every node instead of a line for each kind');
+  addDeviceOptions(command, 'archive: devices in order of preference')
     .option('--json', 'one JSON object')
-    .action(async (file: string, options) => {
-      const output = new Output(options);
-      const definition = await loadDefinition(file, options.set);
-      const mesh = options.mesh === undefined ? (definition.mesh ?? {}) : parseMesh(options.mesh).shape;
-      const prepared = prepareTraining({
-        ...definition,
-        mesh,
-        microBatches: options.microBatches ?? definition.microBatches,
-        schedule: options.schedule ?? definition.schedule,
-      });
-      const explanation = explainPlan(planDescription(prepared.description, Infinity));
-      if (output.isJson) process.stdout.write(`${JSON.stringify(explanation)}\n`);
-      else printExplanation(output, explanation, options.actions === true);
-    });
+    .addHelpText(
+      'after',
+      `
+Examples:
+  weft explain train.ts --mesh data=2
+  weft explain model.pt --input-spec float32[1,3,224,224] --device ./my-device,reference
+  weft explain model.pt --input-spec ids=int64[1,64] --mesh pipeline=2`,
+    )
+    .action(explain);
 }
+
+async function explain(file: string, flags: Flags): Promise<void> {
+  const output = new Output(flags);
+  if (file.endsWith('.pt')) return explainArchive(file, flags, output);
+  const definition = await loadDefinition(file, flags.set);
+  const mesh = flags.mesh === undefined ? (definition.mesh ?? {}) : parseMesh(flags.mesh).shape;
+  const prepared = prepareTraining({
+    ...definition,
+    mesh,
+    microBatches: flags.microBatches ?? definition.microBatches,
+    schedule: flags.schedule ?? definition.schedule,
+  });
+  show(explainPlan(planDescription(prepared.description, Infinity)), flags, output);
+}
+
+function show(explanation: PlanExplanation, flags: Flags, output: Output): void {
+  if (output.isJson) process.stdout.write(`${JSON.stringify(explanation)}\n`);
+  else printExplanation(output, explanation, flags.actions === true);
+}
+
+async function explainArchive(file: string, flags: Flags, output: Output): Promise<void> {
+  const module = jit.load(file);
+  const values = argumentsFromSpecs(calleeOf(module, flags.method), flags.inputSpec ?? []);
+  const opened = await openDevices(flags);
+  const lowered = jit.lowerModule(module.object, flags.method, values);
+  if (flags.mesh !== undefined) {
+    const { description } = describeServing(lowered, parseMesh(flags.mesh).shape);
+    return show(explainPlan(planDescription(description, Infinity)), flags, output);
+  }
+  const placements = dev.explainPlacement(lowered.graph, opened);
+  output.record('placement', { devices: opened.map(dev.deviceName), placements });
+  if (flags.nodes === true) {
+    output.table(
+      ['node', 'device', 'why'],
+      placements.map(({ node, device, why }) => [node, device, why]),
+    );
+    return;
+  }
+  const groups = new Map<string, { operator: string; device: string; why: string; count: number }>();
+  for (const { node, device, why } of placements) {
+    const operator = operatorIn(node);
+    const key = `${operator} ${device} ${why}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { operator, device, why, count: 1 });
+    else group.count++;
+  }
+  output.table(
+    ['operator', 'nodes', 'device', 'why'],
+    [...groups.values()].map(({ operator, count, device, why }) => [operator, count, device, why]),
+  );
+  output.line();
+  const total = (device: string): number =>
+    placements.filter((placement) => placement.device === device).length;
+  for (const device of opened.map(dev.deviceName)) output.line(`${device}: ${total(device)} nodes`);
+}
+
+/** The operator in the description of a node, without its operands. */
+const operatorIn = (node: string): string =>
+  node.slice(0, node.includes('(') ? node.indexOf('(') : undefined);
 
 export function printExplanation(output: Output, explanation: PlanExplanation, withActions: boolean): void {
   const { devices, traffic } = explanation;

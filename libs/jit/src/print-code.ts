@@ -505,7 +505,7 @@ export class CodePrinter {
         return value ? 'True' : 'False';
       case 'string':
         if (type?.kind === 'Device') return `torch.device(${quote(value)})`;
-        // eslint-disable-next-line no-control-regex -- ASCII is what a literal may hold
+         
         return /^[\x00-\x7f]*$/.test(value) ? quote(value) : this.tableEntry(value);
       default:
     }

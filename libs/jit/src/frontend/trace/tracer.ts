@@ -13,16 +13,18 @@ import { TracerWarning } from './tracer-warning.ts';
 let current: Tracer | undefined;
 export const activeTracer = (): Tracer | undefined => current;
 
-/** Runs `body` without recording. */
-export function untraced<T>(body: () => T): T {
+function recordedBy<T>(tracer: Tracer | undefined, body: () => T): T {
   const outer = current;
-  current = undefined;
+  current = tracer;
   try {
-    return withDispatchHook(null, body);
+    return body();
   } finally {
     current = outer;
   }
 }
+
+/** Runs `body` without recording. */
+export const untraced = <T>(body: () => T): T => recordedBy(undefined, () => withDispatchHook(null, body));
 
 /** Operators that only look at a tensor: their results are numbers, which become constants. */
 const sizeQueries: ReadonlySet<string> = new Set([
@@ -90,13 +92,12 @@ export class Tracer {
 
   /** Runs the body with everything recorded. */
   record<T>(body: () => T): T {
-    const outer = current;
-    current = this;
     if (this.module !== undefined) this.watchModules(this.module);
     try {
-      return withDispatchHook((schema, args, result) => this.operator(schema, args, result), body);
+      return recordedBy(this, () =>
+        withDispatchHook((schema, args, result) => this.operator(schema, args, result), body),
+      );
     } finally {
-      current = outer;
       for (const restore of this.restores.splice(0)) restore();
     }
   }

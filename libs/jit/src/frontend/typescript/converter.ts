@@ -1,7 +1,8 @@
 // Turns a TypeScript function into the shared syntax tree: declarations and variables here, statements in statements.ts,
 // expressions in expressions.ts. Variables that shadow others are renamed, since the tree has one scope a function.
 import type { SourceRange } from '@weft/ir';
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import { fail } from '../../emit/script-error.ts';
 import type * as tree from '../tree.ts';
 import { valueOf } from './expressions.ts';
@@ -17,20 +18,20 @@ export class Converter {
   private temporaries = 0;
 
   constructor(
-    readonly file: ts.SourceFile,
+    readonly file: TS.SourceFile,
     /** What `this` is called in the tree; undefined where there is none. */
     readonly self: string | undefined,
     /** What `super.name` is called in the compiled class. */
     readonly superMethod: (name: string) => string = (name) => name,
   ) {}
 
-  range(node: ts.Node): SourceRange {
+  range(node: TS.Node): SourceRange {
     return rangeOf(this.file, node);
   }
-  text(node: ts.Node): string {
+  text(node: TS.Node): string {
     return node.getText(this.file);
   }
-  fail(node: ts.Node, message: string): never {
+  fail(node: TS.Node, message: string): never {
     fail(this.range(node), message);
   }
 
@@ -69,11 +70,11 @@ export class Converter {
     }
   }
 
-  beforeContinue(node: ts.BreakOrContinueStatement): readonly tree.Statement[] {
+  beforeContinue(node: TS.BreakOrContinueStatement): readonly tree.Statement[] {
     return ts.isContinueStatement(node) ? (this.steps.at(-1) ?? []) : [];
   }
 
-  name(identifier: ts.Identifier): tree.Name {
+  name(identifier: TS.Identifier): tree.Name {
     const range = this.range(identifier);
     for (let index = this.scopes.length - 1; index >= 0; index--) {
       const found = this.scopes[index].get(identifier.text);
@@ -90,7 +91,7 @@ export class Converter {
   }
 
   /** A declaration's target: a variable, or a pattern of them. */
-  binding(name: ts.BindingName): tree.Expression {
+  binding(name: TS.BindingName): tree.Expression {
     const range = this.range(name);
     if (ts.isIdentifier(name)) return { kind: 'Name', name: this.declare(name.text), range };
     if (ts.isObjectBindingPattern(name)) {
@@ -112,7 +113,7 @@ export class Converter {
 
   // ---- Functions --------------------------------------------------------------------------------------------------
 
-  def(node: ts.FunctionLikeDeclaration, name: string): tree.Def {
+  def(node: TS.FunctionLikeDeclaration, name: string): tree.Def {
     const head = 'name' in node && node.name !== undefined ? node.name : node;
     if (node.asteriskToken !== undefined) this.fail(head, 'generator functions cannot be scripted');
     if (ts.getCombinedModifierFlags(node) & ts.ModifierFlags.Async) {
@@ -144,7 +145,7 @@ export class Converter {
     return { kind: 'Def', name, parameters, returns, body: statements, range };
   }
 
-  private parameter(node: ts.ParameterDeclaration, documented: ts.TypeNode | undefined): tree.Parameter {
+  private parameter(node: TS.ParameterDeclaration, documented: TS.TypeNode | undefined): tree.Parameter {
     const range = this.range(node);
     if (node.dotDotDotToken !== undefined) this.fail(node, 'rest parameters cannot be scripted; take a list');
     if (!ts.isIdentifier(node.name))
@@ -163,7 +164,7 @@ export class Converter {
   }
 
   /** The type of a parameter that has only a default. */
-  private literalType(node: ts.Expression, range: SourceRange): tree.TypeExpression | undefined {
+  private literalType(node: TS.Expression, range: SourceRange): tree.TypeExpression | undefined {
     const value = ts.isPrefixUnaryExpression(node) ? node.operand : node;
     const name = (text: string): tree.Name => ({ kind: 'Name', name: text, range });
     if (ts.isNumericLiteral(value)) return name(/^\d+$/.test(this.text(value)) ? 'int' : 'float');

@@ -1,18 +1,17 @@
 // `for (init; test; step)`. A loop that counts to a fixed bound becomes a For over a Range, with its number of turns known
 // beforehand; any other becomes a While whose step runs at the end of the body and before every `continue`.
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import type * as tree from '../tree.ts';
 import type { Converter } from './converter.ts';
 import { conditionOf, convertExpression } from './expressions.ts';
 import { convertBody, convertDeclarations, convertEffect } from './statements.ts';
 
-const { SyntaxKind } = ts;
-
-export function convertFor(c: Converter, node: ts.ForStatement): tree.Statement[] {
+export function convertFor(c: Converter, node: TS.ForStatement): tree.Statement[] {
   return c.inScope(() => convertCounted(c, node) ?? convertGeneral(c, node));
 }
 
-function convertGeneral(c: Converter, node: ts.ForStatement): tree.Statement[] {
+function convertGeneral(c: Converter, node: TS.ForStatement): tree.Statement[] {
   const range = c.range(node);
   const { initializer, condition, incrementor } = node;
   const before =
@@ -29,16 +28,16 @@ function convertGeneral(c: Converter, node: ts.ForStatement): tree.Statement[] {
 }
 
 interface Counted {
-  readonly variable: ts.Identifier;
-  readonly start: ts.Expression;
-  readonly bound: ts.Expression;
+  readonly variable: TS.Identifier;
+  readonly start: TS.Expression;
+  readonly bound: TS.Expression;
   /** The step, negative when counting down. */
   readonly step: number;
   /** Whether the bound itself is reached. */
   readonly inclusive: boolean;
 }
 
-function convertCounted(c: Converter, node: ts.ForStatement): tree.Statement[] | undefined {
+function convertCounted(c: Converter, node: TS.ForStatement): tree.Statement[] | undefined {
   const counted = asCounted(node);
   if (counted === undefined) return undefined;
   const { variable, start, bound, step, inclusive } = counted;
@@ -87,22 +86,23 @@ const mathCall = (name: string, operand: tree.Expression): tree.Expression => ({
   range: operand.range,
 });
 
-function asCounted({ initializer, condition, incrementor }: ts.ForStatement): Counted | undefined {
+function asCounted({ initializer, condition, incrementor }: TS.ForStatement): Counted | undefined {
   if (initializer === undefined || condition === undefined || incrementor === undefined) return undefined;
   if (!ts.isVariableDeclarationList(initializer) || initializer.declarations.length !== 1) return undefined;
   const [declaration] = initializer.declarations;
   if (!ts.isIdentifier(declaration.name) || declaration.initializer === undefined) return undefined;
-  if (declaration.type?.kind === SyntaxKind.NumberKeyword) return undefined;
+  if (declaration.type?.kind === ts.SyntaxKind.NumberKeyword) return undefined;
   const { text } = declaration.name;
   const step = stepOf(incrementor, text);
   if (step === undefined || step === 0) return undefined;
   if (!ts.isBinaryExpression(condition) || !ts.isIdentifier(condition.left) || condition.left.text !== text)
     return undefined;
   const token = condition.operatorToken.kind;
-  const up = token === SyntaxKind.LessThanToken || token === SyntaxKind.LessThanEqualsToken;
-  const down = token === SyntaxKind.GreaterThanToken || token === SyntaxKind.GreaterThanEqualsToken;
+  const up = token === ts.SyntaxKind.LessThanToken || token === ts.SyntaxKind.LessThanEqualsToken;
+  const down = token === ts.SyntaxKind.GreaterThanToken || token === ts.SyntaxKind.GreaterThanEqualsToken;
   if (!(up && step > 0) && !(down && step < 0)) return undefined;
-  const inclusive = token === SyntaxKind.LessThanEqualsToken || token === SyntaxKind.GreaterThanEqualsToken;
+  const inclusive =
+    token === ts.SyntaxKind.LessThanEqualsToken || token === ts.SyntaxKind.GreaterThanEqualsToken;
   return {
     variable: declaration.name,
     start: declaration.initializer,
@@ -113,22 +113,22 @@ function asCounted({ initializer, condition, incrementor }: ts.ForStatement): Co
 }
 
 /** The constant that the variable grows by: `i++`, `i -= 2`, `i = i + 3`. */
-function stepOf(node: ts.Expression, variable: string): number | undefined {
-  const isVariable = (expression: ts.Expression): boolean =>
+function stepOf(node: TS.Expression, variable: string): number | undefined {
+  const isVariable = (expression: TS.Expression): boolean =>
     ts.isIdentifier(expression) && expression.text === variable;
-  const literal = (expression: ts.Expression): number | undefined =>
+  const literal = (expression: TS.Expression): number | undefined =>
     ts.isNumericLiteral(expression) && Number.isSafeInteger(Number(expression.text))
       ? Number(expression.text)
       : undefined;
   const negate = (value: number | undefined): number | undefined =>
     value === undefined ? undefined : -value;
   if ((ts.isPostfixUnaryExpression(node) || ts.isPrefixUnaryExpression(node)) && isVariable(node.operand)) {
-    if (node.operator === SyntaxKind.PlusPlusToken) return 1;
-    return node.operator === SyntaxKind.MinusMinusToken ? -1 : undefined;
+    if (node.operator === ts.SyntaxKind.PlusPlusToken) return 1;
+    return node.operator === ts.SyntaxKind.MinusMinusToken ? -1 : undefined;
   }
   if (!ts.isBinaryExpression(node) || !isVariable(node.left)) return undefined;
-  if (node.operatorToken.kind === SyntaxKind.PlusEqualsToken) return literal(node.right);
-  if (node.operatorToken.kind === SyntaxKind.MinusEqualsToken) return negate(literal(node.right));
+  if (node.operatorToken.kind === ts.SyntaxKind.PlusEqualsToken) return literal(node.right);
+  if (node.operatorToken.kind === ts.SyntaxKind.MinusEqualsToken) return negate(literal(node.right));
   return undefined;
 }
 
@@ -148,13 +148,13 @@ const mutating: ReadonlySet<string> = new Set([
 ]);
 
 /** Whether the bound has the same value on every turn. */
-function isFixed(bound: ts.Expression, body: ts.Node): boolean {
+function isFixed(bound: TS.Expression, body: TS.Node): boolean {
   const names = new Set<string>();
   let plain = true;
   let reads = false;
-  const visit = (node: ts.Node): void => {
+  const visit = (node: TS.Node): void => {
     if (ts.isIdentifier(node)) names.add(node.text);
-    else if (node.kind === SyntaxKind.ThisKeyword) names.add('this');
+    else if (node.kind === ts.SyntaxKind.ThisKeyword) names.add('this');
     else if (ts.isPropertyAccessExpression(node)) {
       reads = true;
       visit(node.expression);
@@ -187,26 +187,28 @@ function isFixed(bound: ts.Expression, body: ts.Node): boolean {
 }
 
 /** Whether one of the variables is assigned in `body` (or, for `this`, one of its members). */
-function assigns(body: ts.Node, names: ReadonlySet<string>): boolean {
+function assigns(body: TS.Node, names: ReadonlySet<string>): boolean {
   let found = false;
-  const isTarget = (node: ts.Node): boolean => {
+  const isTarget = (node: TS.Node): boolean => {
     if (ts.isIdentifier(node)) return names.has(node.text);
     if (ts.isPropertyAccessExpression(node)) {
-      return node.expression.kind === SyntaxKind.ThisKeyword ? names.has('this') : isTarget(node.expression);
+      return node.expression.kind === ts.SyntaxKind.ThisKeyword
+        ? names.has('this')
+        : isTarget(node.expression);
     }
     if (ts.isArrayLiteralExpression(node)) return node.elements.some(isTarget);
     return false;
   };
-  const visit = (node: ts.Node): void => {
+  const visit = (node: TS.Node): void => {
     if (
       ts.isBinaryExpression(node) &&
-      node.operatorToken.kind >= SyntaxKind.FirstAssignment &&
-      node.operatorToken.kind <= SyntaxKind.LastAssignment
+      node.operatorToken.kind >= ts.SyntaxKind.FirstAssignment &&
+      node.operatorToken.kind <= ts.SyntaxKind.LastAssignment
     ) {
       found ||= isTarget(node.left);
     } else if (
       (ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)) &&
-      (node.operator === SyntaxKind.PlusPlusToken || node.operator === SyntaxKind.MinusMinusToken)
+      (node.operator === ts.SyntaxKind.PlusPlusToken || node.operator === ts.SyntaxKind.MinusMinusToken)
     ) {
       found ||= isTarget(node.operand);
     }
@@ -217,16 +219,16 @@ function assigns(body: ts.Node, names: ReadonlySet<string>): boolean {
 }
 
 /** Whether `body` may change the length of one of the variables, by a method or by handing it to a function. */
-function mutates(body: ts.Node, names: ReadonlySet<string>): boolean {
+function mutates(body: TS.Node, names: ReadonlySet<string>): boolean {
   let found = false;
-  const root = (node: ts.Expression): string | undefined => {
+  const root = (node: TS.Expression): string | undefined => {
     if (ts.isIdentifier(node)) return node.text;
-    if (node.kind === SyntaxKind.ThisKeyword) return 'this';
+    if (node.kind === ts.SyntaxKind.ThisKeyword) return 'this';
     return ts.isPropertyAccessExpression(node) || ts.isElementAccessExpression(node)
       ? root(node.expression)
       : undefined;
   };
-  const visit = (node: ts.Node): void => {
+  const visit = (node: TS.Node): void => {
     if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) {
       const { name, expression } = node.expression;
       const base = root(expression);

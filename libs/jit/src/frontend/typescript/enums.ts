@@ -1,15 +1,16 @@
 // Enums, by their declaration: bundlers put the values of members in place, so the enum object is often not among the free
 // variables of a function that uses it.
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import { findDeclaration } from './types.ts';
 
 export type EnumMembers = Readonly<Record<string, string | number>>;
 
-const declared = new WeakMap<ts.EnumDeclaration, EnumMembers>();
+const declared = new WeakMap<TS.EnumDeclaration, EnumMembers>();
 const positions = new Map<string, EnumMembers>();
 
 /** The members of the enum `name` that the file declares or imports, or undefined. */
-export function declaredEnum(file: ts.SourceFile, name: string): EnumMembers | undefined {
+export function declaredEnum(file: TS.SourceFile, name: string): EnumMembers | undefined {
   const found = findDeclaration(file, name, ts.isEnumDeclaration);
   if (found === undefined) return undefined;
   let members = declared.get(found.node);
@@ -23,19 +24,19 @@ export function declaredEnum(file: ts.SourceFile, name: string): EnumMembers | u
   return members;
 }
 
-function membersOf(node: ts.EnumDeclaration): EnumMembers {
+function membersOf(node: TS.EnumDeclaration): EnumMembers {
   const members: Record<string, string | number> = {};
   let next = 0;
   for (const member of node.members) {
     const value = member.initializer === undefined ? next : evaluate(member.initializer, members);
     if (value === undefined) continue;
-    members[(member.name as ts.Identifier).text] = value;
+    members[(member.name as TS.Identifier).text] = value;
     if (typeof value === 'number') next = value + 1;
   }
   return members;
 }
 
-function evaluate(node: ts.Expression, members: EnumMembers): string | number | undefined {
+function evaluate(node: TS.Expression, members: EnumMembers): string | number | undefined {
   if (ts.isNumericLiteral(node)) return Number(node.text);
   if (ts.isStringLiteralLike(node)) return node.text;
   if (ts.isParenthesizedExpression(node)) return evaluate(node.expression, members);

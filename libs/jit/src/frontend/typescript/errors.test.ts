@@ -1,7 +1,7 @@
 // What cannot be scripted is refused with the user's file, line and text, and with what to write instead.
 import { describe, expect, test } from '@jest/globals';
-import type { int } from '@weft/tensor';
-import { Tensor, nn, ones } from '@weft/tensor';
+import type { int, Tensor } from '@weft/tensor';
+import { nn, ones } from '@weft/tensor';
 import { readFileSync } from 'node:fs';
 import { ArgumentError } from '../../values.ts';
 import { ScriptError } from '../../emit/script-error.ts';
@@ -64,6 +64,7 @@ function restParameters(...xs: Tensor[]): Tensor {
   return xs[0];
 }
 function looseEquality(a: int, b: int): boolean {
+  // eslint-disable-next-line eqeqeq -- what is refused
   return a == b;
 }
 function stepInExpression(xs: int[]): int {

@@ -1,13 +1,12 @@
 // TypeScript expressions → the shared syntax tree.
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import type * as tree from '../tree.ts';
 import type { Converter } from './converter.ts';
 import { typeExpression } from './types.ts';
 
-const { SyntaxKind } = ts;
-
 /** Wraps what may be a number, so that an int can become a float where one is wanted. */
-export function valueOf(c: Converter, node: ts.Expression): tree.Expression {
+export function valueOf(c: Converter, node: TS.Expression): tree.Expression {
   const expression = convertExpression(c, node);
   return widened(expression);
 }
@@ -28,46 +27,36 @@ const widened = (expression: tree.Expression): tree.Expression =>
     ? { kind: 'Widen', operand: expression, range: expression.range }
     : expression;
 
-const arithmetic: ReadonlyMap<ts.SyntaxKind, tree.BinaryOperator> = new Map([
-  [SyntaxKind.PlusToken, 'add'],
-  [SyntaxKind.MinusToken, 'sub'],
-  [SyntaxKind.AsteriskToken, 'mul'],
-  [SyntaxKind.SlashToken, 'div'],
-  [SyntaxKind.PercentToken, 'rem'],
-  [SyntaxKind.AsteriskAsteriskToken, 'pow'],
-  [SyntaxKind.AmpersandToken, 'and32'],
-  [SyntaxKind.BarToken, 'or32'],
-  [SyntaxKind.CaretToken, 'xor32'],
-  [SyntaxKind.LessThanLessThanToken, 'shl32'],
-  [SyntaxKind.GreaterThanGreaterThanToken, 'shr32'],
-]);
-/** The operator of `x op= y`. */
-export const compound: ReadonlyMap<ts.SyntaxKind, tree.BinaryOperator> = new Map([
-  [SyntaxKind.PlusEqualsToken, 'add'],
-  [SyntaxKind.MinusEqualsToken, 'sub'],
-  [SyntaxKind.AsteriskEqualsToken, 'mul'],
-  [SyntaxKind.SlashEqualsToken, 'div'],
-  [SyntaxKind.PercentEqualsToken, 'rem'],
-  [SyntaxKind.AsteriskAsteriskEqualsToken, 'pow'],
-  [SyntaxKind.AmpersandEqualsToken, 'and32'],
-  [SyntaxKind.BarEqualsToken, 'or32'],
-  [SyntaxKind.CaretEqualsToken, 'xor32'],
-  [SyntaxKind.LessThanLessThanEqualsToken, 'shl32'],
-  [SyntaxKind.GreaterThanGreaterThanEqualsToken, 'shr32'],
-]);
-const comparisons: ReadonlyMap<ts.SyntaxKind, tree.CompareOperator> = new Map([
-  [SyntaxKind.LessThanToken, 'lt'],
-  [SyntaxKind.LessThanEqualsToken, 'le'],
-  [SyntaxKind.GreaterThanToken, 'gt'],
-  [SyntaxKind.GreaterThanEqualsToken, 'ge'],
-  [SyntaxKind.EqualsEqualsEqualsToken, 'same'],
-  [SyntaxKind.ExclamationEqualsEqualsToken, 'differ'],
-]);
+const arithmetic: Readonly<Record<string, tree.BinaryOperator | undefined>> = {
+  '+': 'add',
+  '-': 'sub',
+  '*': 'mul',
+  '/': 'div',
+  '%': 'rem',
+  '**': 'pow',
+  '&': 'and32',
+  '|': 'or32',
+  '^': 'xor32',
+  '<<': 'shl32',
+  '>>': 'shr32',
+};
+/** The operator of `x op= y`, by `op=`. */
+export const compound = (sign: string): tree.BinaryOperator | undefined =>
+  sign.endsWith('=') ? arithmetic[sign.slice(0, -1)] : undefined;
 
-export function convertExpression(c: Converter, node: ts.Expression): tree.Expression {
+const comparisons: Readonly<Record<string, tree.CompareOperator | undefined>> = {
+  '<': 'lt',
+  '<=': 'le',
+  '>': 'gt',
+  '>=': 'ge',
+  '===': 'same',
+  '!==': 'differ',
+};
+
+export function convertExpression(c: Converter, node: TS.Expression): tree.Expression {
   const range = c.range(node);
-  const convert = (inner: ts.Expression): tree.Expression => convertExpression(c, inner);
-  const value = (inner: ts.Expression): tree.Expression => valueOf(c, inner);
+  const convert = (inner: TS.Expression): tree.Expression => convertExpression(c, inner);
+  const value = (inner: TS.Expression): tree.Expression => valueOf(c, inner);
   if (ts.isParenthesizedExpression(node) || ts.isSatisfiesExpression(node)) return convert(node.expression);
   if (ts.isIdentifier(node)) {
     if (node.text === 'undefined') return { kind: 'None', range };
@@ -119,7 +108,7 @@ export function convertExpression(c: Converter, node: ts.Expression): tree.Expre
         `private member '${node.name.text}' cannot be read from outside; use TypeScript's 'private'`,
       );
     }
-    if (node.expression.kind === SyntaxKind.SuperKeyword && c.self !== undefined) {
+    if (node.expression.kind === ts.SyntaxKind.SuperKeyword && c.self !== undefined) {
       const object: tree.Expression = { kind: 'Name', name: c.self, range };
       return { kind: 'Member', object, name: c.superMethod(node.name.text), range };
     }
@@ -158,16 +147,16 @@ export function convertExpression(c: Converter, node: ts.Expression): tree.Expre
   if (ts.isArrowFunction(node) || ts.isFunctionExpression(node)) return convertArrow(c, node);
   if (ts.isVoidExpression(node)) return { kind: 'None', range };
   switch (node.kind) {
-    case SyntaxKind.TrueKeyword:
+    case ts.SyntaxKind.TrueKeyword:
       return { kind: 'Bool', value: true, range };
-    case SyntaxKind.FalseKeyword:
+    case ts.SyntaxKind.FalseKeyword:
       return { kind: 'Bool', value: false, range };
-    case SyntaxKind.NullKeyword:
+    case ts.SyntaxKind.NullKeyword:
       return { kind: 'None', range };
-    case SyntaxKind.ThisKeyword:
+    case ts.SyntaxKind.ThisKeyword:
       if (c.self === undefined) return c.fail(node, "'this' has no meaning in a plain function");
       return { kind: 'Name', name: c.self, range };
-    case SyntaxKind.SuperKeyword:
+    case ts.SyntaxKind.SuperKeyword:
       return { kind: 'Name', name: '$super', range };
     default:
       return c.fail(
@@ -183,19 +172,19 @@ export const firstLine = (text: string): string => {
 };
 
 /** Names a kind of syntax for an error message: `AwaitExpression` → 'await expression'. */
-export const describe = (node: ts.Node): string =>
+export const describe = (node: TS.Node): string =>
   ts.SyntaxKind[node.kind].replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();
 
-const spread = (c: Converter, node: ts.SpreadElement): tree.Starred => ({
+const spread = (c: Converter, node: TS.SpreadElement): tree.Starred => ({
   kind: 'Starred',
   operand: convertExpression(c, node.expression),
   range: c.range(node),
 });
 
-const callArguments = (c: Converter, nodes: readonly ts.Expression[]): tree.Expression[] =>
+const callArguments = (c: Converter, nodes: readonly TS.Expression[]): tree.Expression[] =>
   nodes.map((argument) => (ts.isSpreadElement(argument) ? spread(c, argument) : valueOf(c, argument)));
 
-function convertObject(c: Converter, node: ts.ObjectLiteralExpression): tree.ObjectLiteral {
+function convertObject(c: Converter, node: TS.ObjectLiteralExpression): tree.ObjectLiteral {
   const entries = node.properties.map((property) => {
     const range = c.range(property);
     if (ts.isShorthandPropertyAssignment(property)) {
@@ -212,12 +201,12 @@ function convertObject(c: Converter, node: ts.ObjectLiteralExpression): tree.Obj
   return { kind: 'Object', entries, range: c.range(node) };
 }
 
-function convertPrefix(c: Converter, node: ts.PrefixUnaryExpression): tree.Expression {
+function convertPrefix(c: Converter, node: TS.PrefixUnaryExpression): tree.Expression {
   const range = c.range(node);
   switch (node.operator) {
-    case SyntaxKind.ExclamationToken:
+    case ts.SyntaxKind.ExclamationToken:
       return { kind: 'Not', operand: conditionOf(c, node.operand), range };
-    case SyntaxKind.MinusToken: {
+    case ts.SyntaxKind.MinusToken: {
       const operand = convertExpression(c, node.operand);
       if (operand.kind === 'Number' && operand.value !== 0)
         return { kind: 'Number', value: -operand.value, range };
@@ -225,9 +214,9 @@ function convertPrefix(c: Converter, node: ts.PrefixUnaryExpression): tree.Expre
         return { kind: 'Float', value: -operand.value, range };
       return { kind: 'Unary', operator: 'neg', operand, range };
     }
-    case SyntaxKind.PlusToken:
+    case ts.SyntaxKind.PlusToken:
       return { kind: 'Unary', operator: 'pos', operand: convertExpression(c, node.operand), range };
-    case SyntaxKind.TildeToken:
+    case ts.SyntaxKind.TildeToken:
       return { kind: 'Unary', operator: 'invert32', operand: convertExpression(c, node.operand), range };
     default:
       return c.fail(
@@ -237,25 +226,25 @@ function convertPrefix(c: Converter, node: ts.PrefixUnaryExpression): tree.Expre
   }
 }
 
-function convertBinary(c: Converter, node: ts.BinaryExpression): tree.Expression {
+function convertBinary(c: Converter, node: TS.BinaryExpression): tree.Expression {
   const range = c.range(node);
-  const token = node.operatorToken.kind;
-  const operator = arithmetic.get(token);
+  const sign = c.text(node.operatorToken);
+  const operator = arithmetic[sign];
   if (operator !== undefined) {
     const [left, right] = [convertExpression(c, node.left), convertExpression(c, node.right)];
     return { kind: 'Arithmetic', operator, left, right, range };
   }
-  const comparison = comparisons.get(token);
+  const comparison = comparisons[sign];
   if (comparison !== undefined) {
     const typeTest = convertTypeof(c, node, comparison);
     if (typeTest !== undefined) return typeTest;
     const [left, right] = [convertExpression(c, node.left), convertExpression(c, node.right)];
     return { kind: 'Compare', operator: comparison, left, right, range };
   }
-  switch (token) {
-    case SyntaxKind.AmpersandAmpersandToken:
-    case SyntaxKind.BarBarToken: {
-      const isAnd = token === SyntaxKind.AmpersandAmpersandToken;
+  switch (sign) {
+    case '&&':
+    case '||': {
+      const isAnd = sign === '&&';
       if (isLogical(node.left) && isLogical(node.right)) return conditionOf(c, node);
       return {
         kind: 'Fallback',
@@ -265,7 +254,7 @@ function convertBinary(c: Converter, node: ts.BinaryExpression): tree.Expression
         range,
       };
     }
-    case SyntaxKind.QuestionQuestionToken:
+    case '??':
       return {
         kind: 'Fallback',
         when: 'none',
@@ -273,7 +262,7 @@ function convertBinary(c: Converter, node: ts.BinaryExpression): tree.Expression
         right: valueOf(c, node.right),
         range,
       };
-    case SyntaxKind.InKeyword:
+    case 'in':
       return {
         kind: 'Compare',
         operator: 'in',
@@ -281,16 +270,16 @@ function convertBinary(c: Converter, node: ts.BinaryExpression): tree.Expression
         right: convertExpression(c, node.right),
         range,
       };
-    case SyntaxKind.InstanceOfKeyword:
+    case 'instanceof':
       return isInstance(convertExpression(c, node.left), convertExpression(c, node.right), range);
-    case SyntaxKind.EqualsEqualsToken:
-    case SyntaxKind.ExclamationEqualsToken: {
+    case '==':
+    case '!=': {
       // `x == null` is a test for null or undefined, which are one.
       const [left, right] = [convertExpression(c, node.left), convertExpression(c, node.right)];
       if (left.kind === 'None' || right.kind === 'None') {
         return {
           kind: 'Compare',
-          operator: token === SyntaxKind.EqualsEqualsToken ? 'is' : 'isnot',
+          operator: sign === '==' ? 'is' : 'isnot',
           left,
           right,
           range,
@@ -301,9 +290,9 @@ function convertBinary(c: Converter, node: ts.BinaryExpression): tree.Expression
         `'${c.text(node.operatorToken)}' converts its operands; write ${c.text(node.operatorToken)}=`,
       );
     }
-    case SyntaxKind.CommaToken:
+    case ',':
       return c.fail(node, 'the comma operator is not supported; write two statements');
-    case SyntaxKind.EqualsToken:
+    case '=':
       return c.fail(node, 'an assignment cannot be used as a value; write it as a statement of its own');
     default:
       return c.fail(node, `'${c.text(node.operatorToken)}' is not supported in a scripted function`);
@@ -311,33 +300,33 @@ function convertBinary(c: Converter, node: ts.BinaryExpression): tree.Expression
 }
 
 /** Whether an expression is a truth value by its form. */
-function isLogical(node: ts.Expression): boolean {
+function isLogical(node: TS.Expression): boolean {
   if (ts.isParenthesizedExpression(node)) return isLogical(node.expression);
-  if (node.kind === SyntaxKind.TrueKeyword || node.kind === SyntaxKind.FalseKeyword) return true;
-  if (ts.isPrefixUnaryExpression(node)) return node.operator === SyntaxKind.ExclamationToken;
+  if (node.kind === ts.SyntaxKind.TrueKeyword || node.kind === ts.SyntaxKind.FalseKeyword) return true;
+  if (ts.isPrefixUnaryExpression(node)) return node.operator === ts.SyntaxKind.ExclamationToken;
   if (!ts.isBinaryExpression(node)) return false;
   const token = node.operatorToken.kind;
-  if (token === SyntaxKind.AmpersandAmpersandToken || token === SyntaxKind.BarBarToken) {
+  if (token === ts.SyntaxKind.AmpersandAmpersandToken || token === ts.SyntaxKind.BarBarToken) {
     return isLogical(node.left) && isLogical(node.right);
   }
   return (
-    comparisons.has(token) ||
-    token === SyntaxKind.InKeyword ||
-    token === SyntaxKind.InstanceOfKeyword ||
-    token === SyntaxKind.EqualsEqualsToken ||
-    token === SyntaxKind.ExclamationEqualsToken
+    comparisons[node.operatorToken.getText()] !== undefined ||
+    token === ts.SyntaxKind.InKeyword ||
+    token === ts.SyntaxKind.InstanceOfKeyword ||
+    token === ts.SyntaxKind.EqualsEqualsToken ||
+    token === ts.SyntaxKind.ExclamationEqualsToken
   );
 }
 
 /** An expression where its truth is meant. */
-export function conditionOf(c: Converter, node: ts.Expression): tree.Expression {
+export function conditionOf(c: Converter, node: TS.Expression): tree.Expression {
   const range = c.range(node);
   if (ts.isParenthesizedExpression(node)) return conditionOf(c, node.expression);
   if (ts.isBinaryExpression(node)) {
     const token = node.operatorToken.kind;
-    if (token === SyntaxKind.AmpersandAmpersandToken || token === SyntaxKind.BarBarToken) {
+    if (token === ts.SyntaxKind.AmpersandAmpersandToken || token === ts.SyntaxKind.BarBarToken) {
       return {
-        kind: token === SyntaxKind.BarBarToken ? 'Or' : 'And',
+        kind: token === ts.SyntaxKind.BarBarToken ? 'Or' : 'And',
         left: conditionOf(c, node.left),
         right: conditionOf(c, node.right),
         range,
@@ -358,7 +347,7 @@ const typeofNames: Readonly<Record<string, readonly string[]>> = {
 /** `typeof x === 'number'`. */
 function convertTypeof(
   c: Converter,
-  { left, right, ...node }: ts.BinaryExpression,
+  { left, right }: TS.BinaryExpression,
   operator: tree.CompareOperator,
 ): tree.Expression | undefined {
   const [query, text] = ts.isTypeOfExpression(left) ? [left, right] : [right, left];
@@ -380,7 +369,6 @@ function convertTypeof(
       range,
     );
   }
-  void node;
   return operator === 'same' ? test : { kind: 'Not', operand: test, range };
 }
 
@@ -400,7 +388,7 @@ const isInstance = (
   range,
 });
 
-function convertCall(c: Converter, node: ts.CallExpression): tree.Expression {
+function convertCall(c: Converter, node: TS.CallExpression): tree.Expression {
   const range = c.range(node);
   const { expression } = node;
   if (ts.isPropertyAccessExpression(expression)) {
@@ -437,8 +425,8 @@ function convertCall(c: Converter, node: ts.CallExpression): tree.Expression {
 /** `new Array(n).fill(x)` is a list of n times x: in Python's spelling `[x] * n`. */
 function filledArray(
   c: Converter,
-  node: ts.CallExpression,
-  callee: ts.PropertyAccessExpression,
+  node: TS.CallExpression,
+  callee: TS.PropertyAccessExpression,
 ): tree.Expression | undefined {
   const array = callee.expression;
   if (callee.name.text !== 'fill' || node.arguments.length !== 1) return undefined;
@@ -467,8 +455,8 @@ function filledArray(
 /** `x?.member`: null when x is. Only for plain variables, which are read twice. */
 function ifPresent(
   c: Converter,
-  node: ts.Node,
-  object: ts.Expression,
+  node: TS.Node,
+  object: TS.Expression,
   then: tree.Expression,
 ): tree.Expression {
   const range = c.range(node);
@@ -484,11 +472,11 @@ function ifPresent(
   return { kind: 'Ternary', test, then, otherwise: { kind: 'None', range }, range };
 }
 
-function convertArrow(c: Converter, node: ts.ArrowFunction | ts.FunctionExpression): tree.Arrow {
+function convertArrow(c: Converter, node: TS.ArrowFunction | TS.FunctionExpression): tree.Arrow {
   return c.inScope(() => {
     const parameters = node.parameters.map((parameter) => c.binding(parameter.name));
     const { body } = node;
-    let value: ts.Expression;
+    let value: TS.Expression;
     if (ts.isBlock(body)) {
       const [only] = body.statements;
       if (body.statements.length !== 1 || !ts.isReturnStatement(only) || only.expression === undefined) {

@@ -2,8 +2,8 @@
 // graphs are read from the reference corpus.
 import { describe, expect, test } from '@jest/globals';
 import { parseGraph, printGraph } from '@weft/ir';
-import type { int } from '@weft/tensor';
-import { Tensor, manualSeed, nn, rand, relu, zeros } from '@weft/tensor';
+import type { int, Tensor } from '@weft/tensor';
+import { manualSeed, nn, rand, relu, zeros } from '@weft/tensor';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { StructureOptions } from '../../structure.ts';

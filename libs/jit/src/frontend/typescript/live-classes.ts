@@ -1,6 +1,7 @@
 // Users' classes: fields with their types, the constructor as `__init__`, methods (inherited ones too), getters and setters.
 import type { ClassType, Value } from '@weft/ir';
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import type { SelfBinding } from '../../emit/emitter.ts';
 import { SimpleValue } from '../../emit/sugared-value.ts';
 import { resolveType } from '../../emit/type-expressions.ts';
@@ -13,7 +14,7 @@ import type { FunctionSyntax } from './source-file.ts';
 import { classSyntax } from './source-file.ts';
 import { typeExpression } from './types.ts';
 
-type ClassSyntax = FunctionSyntax<ts.ClassLikeDeclaration>;
+type ClassSyntax = FunctionSyntax<TS.ClassLikeDeclaration>;
 type AnyFunction = (...given: never[]) => unknown;
 
 export function compileClass(programs: LivePrograms, constructor: AnyFunction, type: ClassType): void {
@@ -61,9 +62,9 @@ function declareFields(
 
 /** Declared fields, parameter properties included. */
 export function fieldsOf(
-  node: ts.ClassLikeDeclaration,
-): { name: string; written: ts.TypeNode | undefined; isReadonly: boolean }[] {
-  const isReadonly = (member: ts.PropertyDeclaration | ts.ParameterDeclaration): boolean =>
+  node: TS.ClassLikeDeclaration,
+): { name: string; written: TS.TypeNode | undefined; isReadonly: boolean }[] {
+  const isReadonly = (member: TS.PropertyDeclaration | TS.ParameterDeclaration): boolean =>
     (ts.getCombinedModifierFlags(member) & ts.ModifierFlags.Readonly) !== 0;
   return node.members.flatMap((member) => {
     if (ts.isPropertyDeclaration(member) && !isStatic(member) && ts.isIdentifier(member.name)) {
@@ -78,7 +79,7 @@ export function fieldsOf(
   });
 }
 
-const isStatic = (node: ts.Declaration): boolean =>
+const isStatic = (node: TS.Declaration): boolean =>
   (ts.getCombinedModifierFlags(node) & ts.ModifierFlags.Static) !== 0;
 
 /** The constructor as a method: field initialisers, parameter properties, then its body; `super(…)` runs the base's. */
@@ -98,7 +99,7 @@ function initOf(
   const name = '__init__';
   const converter = new Converter(syntax.file, 'self');
   const written = syntax.node.members.find(
-    (member): member is ts.ConstructorDeclaration =>
+    (member): member is TS.ConstructorDeclaration =>
       ts.isConstructorDeclaration(member) && member.body !== undefined,
   );
   const range = converter.range(syntax.node.name ?? syntax.node);

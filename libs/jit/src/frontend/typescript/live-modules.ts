@@ -12,7 +12,7 @@ import {
   createClassType,
   isTensorLike,
 } from '@weft/ir';
-import type ts from 'typescript';
+import type TS from 'typescript';
 import type { Emitter, SelfBinding } from '../../emit/emitter.ts';
 import { ScriptError, fail } from '../../emit/script-error.ts';
 import type { NamedValue } from '../../emit/schema-matching.ts';
@@ -215,8 +215,8 @@ function fieldTypes(programs: LivePrograms, module: LiveModule): Map<string, Fie
 
 function annotated(
   resolver: LiveResolver,
-  file: ts.SourceFile,
-  written: ts.TypeNode | undefined,
+  file: TS.SourceFile,
+  written: TS.TypeNode | undefined,
 ): Type | undefined {
   if (written === undefined) return undefined;
   try {

@@ -4,7 +4,8 @@ import type { ClassType, EnumType, IValue, ObjectValue, ScriptFunction, SourceRa
 import { AnyTensorType, createClassType, isTensorLike, listOf, tagContainer } from '@weft/ir';
 import type { ScriptFunction as Compiled } from '@weft/ir';
 import { Tensor, operatorOf } from '@weft/tensor';
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import { compileFunction } from '../../emit/compile.ts';
 import { typeOfValue } from '../../emit/constants.ts';
 import type { SelfBinding } from '../../emit/emitter.ts';
@@ -221,13 +222,13 @@ export class LivePrograms {
   }
 
   /** An imported binding through any variable of the running module that holds the imported namespace. */
-  importedBy(statement: ts.Statement, name: string, fn: object): { value: unknown } | undefined {
+  importedBy(statement: TS.Statement, name: string, fn: object): { value: unknown } | undefined {
     if (!ts.isImportDeclaration(statement)) return undefined;
     const bindings = statement.importClause?.namedBindings;
     if (bindings === undefined || !ts.isNamedImports(bindings)) return undefined;
     const element = bindings.elements.find((candidate) => candidate.name.text === name);
     if (element === undefined) return undefined;
-    const specifier = (statement.moduleSpecifier as ts.StringLiteral).text;
+    const specifier = (statement.moduleSpecifier as TS.StringLiteral).text;
     const stem = specifier
       .replace(/\.\w+$/, '')
       .replace(/^.*\//, '')

@@ -1,6 +1,6 @@
 // Free names of a live function: what V8 says their values are, as the emitter sees them.
 import type { SourceRange, Type } from '@weft/ir';
-import ts from 'typescript';
+import { ts } from './typescript.ts';
 import type { Resolver } from '../../emit/resolver.ts';
 import type { SugaredValue } from '../../emit/sugared-value.ts';
 import { EnumClassValue, SpecialForm } from '../../emit/sugared-value.ts';

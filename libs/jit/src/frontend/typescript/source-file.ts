@@ -10,7 +10,8 @@ import {
   sourceContentFor,
 } from '@jridgewell/trace-mapping';
 import { SourceRange } from '@weft/ir';
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import { ScriptError } from '../../emit/script-error.ts';
 import type { FunctionLocation, ScriptInfo } from './inspector.ts';
 import { locateFunction } from './inspector.ts';
@@ -21,13 +22,13 @@ interface LoadedScript {
   readonly text: string;
   readonly lines: readonly string[];
   readonly map: TraceMap | undefined;
-  readonly files: Map<string, ts.SourceFile>;
+  readonly files: Map<string, TS.SourceFile>;
 }
 
 /** A function-like or class node in its author's file. */
-export interface FunctionSyntax<N extends ts.Node = ts.FunctionLikeDeclaration> {
+export interface FunctionSyntax<N extends TS.Node = TS.FunctionLikeDeclaration> {
   readonly node: N;
-  readonly file: ts.SourceFile;
+  readonly file: TS.SourceFile;
   readonly script: LoadedScript;
 }
 
@@ -73,7 +74,7 @@ function loadMap(url: string, path: string, text: string): TraceMap | undefined 
   }
 }
 
-function parseFile(script: LoadedScript, source: string | undefined): ts.SourceFile {
+function parseFile(script: LoadedScript, source: string | undefined): TS.SourceFile {
   const name = source === undefined ? script.path : originalPath(script, source);
   let file = script.files.get(name);
   if (file === undefined) {
@@ -101,7 +102,7 @@ function originalPath(script: LoadedScript, source: string): string {
 function originalOffset(
   script: LoadedScript,
   location: FunctionLocation,
-): { file: ts.SourceFile; offset: number } {
+): { file: TS.SourceFile; offset: number } {
   if (script.map !== undefined) {
     const original = originalPositionFor(script.map, { line: location.line + 1, column: location.column });
     if (original.source !== null) {
@@ -114,12 +115,12 @@ function originalOffset(
 }
 
 const syntaxOf = new WeakMap<object, FunctionSyntax>();
-const classSyntaxOf = new WeakMap<object, FunctionSyntax<ts.ClassLikeDeclaration>>();
+const classSyntaxOf = new WeakMap<object, FunctionSyntax<TS.ClassLikeDeclaration>>();
 
 const nameOf = (fn: object): string =>
   String((fn as { name?: unknown }).name ?? '').replace(/^(?:get|set|bound) /, '');
 
-function locate(fn: object): { script: LoadedScript; file: ts.SourceFile; offset: number } {
+function locate(fn: object): { script: LoadedScript; file: TS.SourceFile; offset: number } {
   const found = locateFunction(fn);
   if (found === undefined) {
     throw new ScriptError(
@@ -148,7 +149,7 @@ export function functionSyntax(fn: object): FunctionSyntax {
 }
 
 /** The syntax of a live class. */
-export function classSyntax(constructor: object): FunctionSyntax<ts.ClassLikeDeclaration> {
+export function classSyntax(constructor: object): FunctionSyntax<TS.ClassLikeDeclaration> {
   let syntax = classSyntaxOf.get(constructor);
   if (syntax === undefined) {
     const { script, file, offset } = locate(constructor);
@@ -164,24 +165,24 @@ export function classSyntax(constructor: object): FunctionSyntax<ts.ClassLikeDec
   return syntax;
 }
 
-const isFunctionWithBody = (node: ts.Node): node is ts.FunctionLikeDeclaration =>
+const isFunctionWithBody = (node: TS.Node): node is TS.FunctionLikeDeclaration =>
   ts.isFunctionLike(node) && 'body' in node && node.body !== undefined;
 
 /**
  * The node of a kind at `offset`: V8 gives a function's start as its parameter list or its name, and maps are coarse, so the
  * innermost node that begins near the offset, with the function's name where there is one, is taken.
  */
-function bestMatch<N extends ts.Node>(
-  file: ts.SourceFile,
+function bestMatch<N extends TS.Node>(
+  file: TS.SourceFile,
   offset: number,
   name: string,
-  is: (node: ts.Node) => node is N,
+  is: (node: TS.Node) => node is N,
 ): N | undefined {
   let best: { node: N; score: number } | undefined;
-  const visit = (node: ts.Node): void => {
+  const visit = (node: TS.Node): void => {
     if (is(node)) {
       const start = node.getStart(file);
-      const body = (node as unknown as { body?: ts.Node }).body;
+      const body = (node as unknown as { body?: TS.Node }).body;
       const headEnd = body?.getStart(file) ?? node.end;
       const inHead = offset >= start && offset <= headEnd;
       const inside = offset >= node.pos && offset < node.end;
@@ -197,9 +198,9 @@ function bestMatch<N extends ts.Node>(
 }
 
 /** The name a function or class gets at run time. */
-function declaredName(node: ts.Node, file: ts.SourceFile): string {
+function declaredName(node: TS.Node, file: TS.SourceFile): string {
   if (ts.isConstructorDeclaration(node)) return node.parent.name?.text ?? '';
-  const named = (node as unknown as { name?: ts.Node }).name;
+  const named = (node as unknown as { name?: TS.Node }).name;
   if (named !== undefined) return named.getText(file).replace(/^#/, '');
   const { parent } = node;
   if (
@@ -213,7 +214,7 @@ function declaredName(node: ts.Node, file: ts.SourceFile): string {
 }
 
 /** The range of a node in the author's file. */
-export const rangeOf = (file: ts.SourceFile, node: ts.Node): SourceRange =>
+export const rangeOf = (file: TS.SourceFile, node: TS.Node): SourceRange =>
   new SourceRange(file.fileName, file.text, node.getStart(file), node.end);
 
 /**

@@ -1,5 +1,6 @@
 // TypeScript statements → the shared syntax tree.
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import type * as tree from '../tree.ts';
 import type { Converter } from './converter.ts';
 import { convertFor } from './counted-loops.ts';
@@ -7,18 +8,16 @@ import { compound, conditionOf, convertExpression, describe, firstLine, valueOf 
 import { convertSwitch } from './switch-statement.ts';
 import { typeExpression } from './types.ts';
 
-const { SyntaxKind } = ts;
-
-export const convertStatements = (c: Converter, nodes: readonly ts.Statement[]): tree.Statement[] =>
+export const convertStatements = (c: Converter, nodes: readonly TS.Statement[]): tree.Statement[] =>
   nodes.flatMap((node) => convertStatement(c, node));
 
 /** The statements of a block or of a single statement, in a scope of their own. */
-export const convertBody = (c: Converter, node: ts.Statement | undefined): tree.Statement[] =>
+export const convertBody = (c: Converter, node: TS.Statement | undefined): tree.Statement[] =>
   node === undefined
     ? []
     : c.inScope(() => (ts.isBlock(node) ? convertStatements(c, node.statements) : convertStatement(c, node)));
 
-export function convertStatement(c: Converter, node: ts.Statement): tree.Statement[] {
+export function convertStatement(c: Converter, node: TS.Statement): tree.Statement[] {
   const range = c.range(node);
   if (ts.isBlock(node)) return convertBody(c, node);
   if (ts.isEmptyStatement(node) || ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node))
@@ -76,7 +75,7 @@ export function convertStatement(c: Converter, node: ts.Statement): tree.Stateme
   );
 }
 
-export function convertDeclarations(c: Converter, list: ts.VariableDeclarationList): tree.Statement[] {
+export function convertDeclarations(c: Converter, list: TS.VariableDeclarationList): tree.Statement[] {
   return list.declarations.flatMap((declaration): tree.Statement[] => {
     const range = c.range(declaration);
     const { initializer } = declaration;
@@ -96,7 +95,7 @@ export function convertDeclarations(c: Converter, list: ts.VariableDeclarationLi
 /** `const { values, indices } = …`: members read one by one. */
 function convertObjectPattern(
   c: Converter,
-  pattern: ts.ObjectBindingPattern,
+  pattern: TS.ObjectBindingPattern,
   value: tree.Expression,
 ): tree.Statement[] {
   const range = c.range(pattern);
@@ -121,21 +120,21 @@ function convertObjectPattern(
 }
 
 /** An expression that stands as a statement: an assignment, a step, a call. */
-export function convertEffect(c: Converter, node: ts.Expression): tree.Statement[] {
+export function convertEffect(c: Converter, node: TS.Expression): tree.Statement[] {
   const range = c.range(node);
   if (ts.isParenthesizedExpression(node)) return convertEffect(c, node.expression);
   if (ts.isBinaryExpression(node)) {
     const token = node.operatorToken.kind;
-    if (token === SyntaxKind.EqualsToken) return convertAssignment(c, node);
-    const operator = compound.get(token);
+    if (token === ts.SyntaxKind.EqualsToken) return convertAssignment(c, node);
+    const operator = compound(c.text(node.operatorToken));
     if (operator !== undefined) {
       const target = assignable(c, node.left);
       const value = convertExpression(c, node.right);
       return [{ kind: 'Assign', targets: [target], value: updated(target, operator, value, range), range }];
     }
-    if (token === SyntaxKind.QuestionQuestionEqualsToken || token === SyntaxKind.BarBarEqualsToken) {
+    if (token === ts.SyntaxKind.QuestionQuestionEqualsToken || token === ts.SyntaxKind.BarBarEqualsToken) {
       const target = assignable(c, node.left);
-      const when = token === SyntaxKind.BarBarEqualsToken ? 'falsy' : 'none';
+      const when = token === ts.SyntaxKind.BarBarEqualsToken ? 'falsy' : 'none';
       const value: tree.Expression = {
         kind: 'Fallback',
         when,
@@ -145,13 +144,13 @@ export function convertEffect(c: Converter, node: ts.Expression): tree.Statement
       };
       return [{ kind: 'Assign', targets: [target], value, range }];
     }
-    if (token === SyntaxKind.CommaToken)
+    if (token === ts.SyntaxKind.CommaToken)
       return [...convertEffect(c, node.left), ...convertEffect(c, node.right)];
   }
   if (ts.isPostfixUnaryExpression(node) || ts.isPrefixUnaryExpression(node)) {
-    if (node.operator === SyntaxKind.PlusPlusToken || node.operator === SyntaxKind.MinusMinusToken) {
+    if (node.operator === ts.SyntaxKind.PlusPlusToken || node.operator === ts.SyntaxKind.MinusMinusToken) {
       const target = assignable(c, node.operand);
-      const operator = node.operator === SyntaxKind.PlusPlusToken ? 'add' : 'sub';
+      const operator = node.operator === ts.SyntaxKind.PlusPlusToken ? 'add' : 'sub';
       const one: tree.Expression = { kind: 'Number', value: 1, range };
       return [{ kind: 'Assign', targets: [target], value: updated(target, operator, one, range), range }];
     }
@@ -193,10 +192,10 @@ const updated = (
   range,
 });
 
-function convertAssignment(c: Converter, node: ts.BinaryExpression): tree.Statement[] {
+function convertAssignment(c: Converter, node: TS.BinaryExpression): tree.Statement[] {
   const targets = [assignable(c, node.left)];
   let { right } = node;
-  while (ts.isBinaryExpression(right) && right.operatorToken.kind === SyntaxKind.EqualsToken) {
+  while (ts.isBinaryExpression(right) && right.operatorToken.kind === ts.SyntaxKind.EqualsToken) {
     targets.push(assignable(c, right.left));
     right = right.right;
   }
@@ -204,7 +203,7 @@ function convertAssignment(c: Converter, node: ts.BinaryExpression): tree.Statem
 }
 
 /** What stands on the left of `=`. */
-function assignable(c: Converter, node: ts.Expression): tree.Expression {
+function assignable(c: Converter, node: TS.Expression): tree.Expression {
   if (ts.isParenthesizedExpression(node) || ts.isNonNullExpression(node))
     return assignable(c, node.expression);
   if (ts.isArrayLiteralExpression(node)) {
@@ -223,7 +222,7 @@ function assignable(c: Converter, node: ts.Expression): tree.Expression {
   return c.fail(node, `'${firstLine(c.text(node))}' cannot be assigned to in a scripted function`);
 }
 
-function convertForOf(c: Converter, node: ts.ForOfStatement): tree.Statement[] {
+function convertForOf(c: Converter, node: TS.ForOfStatement): tree.Statement[] {
   if (node.awaitModifier !== undefined) c.fail(node, "'for await' is not supported in a scripted function");
   const iterable = convertExpression(c, node.expression);
   return c.inScope(() => {
@@ -244,7 +243,7 @@ function convertForOf(c: Converter, node: ts.ForOfStatement): tree.Statement[] {
 }
 
 /** The body runs once before the condition is asked for the first time. */
-function convertDo(c: Converter, node: ts.DoStatement): tree.Statement[] {
+function convertDo(c: Converter, node: TS.DoStatement): tree.Statement[] {
   const range = c.range(node);
   const first: tree.Name = { kind: 'Name', name: c.temporary('first'), range };
   const set = (value: boolean): tree.Statement => ({

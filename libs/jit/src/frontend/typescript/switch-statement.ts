@@ -1,11 +1,12 @@
 // `switch` as a chain of ifs. Every case ends with break, return or throw, or is the last one; cases may share a body.
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import type * as tree from '../tree.ts';
 import type { Converter } from './converter.ts';
 import { convertExpression } from './expressions.ts';
 import { convertStatements } from './statements.ts';
 
-export function convertSwitch(c: Converter, node: ts.SwitchStatement): tree.Statement[] {
+export function convertSwitch(c: Converter, node: TS.SwitchStatement): tree.Statement[] {
   const range = c.range(node);
   const subject: tree.Name = { kind: 'Name', name: c.temporary('switch'), range };
   const start: tree.Statement = {
@@ -52,7 +53,7 @@ export function convertSwitch(c: Converter, node: ts.SwitchStatement): tree.Stat
   return [start, ...chain];
 }
 
-function convertClause(c: Converter, clause: ts.CaseOrDefaultClause, isLast: boolean): tree.Statement[] {
+function convertClause(c: Converter, clause: TS.CaseOrDefaultClause, isLast: boolean): tree.Statement[] {
   const only = clause.statements.length === 1 ? clause.statements[0] : undefined;
   const statements = [...(only !== undefined && ts.isBlock(only) ? only.statements : clause.statements)];
   const last = statements.at(-1);
@@ -69,7 +70,7 @@ function convertClause(c: Converter, clause: ts.CaseOrDefaultClause, isLast: boo
 }
 
 /** A break that is not the last statement would leave the switch from inside. */
-function forbidBreak(c: Converter, node: ts.Node): void {
+function forbidBreak(c: Converter, node: TS.Node): void {
   if (ts.isBreakStatement(node)) c.fail(node, "'break' may only end a case in a scripted function");
   const isLoop =
     ts.isIterationStatement(node, false) || ts.isSwitchStatement(node) || ts.isFunctionLike(node);

@@ -3,7 +3,8 @@
 import type { SourceRange } from '@weft/ir';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import ts from 'typescript';
+import type TS from 'typescript';
+import { ts } from './typescript.ts';
 import { fail } from '../../emit/script-error.ts';
 import type * as tree from '../tree.ts';
 import { rangeOf } from './source-file.ts';
@@ -36,9 +37,9 @@ const generic: Readonly<Record<string, string>> = {
   Future: 'Future',
 };
 
-export function typeExpression(file: ts.SourceFile, node: ts.TypeNode): tree.TypeExpression {
+export function typeExpression(file: TS.SourceFile, node: TS.TypeNode): tree.TypeExpression {
   const range = rangeOf(file, node);
-  const convert = (inner: ts.TypeNode): tree.TypeExpression => typeExpression(file, inner);
+  const convert = (inner: TS.TypeNode): tree.TypeExpression => typeExpression(file, inner);
   if (ts.isParenthesizedTypeNode(node)) return convert(node.type);
   if (ts.isArrayTypeNode(node)) return parametrised('List', [convert(node.elementType)], range);
   if (ts.isTypeOperatorNode(node)) return convert(node.type);
@@ -117,8 +118,8 @@ export const optionalExpression = (type: tree.TypeExpression): tree.TypeExpressi
     : parametrised('Optional', [type], type.range);
 
 function unionExpression(
-  file: ts.SourceFile,
-  node: ts.UnionTypeNode,
+  file: TS.SourceFile,
+  node: TS.UnionTypeNode,
   range: SourceRange,
 ): tree.TypeExpression {
   const members = node.types.map((member) => typeExpression(file, member));
@@ -135,8 +136,8 @@ function unionExpression(
 }
 
 function referenceExpression(
-  file: ts.SourceFile,
-  node: ts.TypeReferenceNode,
+  file: TS.SourceFile,
+  node: TS.TypeReferenceNode,
   range: SourceRange,
 ): tree.TypeExpression {
   const name = node.typeName.getText(file);
@@ -152,28 +153,28 @@ function referenceExpression(
   return dotted(file, node.typeName, range);
 }
 
-function dotted(file: ts.SourceFile, name: ts.EntityName, range: SourceRange): tree.Expression {
+function dotted(file: TS.SourceFile, name: TS.EntityName, range: SourceRange): tree.Expression {
   if (ts.isIdentifier(name)) return nameExpression(name.text, rangeOf(file, name));
   return { kind: 'Member', object: dotted(file, name.left, range), name: name.right.text, range };
 }
 
 function findAlias(
-  file: ts.SourceFile,
+  file: TS.SourceFile,
   name: string,
-): { file: ts.SourceFile; node: ts.TypeNode } | undefined {
+): { file: TS.SourceFile; node: TS.TypeNode } | undefined {
   const found = findDeclaration(file, name, ts.isTypeAliasDeclaration);
   return found && { file: found.file, node: found.node.type };
 }
 
-type Named = ts.TypeAliasDeclaration | ts.EnumDeclaration;
+type Named = TS.TypeAliasDeclaration | TS.EnumDeclaration;
 
 /** A declaration by name: in the file, or in a file beside it that it imports the name from. */
 export function findDeclaration<N extends Named>(
-  file: ts.SourceFile,
+  file: TS.SourceFile,
   name: string,
-  is: (node: ts.Node) => node is N,
+  is: (node: TS.Node) => node is N,
   depth = 0,
-): { file: ts.SourceFile; node: N } | undefined {
+): { file: TS.SourceFile; node: N } | undefined {
   for (const statement of file.statements) {
     if (is(statement) && statement.name.text === name) return { file, node: statement };
     if (!ts.isImportDeclaration(statement) || depth > 3) continue;
@@ -181,16 +182,16 @@ export function findDeclaration<N extends Named>(
     if (bindings === undefined || !ts.isNamedImports(bindings)) continue;
     const imported = bindings.elements.find((element) => element.name.text === name);
     if (imported === undefined) continue;
-    const specifier = (statement.moduleSpecifier as ts.StringLiteral).text;
+    const specifier = (statement.moduleSpecifier as TS.StringLiteral).text;
     const target = specifier.startsWith('.') ? parseBeside(file.fileName, specifier) : undefined;
     return target && findDeclaration(target, (imported.propertyName ?? imported.name).text, is, depth + 1);
   }
   return undefined;
 }
 
-const besides = new Map<string, ts.SourceFile>();
+const besides = new Map<string, TS.SourceFile>();
 
-function parseBeside(importer: string, specifier: string): ts.SourceFile | undefined {
+function parseBeside(importer: string, specifier: string): TS.SourceFile | undefined {
   const path = resolve(dirname(importer), specifier.replace(/\.js$/, '.ts'));
   const found = [path, `${path}.ts`, `${path}/index.ts`].find(
     (candidate) => candidate.endsWith('.ts') && existsSync(candidate),

@@ -1,7 +1,7 @@
 // Reads a core value that follows from constants alone: the arithmetic on shapes that traced programs do on tensors, a
 // comparison of two constants. The nodes it follows from are run on the reference device while the graph is still made.
-import type { Node, Value } from '@weft/ir';
-import { Graph, TensorLiteral, cloneNode, dtypes, hasEffect, numel, specOf } from '@weft/ir';
+import type { Node, Value, TensorLiteral } from '@weft/ir';
+import { Graph, cloneNode, dtypes, hasEffect, numel, specOf } from '@weft/ir';
 import { executeOnHost } from '@weft/devices';
 import { integersOf, numbersOf } from '@weft/ops';
 

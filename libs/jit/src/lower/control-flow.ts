@@ -16,7 +16,7 @@ import { valuesEqual } from '@weft/ops';
 import type { Environment, Evaluator } from './evaluator.ts';
 import { RaisedError, uninitialized } from './evaluator.ts';
 import type { Contents, Mutable, Scope } from './journal.ts';
-import { restore } from './journal.ts';
+import { contentsOf, restore } from './journal.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
 import type { NumberKind } from './symbolic.ts';
 import {
@@ -127,6 +127,19 @@ class Merge {
     this.assignments.push(assign);
   }
 
+  /** What a tensor holds at the end of a branch. One that the branch neither returns nor touches is read there now. */
+  private readIn(index: number, tensor: SymbolicTensor): Value {
+    const { reads, touched, inside } = this.branches[index];
+    const known = reads.get(tensor);
+    if (known !== undefined) return known;
+    const before = [...touched.keys()].map((target) => [target, contentsOf(target)] as const);
+    for (const [target, after] of touched) restore(target, after);
+    const value = inside(() => tensor.read(this.evaluator.b));
+    for (const [target, held] of before) restore(target, held);
+    reads.set(tensor, value);
+    return value;
+  }
+
   values(onTrue: IValue, onFalse: IValue): IValue {
     if (onTrue === onFalse) return onTrue;
     if (onFalse === uninitialized) return this.only(onTrue, 0);
@@ -140,7 +153,7 @@ class Merge {
       return this.fresh(values, kind);
     }
     if (isSymbolic(onTrue) && isSymbolic(onFalse)) {
-      const values = [onTrue, onFalse].map((tensor, index) => this.branches[index].reads.get(tensor)!);
+      const values = [onTrue, onFalse].map((tensor, index) => this.readIn(index, tensor));
       const result = this.fresh(values);
       result.requiresGrad = onTrue.requiresGrad || onFalse.requiresGrad;
       return result;
@@ -175,7 +188,7 @@ class Merge {
   private only(value: IValue, branch: number): IValue {
     const { b } = this.evaluator;
     if (isSymbolic(value)) {
-      const own = this.branches[branch].reads.get(value)!;
+      const own = this.readIn(branch, value);
       if (isInScope(b, own) && value.view === undefined) return value;
       const { dtype, sizes } = specOf(own);
       const other = this.branches[1 - branch].inside(() =>
@@ -205,7 +218,7 @@ class Merge {
     const targets = new Set(this.branches.flatMap((branch) => [...branch.touched.keys()]));
     const updates: (() => void)[] = [];
     for (const target of targets) {
-      const [first, second] = this.branches.map((branch) => branch.touched.get(target) ?? contents(target));
+      const [first, second] = this.branches.map((branch) => branch.touched.get(target) ?? contentsOf(target));
       if (target instanceof SymbolicStorage && first.kind === 'storage' && second.kind === 'storage') {
         if (first.value === second.value) continue;
         this.output([first.value, second.value], (result) => {
@@ -253,13 +266,6 @@ class Merge {
     for (const spec of inferTypes(this.core)) this.core.addOutput(spec);
     this.assignments.forEach((assign, index) => assign(this.core.outputs[index]));
   }
-}
-
-function contents(target: Mutable): Contents {
-  if (target instanceof SymbolicStorage)
-    return { kind: 'storage', value: target.value, version: target.version };
-  if (target instanceof Map) return { kind: 'entries', entries: [...target] };
-  return { kind: 'items', items: target instanceof ObjectValue ? target.slots : target };
 }
 
 /** The kind of number that both are or become, or undefined when one is no number. */

@@ -11,10 +11,10 @@ import type {
   SourceRange,
   Type,
   Value,
+  EnumValue,
 } from '@weft/ir';
 import {
   DeviceValue,
-  EnumValue,
   ObjectValue,
   TensorLiteral,
   TupleValue,
@@ -274,6 +274,17 @@ export class Evaluator {
         (value, index) => isSymbolicNumber(value) && takesNumber(schema?.arguments[index]?.type),
       );
       if (isOnNumbers) return evaluateNumbers(this.b, node.kind, args);
+      const isInside = args.some(
+        (value, index) =>
+          Array.isArray(value) &&
+          value.some(isSymbolicNumber) &&
+          takesNumber(elementOf(schema?.arguments[index]?.type)),
+      );
+      if (isInside) {
+        throw new UnsupportedError(
+          `${name} of a list with numbers that depend on tensor data cannot be compiled`,
+        );
+      }
       schema?.arguments.forEach((argument, index) => {
         if (argument.alias?.isWrite) this.touch(args[index]);
       });
@@ -305,6 +316,9 @@ function takesNumber(type: Type | undefined): boolean {
   if (type?.kind === 'Optional') return takesNumber(type.element);
   return type !== undefined && ['int', 'float', 'bool', 'complex', 'number'].includes(type.kind);
 }
+
+const elementOf = (type: Type | undefined): Type | undefined =>
+  type?.kind === 'List' ? type.element : undefined;
 
 const constantly = (value: IValue) => (): IValue => value;
 

@@ -1,11 +1,10 @@
 // A whole method of a scripted module, or a function, as one core graph for given input shapes: what is compiled for a
 // device, split over workers and trained. Parameters and buffers become inputs, mutated ones come back as outputs.
-import type { ClassType, Graph, IValue, ScriptFunction, TensorSpec, Value } from '@weft/ir';
+import type { ClassType, Graph, IValue, ScriptFunction, TensorSpec, Value, TensorLiteral } from '@weft/ir';
 import {
   CoreBuilder,
   Graph as IrGraph,
   ObjectValue,
-  TensorLiteral,
   TupleValue,
   UnsupportedError,
   containerType,

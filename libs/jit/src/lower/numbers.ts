@@ -92,11 +92,20 @@ const functions: Readonly<Record<string, (b: CoreBuilder, x: Value) => Value>> =
   'aten::fabs': (b, x) => b.abs(x),
 };
 
+/** `and` and `or` of booleans of which one, being known, decides or does not matter. */
+function shortCircuit(operator: string, [a, b]: readonly IValue[]): IValue | undefined {
+  if (operator !== 'aten::__and__' && operator !== 'aten::__or__') return undefined;
+  const known = typeof a === 'boolean' ? a : typeof b === 'boolean' ? b : undefined;
+  if (known === undefined) return undefined;
+  const other = typeof a === 'boolean' ? b : a;
+  return known === (operator === 'aten::__or__') ? known : other;
+}
+
 /**
  * The operator `kind` (such as `aten::add`) on numbers of which at least one is symbolic.
  * Throws UnsupportedError naming it when a number known only at run time cannot be used there.
  */
-export function evaluateNumbers(b: CoreBuilder, operator: string, args: readonly IValue[]): SymbolicTensor {
+export function evaluateNumbers(b: CoreBuilder, operator: string, args: readonly IValue[]): IValue {
   const kinds = args.map(numberKindOf);
   const one = unary[operator];
   if (one !== undefined && args.length === 1) {
@@ -111,6 +120,8 @@ export function evaluateNumbers(b: CoreBuilder, operator: string, args: readonly
   if (fn !== undefined && args.length === 1) {
     return SymbolicTensor.of(fn(b, numberValue(b, args[0], 'float')), 'float');
   }
+  const decided = shortCircuit(operator, args);
+  if (decided !== undefined) return decided;
   const two = binary[operator];
   if (two !== undefined && args.length === 2 && kinds[0] !== undefined && kinds[1] !== undefined) {
     const [apply, result] = two;

@@ -2,7 +2,7 @@
 import type { IValue } from '@weft/ir';
 import { DeviceValue, OperatorError, dtypes, numel } from '@weft/ir';
 import { contiguousStrides, wrapDim } from '@weft/ops';
-import { SymbolicTensor } from './symbolic.ts';
+import type { SymbolicTensor } from './symbolic.ts';
 
 type Query = (self: SymbolicTensor, ...args: IValue[]) => IValue;
 

@@ -75,6 +75,11 @@ export function evaluateTensorOperator(
     }
   });
   const call: Call = { evaluator, operator, args, lower: meaning.lower };
+  if (meaning.kind === 'view' && operator.writeMode === 'returns' && operator.outArguments.length === 0) {
+    throw new UnsupportedError(
+      `${qualified} gives a tensor another shape in place, which a compiled graph cannot do`,
+    );
+  }
   if (meaning.kind === 'view' && operator.writeMode === 'none') {
     const viewed = evaluateView(call, meaning.view);
     if (viewed !== null) return viewed;
@@ -104,7 +109,11 @@ function argumentsFor(
 }
 
 /** As above, after arguments whose data fixes the result's shape were replaced by what they say, if they are constants. */
-function preparedArguments(call: Call, tensor: (value: SymbolicTensor) => Value): LoweringArgument[] {
+function preparedArguments(
+  call: Call,
+  tensor: (value: SymbolicTensor) => Value,
+  constant: (literal: TensorLiteral) => Value,
+): LoweringArgument[] {
   const { evaluator, operator } = call;
   const functional = functionalForm(operator.schema, operator.outArguments);
   const prepare = preparationOf(operator.name) ?? (functional && preparationOf(qualifiedName(functional)));
@@ -119,7 +128,7 @@ function preparedArguments(call: Call, tensor: (value: SymbolicTensor) => Value)
   };
   const plain = argumentsFor(call, (value) => value as unknown as Value) as DataArgument[];
   const replace = (value: unknown): unknown => {
-    if (value instanceof TensorLiteral) return evaluator.b.constant(value);
+    if (value instanceof TensorLiteral) return constant(value);
     if (isSymbolic(value)) return tensor(value);
     return Array.isArray(value) ? value.map(replace) : value;
   };
@@ -132,10 +141,16 @@ function evaluateView(call: Call, view: ViewFunction): IValue | null {
   const { evaluator, operator, lower } = call;
   const { b } = evaluator;
   const self = call.args[0] as unknown as SymbolicTensor;
-  const rest = argumentsFor(call, (tensor) => tensor.read(b)).slice(1);
+  const rest = preparedArguments(
+    call,
+    (tensor) => tensor.read(b),
+    (literal) => b.constant(literal),
+  ).slice(1);
   // Where a view looks must be known; only a lowering can follow data.
-  const known = argumentsFor(call, (tensor) =>
-    tensor === self ? tensor.read(b) : literalOfTensor(call, tensor),
+  const known = preparedArguments(
+    call,
+    (tensor) => (tensor === self ? tensor.read(b) : literalOfTensor(call, tensor)),
+    (literal) => literal as unknown as Value,
   ).slice(1);
   const found = view(self, ...known);
   if (found === null) return null;
@@ -188,11 +203,14 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
   const { b } = evaluator;
   const { schema, written, writeMode, outArguments } = operator;
   const operands = new Map<Value, SymbolicTensor>();
-  const lowered = preparedArguments(call, (tensor) => {
+  const take = (tensor: SymbolicTensor): Value => {
     const value = tensor.read(b);
     operands.set(value, tensor);
     return value;
-  }).filter((_, index) => !outArguments.includes(index));
+  };
+  const lowered = preparedArguments(call, take, (literal) => b.constant(literal)).filter(
+    (_, index) => !outArguments.includes(index),
+  );
   const result = lower(b, ...lowered);
   const values = (Array.isArray(result) ? [...result] : [result]) as (Value | readonly Value[])[];
   const requiresGrad = evaluator.gradEnabled && [...operands.values()].some((tensor) => tensor.requiresGrad);

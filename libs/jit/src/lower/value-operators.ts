@@ -10,6 +10,7 @@ import {
   dtypeOfScalarType,
   numel,
   specOf,
+  tagContainer,
   tensorSpec,
 } from '@weft/ir';
 import { compareValues, listPosition, literalOf, wrapDim } from '@weft/ops';
@@ -161,18 +162,19 @@ const listItem: ValueOperator = (evaluator, [list, index]) => {
 };
 
 /** Nested lists of the elements: numbers known at run time, or now where the tensor is a constant. */
-const toList: ValueOperator = (evaluator, [self]) => {
+const toList: ValueOperator = (evaluator, [self], node) => {
   const tensor = self as unknown as SymbolicTensor;
   const [size, ...inner] = tensor.sizes;
   if (size === undefined) return toNumber(undefined)(evaluator, [self], undefined);
   const { b } = evaluator;
   const value = tensor.read(b);
-  return Array.from({ length: size }, (_, at) => {
+  const list = Array.from({ length: size }, (_, at) => {
     const start = tensor.sizes.map((__, dim) => (dim === 0 ? at : 0));
     const limit = tensor.sizes.map((extent, dim) => (dim === 0 ? at + 1 : extent));
     const row = SymbolicTensor.of(b.reshape(b.slice(value, start, limit), inner));
     return toList(evaluator, [row], undefined);
   });
+  return node === undefined ? list : tagContainer(list, node.output.type);
 };
 
 const sortAny: ValueOperator = (evaluator, [list, reverse]) => {
@@ -278,6 +280,7 @@ export const valueOperators: Readonly<Record<string, ValueOperator>> = {
   'aten::to.prim_dtype': (evaluator, [self, dtype]) => castTo(evaluator, [self, null, dtype], undefined),
   'aten::to.prim_other': identity,
   'prim::abs': alias('aten::abs'),
+  'aten::grad': unknown('a gradient taken within the program'),
   'aten::manual_seed': unknown('the random stream after a seed set within the program'),
   'aten::eq.Tensor_list': unknown('the comparison of lists of tensors'),
   'aten::ne.Tensor_list': unknown('the comparison of lists of tensors'),

@@ -1,7 +1,7 @@
 // The way in for everything that executes script functions: `runFunction` here interprets; what specialises hot stretches
 // (executor) stands behind the same call.
 import type { IValue, ScriptFunction } from '@weft/ir';
-import { ObjectValue } from '@weft/ir';
+import type { ObjectValue } from '@weft/ir';
 import { codeOf } from './code.ts';
 import type { RunOptions } from './frame.ts';
 import { Frame } from './frame.ts';

@@ -1,6 +1,6 @@
 // Arguments of a call from outside: positional and named values, converted and checked against a schema as PyTorch's Python
 // binding does, with its words.
-import type { Argument, IValue, Schema, Type } from '@weft/ir';
+import type { Argument, IValue, Schema, TensorLike, TensorLiteral, Type } from '@weft/ir';
 import {
   Complex,
   DeviceValue,
@@ -9,7 +9,10 @@ import {
   TupleValue,
   WeftError,
   annotationString,
+  isFloatingPoint,
   isTensorLike,
+  literalElements,
+  numel,
   schemaToString,
   tagContainer,
 } from '@weft/ir';
@@ -65,8 +68,11 @@ function tryConvert(type: Type, value: IValue): IValue | undefined {
     case 'Tensor':
       return isTensorLike(value) ? value : undefined;
     case 'int':
+      if (isTensorLike(value))
+        return /int|bool/.test(value.dtype) ? tryConvert(type, elementOf(value)) : undefined;
       return typeof value === 'bigint' ? value : typeof value === 'boolean' ? BigInt(value) : undefined;
     case 'float':
+      if (isTensorLike(value)) return tryConvert(type, elementOf(value));
       if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
       return typeof value === 'number' ? value : undefined;
     case 'complex':
@@ -87,7 +93,9 @@ function tryConvert(type: Type, value: IValue): IValue | undefined {
     case 'Optional':
       return value === null ? null : tryConvert(type.element, value);
     case 'Union':
-      for (const member of type.members) {
+      for (const member of [...type.members].sort(
+        (a, b) => Number(isExact(b, value)) - Number(isExact(a, value)),
+      )) {
         const converted = tryConvert(member, value);
         if (converted !== undefined) return converted;
       }
@@ -123,6 +131,18 @@ function tryConvert(type: Type, value: IValue): IValue | undefined {
     default:
       return value;
   }
+}
+
+/** Whether the value has this type without a conversion. */
+const isExact = (type: Type, value: IValue): boolean =>
+  ({ bigint: 'int', number: 'float', boolean: 'bool', string: 'str' })[typeof value as string] === type.kind;
+
+/** The only element of a tensor; null when there are several. */
+function elementOf(tensor: TensorLike): IValue {
+  const { shape, toLiteral } = tensor as TensorLike & { toLiteral?: () => TensorLiteral };
+  if (numel(shape) !== 1 || toLiteral === undefined) return null;
+  const [element] = literalElements(toLiteral.call(tensor));
+  return typeof element === 'number' && !isFloatingPoint(tensor.dtype) ? BigInt(element) : element;
 }
 
 function all(

@@ -154,7 +154,7 @@ describe('a saved module', () => {
     const loaded = load(path, { extraFiles }) as ScriptModule & Everything;
     expect(extraFiles).toEqual({ 'labels.txt': 'cat\nDörte', other: 'kept' });
     expect(loaded.describe(2, Mode.Doubled)).toBe('a2b2a2b2');
-    loaded.forward(x, 1).sum().backward();
+    (loaded.forward(x, 1) as Tensor).sum().backward();
     expect(loaded.weight.grad?.shape).toEqual([2, 4]);
   });
 

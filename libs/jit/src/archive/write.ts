@@ -49,7 +49,8 @@ export function save(module: Saveable, path: string, options: SaveOptions = {}):
 export function saveToBytes(module: Saveable, options: SaveOptions = {}): Uint8Array {
   const pieces: Uint8Array[] = [];
   writeArchive(objectOf(module), 'archive', options, (bytes) => pieces.push(bytes.slice()));
-  return Buffer.concat(pieces);
+  const { buffer, byteOffset, byteLength } = Buffer.concat(pieces);
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function writeArchive(

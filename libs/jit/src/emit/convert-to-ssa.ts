@@ -67,6 +67,12 @@ const createLoad = (graph: Graph, name: string, type: Type): Node =>
 const createStore = (graph: Graph, name: string, value: Value): Node =>
   graph.create('prim::Store', [value], 0).set('name', { kind: 's', value: name });
 
+/** The type of the variable: the annotated one where that is a union, else the value's. */
+function storedType(store: Node): Type {
+  const annotated = store.attributes.get('types');
+  return annotated?.kind === 'tys' ? annotated.value[0] : store.inputs[0].type;
+}
+
 function addControlFlowVariables(block: Block, parent: Frame<Type> | undefined): Frame<Type> {
   const frame = new Frame(parent);
   for (const node of block.nodes()) {
@@ -84,7 +90,7 @@ function addControlFlowVariables(block: Block, parent: Frame<Type> | undefined):
         addControlFlowVariables(node.blocks[0], frame);
         break;
       case 'prim::Store':
-        frame.set(node.get('s', 'name'), node.inputs[0].type);
+        frame.set(node.get('s', 'name'), storedType(node));
         break;
       default:
     }

@@ -150,6 +150,8 @@ export class Environment {
     }
     const store = emitter.graph.insert('prim::Store', [simple], 0).set('name', { kind: 's', value: name });
     store.source = range;
+    // What other branches assign must find room in the annotated type.
+    if (annotation?.kind === 'Union') store.set('types', { kind: 'tys', value: [annotation] });
     this.values.delete(name);
     this.types.set(name, annotation ?? simple.type);
   }

@@ -7,4 +7,3 @@ export type {
   LoweringInput,
   OutputStructure,
 } from './module.ts';
-export { simplifyCoreGraph } from './simplify.ts';

@@ -18,7 +18,7 @@ import { Tensor } from '@weft/tensor';
 import { methodOf } from '../runtime/methods.ts';
 import { Evaluator } from './evaluator.ts';
 import { PhiloxSource, randomStateSpec } from './philox.ts';
-import { simplifyCoreGraph } from './simplify.ts';
+import { optimize } from '../passes/index.ts';
 import { SymbolicStorage, SymbolicTensor, isSymbolic } from './symbolic.ts';
 
 /** A tensor of the module: its name as in the state dict, and where it is among the graph's inputs. */
@@ -193,7 +193,7 @@ class Lowerer {
     const isRandom = state.value !== stateInput;
     const randomOutput = isRandom ? output(state.value) : -1;
     if (!isRandom) this.graph.block.removeInput(this.graph.inputs.indexOf(stateInput));
-    simplifyCoreGraph(this.graph);
+    optimize(this.graph, 'core');
     if (!isRandom) return lowered;
     return {
       ...lowered,

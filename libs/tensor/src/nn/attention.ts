@@ -20,11 +20,11 @@ export interface AttentionOptions {
 /** Several scaled dot products over parts of the features. Queries [L, N, E], keys and values [S, N, E] → [L, N, E]. */
 export class MultiheadAttention extends Module {
   static readonly torchName = '__torch__.torch.nn.modules.activation.MultiheadAttention';
-  readonly embedDim: int;
-  readonly numHeads: int;
-  readonly headDim: int;
+  readonly embed_dim: int;
+  readonly num_heads: int;
+  readonly head_dim: int;
   readonly dropout: float;
-  readonly batchFirst: boolean;
+  readonly batch_first: boolean;
   readonly in_proj_weight: Parameter;
   readonly in_proj_bias: Parameter | null;
   readonly out_proj: Linear;
@@ -32,11 +32,11 @@ export class MultiheadAttention extends Module {
   constructor(embedDim: int, numHeads: int, options: AttentionOptions = {}) {
     super();
     if (embedDim % numHeads !== 0) throw new RangeError('embed_dim must be divisible by num_heads');
-    this.embedDim = embedDim;
-    this.numHeads = numHeads;
-    this.headDim = embedDim / numHeads;
+    this.embed_dim = embedDim;
+    this.num_heads = numHeads;
+    this.head_dim = embedDim / numHeads;
     this.dropout = options.dropout ?? 0;
-    this.batchFirst = options.batchFirst ?? false;
+    this.batch_first = options.batchFirst ?? false;
     const bias = options.bias ?? true;
     this.in_proj_weight = new Parameter(empty([3 * embedDim, embedDim]));
     this.in_proj_bias = bias ? new Parameter(empty([3 * embedDim])) : null;
@@ -59,16 +59,16 @@ export class MultiheadAttention extends Module {
     needWeights: boolean = true,
     attnMask: Tensor | null = null,
   ): [Tensor, Tensor | null] {
-    const q = this.batchFirst ? query.transpose(0, 1) : query;
-    const k = this.batchFirst ? key.transpose(0, 1) : key;
-    const v = this.batchFirst ? value.transpose(0, 1) : value;
+    const q = this.batch_first ? query.transpose(0, 1) : query;
+    const k = this.batch_first ? key.transpose(0, 1) : key;
+    const v = this.batch_first ? value.transpose(0, 1) : value;
     const length = q.size(0);
     const batch = q.size(1);
     const sources = k.size(0);
     const queries = this.heads(this.project(q, 0), length, batch);
     const keys = this.heads(this.project(k, 1), sources, batch);
     const values = this.heads(this.project(v, 2), sources, batch);
-    let scores = queries.mul(1.0 / Math.sqrt(this.headDim)).bmm(keys.transpose(1, 2));
+    let scores = queries.mul(1.0 / Math.sqrt(this.head_dim)).bmm(keys.transpose(1, 2));
     if (attnMask !== null) {
       if (attnMask.dtype === 'bool') {
         scores = scores.maskedFill(attnMask, -Infinity);
@@ -77,28 +77,28 @@ export class MultiheadAttention extends Module {
       }
     }
     if (keyPaddingMask !== null) {
-      const split = scores.view([batch, this.numHeads, length, sources]);
+      const split = scores.view([batch, this.num_heads, length, sources]);
       const padding = keyPaddingMask.view([batch, 1, 1, sources]);
       const masked: Tensor =
         keyPaddingMask.dtype === 'bool' ? split.maskedFill(padding, -Infinity) : split.add(padding);
-      scores = masked.view([batch * this.numHeads, length, sources]);
+      scores = masked.view([batch * this.num_heads, length, sources]);
     }
     const weights = F.dropout(F.softmax(scores, -1), this.dropout, this.training);
-    const mixed = weights.bmm(values).transpose(0, 1).contiguous().view([length, batch, this.embedDim]);
+    const mixed = weights.bmm(values).transpose(0, 1).contiguous().view([length, batch, this.embed_dim]);
     const projected = this.out_proj.forward(mixed);
-    const output = this.batchFirst ? projected.transpose(0, 1) : projected;
+    const output = this.batch_first ? projected.transpose(0, 1) : projected;
     if (!needWeights) return [output, null];
-    return [output, weights.view([batch, this.numHeads, length, sources]).mean([1])];
+    return [output, weights.view([batch, this.num_heads, length, sources]).mean([1])];
   }
 
   /** The part'th third of the input projection. */
   project(input: Tensor, part: int): Tensor {
-    const weight = this.in_proj_weight.narrow(0, part * this.embedDim, this.embedDim);
+    const weight = this.in_proj_weight.narrow(0, part * this.embed_dim, this.embed_dim);
     const bias = this.in_proj_bias;
     return F.linear(
       input,
       weight,
-      bias === null ? null : bias.narrow(0, part * this.embedDim, this.embedDim),
+      bias === null ? null : bias.narrow(0, part * this.embed_dim, this.embed_dim),
     );
   }
 
@@ -106,7 +106,7 @@ export class MultiheadAttention extends Module {
   heads(input: Tensor, time: int, batch: int): Tensor {
     return input
       .contiguous()
-      .view([time, batch * this.numHeads, this.headDim])
+      .view([time, batch * this.num_heads, this.head_dim])
       .transpose(0, 1);
   }
 }
@@ -133,7 +133,7 @@ export class TransformerEncoderLayer extends Module {
   readonly norm2: LayerNorm;
   readonly dropout1: Dropout;
   readonly dropout2: Dropout;
-  readonly normFirst: boolean;
+  readonly norm_first: boolean;
   readonly activation: string;
 
   constructor(dModel: int, nhead: int, options: TransformerLayerOptions = {}) {
@@ -152,7 +152,7 @@ export class TransformerEncoderLayer extends Module {
     this.norm2 = new LayerNorm(dModel, { eps: eps });
     this.dropout1 = new Dropout(dropout);
     this.dropout2 = new Dropout(dropout);
-    this.normFirst = options.normFirst ?? false;
+    this.norm_first = options.normFirst ?? false;
     this.activation = options.activation ?? 'relu';
     if (this.activation !== 'relu' && this.activation !== 'gelu') {
       throw new RangeError(`activation should be relu/gelu, not ${this.activation}`);
@@ -160,7 +160,7 @@ export class TransformerEncoderLayer extends Module {
   }
 
   forward(src: Tensor, srcMask: Tensor | null = null, srcKeyPaddingMask: Tensor | null = null): Tensor {
-    if (this.normFirst) {
+    if (this.norm_first) {
       const attended = src.add(this.attend(this.norm1.forward(src), srcMask, srcKeyPaddingMask));
       return attended.add(this.feedForward(this.norm2.forward(attended)));
     }

@@ -1,4 +1,5 @@
 // Random zeros in training.
+import { featureDropout } from '../functions.generated.ts';
 import type { Tensor } from '../tensor.ts';
 import type { float } from '../types.ts';
 import * as F from './functional.ts';
@@ -23,4 +24,33 @@ export class Dropout extends Module {
   override extraRepr(): string {
     return `p=${this.p}`;
   }
+}
+
+/** Zeroes whole channels: [N, C, …]. */
+abstract class FeatureDropout extends Module {
+  readonly p: float;
+
+  constructor(p: float = 0.5) {
+    super();
+    if (!(p >= 0 && p <= 1))
+      throw new RangeError(`dropout probability has to be between 0 and 1, but got ${p}`);
+    this.p = p;
+  }
+
+  forward(input: Tensor): Tensor {
+    return featureDropout(input, this.p, this.training);
+  }
+
+  override extraRepr(): string {
+    return `p=${this.p}`;
+  }
+}
+export class Dropout1d extends FeatureDropout {
+  static readonly torchName = '__torch__.torch.nn.modules.dropout.Dropout1d';
+}
+export class Dropout2d extends FeatureDropout {
+  static readonly torchName = '__torch__.torch.nn.modules.dropout.Dropout2d';
+}
+export class Dropout3d extends FeatureDropout {
+  static readonly torchName = '__torch__.torch.nn.modules.dropout.Dropout3d';
 }

@@ -12,6 +12,16 @@ export { GRU, GRUCell, LSTM, LSTMCell, RNN, RNNCell } from './recurrent.ts';
 export type { CellOptions, RecurrentOptions } from './recurrent.ts';
 export * from './attention.ts';
 export * from './pooling.ts';
-export { BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss } from './loss.ts';
+export {
+  BCELoss,
+  BCEWithLogitsLoss,
+  CrossEntropyLoss,
+  HuberLoss,
+  KLDivLoss,
+  L1Loss,
+  MSELoss,
+  NLLLoss,
+  SmoothL1Loss,
+} from './loss.ts';
 export * as functional from './functional.ts';
 export * as init from './init.ts';

@@ -19,15 +19,15 @@ export function resetAffine(weight: Parameter, bias: Parameter | null): void {
 /** `input @ weight.T + bias`: [..., inFeatures] → [..., outFeatures]. */
 export class Linear extends Module {
   static readonly torchName = '__torch__.torch.nn.modules.linear.Linear';
-  readonly inFeatures: int;
-  readonly outFeatures: int;
+  readonly in_features: int;
+  readonly out_features: int;
   readonly weight: Parameter;
   readonly bias: Parameter | null;
 
   constructor(inFeatures: int, outFeatures: int, options: { readonly bias?: boolean } = {}) {
     super();
-    this.inFeatures = inFeatures;
-    this.outFeatures = outFeatures;
+    this.in_features = inFeatures;
+    this.out_features = outFeatures;
     this.weight = new Parameter(empty([outFeatures, inFeatures]));
     this.bias = (options.bias ?? true) ? new Parameter(empty([outFeatures])) : null;
     resetAffine(this.weight, this.bias);
@@ -38,7 +38,7 @@ export class Linear extends Module {
   }
 
   override extraRepr(): string {
-    return `in_features=${this.inFeatures}, out_features=${this.outFeatures}, bias=${this.bias === null ? 'False' : 'True'}`;
+    return `in_features=${this.in_features}, out_features=${this.out_features}, bias=${this.bias === null ? 'False' : 'True'}`;
   }
 }
 
@@ -52,26 +52,26 @@ export class Identity extends Module {
 /** Flattens the dimensions from `startDim` to `endDim` into one. */
 export class Flatten extends Module {
   static readonly torchName = '__torch__.torch.nn.modules.flatten.Flatten';
-  readonly startDim: int;
-  readonly endDim: int;
+  readonly start_dim: int;
+  readonly end_dim: int;
 
   constructor(startDim: int = 1, endDim: int = -1) {
     super();
-    this.startDim = startDim;
-    this.endDim = endDim;
+    this.start_dim = startDim;
+    this.end_dim = endDim;
   }
 
   forward(input: Tensor): Tensor {
-    return input.flatten(this.startDim, this.endDim);
+    return input.flatten(this.start_dim, this.end_dim);
   }
 }
 
 /** `y_k = x1 A_k x2 + b_k`: [..., in1], [..., in2] → [..., out]. */
 export class Bilinear extends Module {
   static readonly torchName = '__torch__.torch.nn.modules.linear.Bilinear';
-  readonly in1Features: int;
-  readonly in2Features: int;
-  readonly outFeatures: int;
+  readonly in1_features: int;
+  readonly in2_features: int;
+  readonly out_features: int;
   readonly weight: Parameter;
   readonly bias: Parameter | null;
 
@@ -82,9 +82,9 @@ export class Bilinear extends Module {
     options: { readonly bias?: boolean } = {},
   ) {
     super();
-    this.in1Features = in1Features;
-    this.in2Features = in2Features;
-    this.outFeatures = outFeatures;
+    this.in1_features = in1Features;
+    this.in2_features = in2Features;
+    this.out_features = outFeatures;
     this.weight = new Parameter(empty([outFeatures, in1Features, in2Features]));
     this.bias = (options.bias ?? true) ? new Parameter(empty([outFeatures])) : null;
     const bound = 1 / Math.sqrt(in1Features);

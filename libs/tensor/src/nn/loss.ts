@@ -92,3 +92,41 @@ export class SmoothL1Loss extends Loss {
     return F.smoothL1Loss(input, target, this.reduction, this.beta);
   }
 }
+
+export class HuberLoss extends Loss {
+  static readonly torchName = '__torch__.torch.nn.modules.loss.HuberLoss';
+  readonly delta: float;
+  constructor(options: LossOptions & { readonly delta?: float } = {}) {
+    super(options);
+    this.delta = options.delta ?? 1;
+  }
+  forward(input: Tensor, target: Tensor): Tensor {
+    return F.huberLoss(input, target, this.reduction, this.delta);
+  }
+}
+
+/** Of probabilities. */
+export class BCELoss extends Loss {
+  static readonly torchName = '__torch__.torch.nn.modules.loss.BCELoss';
+  declare readonly weight: Tensor | null;
+  constructor(options: LossOptions & { readonly weight?: Tensor } = {}) {
+    super(options);
+    this.registerBuffer('weight', options.weight ?? null);
+  }
+  forward(input: Tensor, target: Tensor): Tensor {
+    return F.binaryCrossEntropy(input, target, this.weight, this.reduction);
+  }
+}
+
+/** Of log-probabilities; `reduction` may also be 'batchmean'. */
+export class KLDivLoss extends Loss {
+  static readonly torchName = '__torch__.torch.nn.modules.loss.KLDivLoss';
+  readonly log_target: boolean;
+  constructor(options: LossOptions & { readonly logTarget?: boolean } = {}) {
+    super(options);
+    this.log_target = options.logTarget ?? false;
+  }
+  forward(input: Tensor, target: Tensor): Tensor {
+    return F.klDiv(input, target, this.reduction, this.log_target);
+  }
+}

@@ -11,7 +11,7 @@ import { Parameter } from './parameter.ts';
 
 export class LayerNorm extends Module {
   static readonly torchName = '__torch__.torch.nn.modules.normalization.LayerNorm';
-  readonly normalizedShape: int[];
+  readonly normalized_shape: int[];
   readonly eps: float;
   readonly weight: Parameter | null;
   readonly bias: Parameter | null;
@@ -21,25 +21,25 @@ export class LayerNorm extends Module {
     options: { readonly eps?: float; readonly elementwiseAffine?: boolean } = {},
   ) {
     super();
-    this.normalizedShape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
+    this.normalized_shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
     this.eps = options.eps ?? 1e-5;
     const affine = options.elementwiseAffine ?? true;
-    this.weight = affine ? new Parameter(ones(this.normalizedShape)) : null;
-    this.bias = affine ? new Parameter(zeros(this.normalizedShape)) : null;
+    this.weight = affine ? new Parameter(ones(this.normalized_shape)) : null;
+    this.bias = affine ? new Parameter(zeros(this.normalized_shape)) : null;
   }
 
   forward(input: Tensor): Tensor {
-    return F.layerNorm(input, this.normalizedShape, this.weight, this.bias, this.eps);
+    return F.layerNorm(input, this.normalized_shape, this.weight, this.bias, this.eps);
   }
 
   override extraRepr(): string {
-    return `(${this.normalizedShape.join(', ')}${this.normalizedShape.length === 1 ? ',' : ''}), eps=${this.eps}`;
+    return `(${this.normalized_shape.join(', ')}${this.normalized_shape.length === 1 ? ',' : ''}), eps=${this.eps}`;
   }
 }
 
 export class GroupNorm extends Module {
   static readonly torchName = '__torch__.torch.nn.modules.normalization.GroupNorm';
-  readonly numGroups: int;
+  readonly num_groups: int;
   readonly eps: float;
   readonly weight: Parameter;
   readonly bias: Parameter;
@@ -47,14 +47,14 @@ export class GroupNorm extends Module {
   constructor(numGroups: int, numChannels: int, options: { readonly eps?: float } = {}) {
     super();
     if (numChannels % numGroups !== 0) throw new RangeError('num_channels must be divisible by num_groups');
-    this.numGroups = numGroups;
+    this.num_groups = numGroups;
     this.eps = options.eps ?? 1e-5;
     this.weight = new Parameter(ones([numChannels]));
     this.bias = new Parameter(zeros([numChannels]));
   }
 
   forward(input: Tensor): Tensor {
-    return F.groupNorm(input, this.numGroups, this.weight, this.bias, this.eps);
+    return F.groupNorm(input, this.num_groups, this.weight, this.bias, this.eps);
   }
 }
 
@@ -65,7 +65,7 @@ export interface BatchNormOptions {
 
 /** Shared by the ranks of input: [N, C, …], one mean and variance a channel. */
 abstract class BatchNorm extends Module {
-  readonly numFeatures: int;
+  readonly num_features: int;
   readonly eps: float;
   readonly momentum: float;
   readonly weight: Parameter;
@@ -76,7 +76,7 @@ abstract class BatchNorm extends Module {
 
   constructor(numFeatures: int, options: BatchNormOptions = {}) {
     super();
-    this.numFeatures = numFeatures;
+    this.num_features = numFeatures;
     this.eps = options.eps ?? 1e-5;
     this.momentum = options.momentum ?? 0.1;
     this.weight = new Parameter(empty([numFeatures]));
@@ -103,7 +103,7 @@ abstract class BatchNorm extends Module {
   }
 
   override extraRepr(): string {
-    return `${this.numFeatures}, eps=${this.eps}, momentum=${this.momentum}`;
+    return `${this.num_features}, eps=${this.eps}, momentum=${this.momentum}`;
   }
 }
 

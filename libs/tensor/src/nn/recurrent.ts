@@ -29,31 +29,31 @@ export interface RecurrentOptions {
 
 /** Weights of every layer and direction: input to hidden, hidden to hidden, and their biases. */
 abstract class RNNBase extends Module {
-  readonly inputSize: int;
-  readonly hiddenSize: int;
-  readonly numLayers: int;
+  readonly input_size: int;
+  readonly hidden_size: int;
+  readonly num_layers: int;
   readonly bias: boolean;
-  readonly batchFirst: boolean;
+  readonly batch_first: boolean;
   readonly dropout: float;
   readonly bidirectional: boolean;
   /** The parameters in the order in which the operators take them. */
-  readonly flatWeights: Tensor[];
+  readonly flat_weights: Tensor[];
 
   constructor(inputSize: int, hiddenSize: int, gates: int, options: RecurrentOptions) {
     super();
-    this.inputSize = inputSize;
-    this.hiddenSize = hiddenSize;
-    this.numLayers = options.numLayers ?? 1;
+    this.input_size = inputSize;
+    this.hidden_size = hiddenSize;
+    this.num_layers = options.numLayers ?? 1;
     this.bias = options.bias ?? true;
-    this.batchFirst = options.batchFirst ?? false;
+    this.batch_first = options.batchFirst ?? false;
     this.dropout = options.dropout ?? 0;
     this.bidirectional = options.bidirectional ?? false;
     if (!(this.dropout >= 0 && this.dropout <= 1)) {
       throw new RangeError(`dropout should be a number in range [0, 1], but got ${this.dropout}`);
     }
-    this.flatWeights = [];
+    this.flat_weights = [];
     const rows = gates * hiddenSize;
-    for (let layer = 0; layer < this.numLayers; layer++) {
+    for (let layer = 0; layer < this.num_layers; layer++) {
       for (const suffix of this.bidirectional ? ['', '_reverse'] : ['']) {
         const width = layer === 0 ? inputSize : hiddenSize * (this.bidirectional ? 2 : 1);
         this.addWeight(`weight_ih_l${layer}${suffix}`, [rows, width]);
@@ -64,33 +64,33 @@ abstract class RNNBase extends Module {
       }
     }
     const bound = hiddenSize > 0 ? 1 / Math.sqrt(hiddenSize) : 0;
-    for (const weight of this.flatWeights) init.uniform_(weight, -bound, bound);
+    for (const weight of this.flat_weights) init.uniform_(weight, -bound, bound);
   }
 
   private addWeight(name: string, sizes: int[]): void {
     const parameter = new Parameter(empty(sizes));
     (this as unknown as Record<string, unknown>)[name] = parameter;
-    this.flatWeights.push(parameter);
+    this.flat_weights.push(parameter);
   }
 
   /** Zeros of the state's shape: [layers * directions, batch, hidden], without batch for unbatched input. */
   initialState(input: Tensor): Tensor {
     const directions = this.bidirectional ? 2 : 1;
     if (input.dim() === 2) {
-      return zeros([this.numLayers * directions, this.hiddenSize], {
+      return zeros([this.num_layers * directions, this.hidden_size], {
         dtype: input.dtype,
         device: input.device,
       });
     }
-    const batch = this.batchFirst ? input.size(0) : input.size(1);
-    return zeros([this.numLayers * directions, batch, this.hiddenSize], {
+    const batch = this.batch_first ? input.size(0) : input.size(1);
+    return zeros([this.num_layers * directions, batch, this.hidden_size], {
       dtype: input.dtype,
       device: input.device,
     });
   }
 
   override extraRepr(): string {
-    return `${this.inputSize}, ${this.hiddenSize}${this.numLayers === 1 ? '' : `, num_layers=${this.numLayers}`}`;
+    return `${this.input_size}, ${this.hidden_size}${this.num_layers === 1 ? '' : `, num_layers=${this.num_layers}`}`;
   }
 }
 
@@ -106,30 +106,30 @@ export class LSTM extends RNNBase {
     const h0: Tensor = hx === null ? this.initialState(input) : hx[0];
     const c0: Tensor = hx === null ? this.initialState(input) : hx[1];
     if (input.dim() === 2) {
-      const time = this.batchFirst ? 0 : 1;
+      const time = this.batch_first ? 0 : 1;
       const [output, h, c] = lstm(
         input.unsqueeze(time),
         [h0.unsqueeze(1), c0.unsqueeze(1)],
-        this.flatWeights,
+        this.flat_weights,
         this.bias,
-        this.numLayers,
+        this.num_layers,
         this.dropout,
         this.training,
         this.bidirectional,
-        this.batchFirst,
+        this.batch_first,
       );
       return [output.squeeze(time), [h.squeeze(1), c.squeeze(1)]];
     }
     const [output, h, c] = lstm(
       input,
       [h0, c0],
-      this.flatWeights,
+      this.flat_weights,
       this.bias,
-      this.numLayers,
+      this.num_layers,
       this.dropout,
       this.training,
       this.bidirectional,
-      this.batchFirst,
+      this.batch_first,
     );
     return [output, [h, c]];
   }
@@ -146,30 +146,30 @@ export class GRU extends RNNBase {
   forward(input: Tensor, hx: Tensor | null = null): [Tensor, Tensor] {
     const h0: Tensor = hx === null ? this.initialState(input) : hx;
     if (input.dim() === 2) {
-      const time = this.batchFirst ? 0 : 1;
+      const time = this.batch_first ? 0 : 1;
       const [output, h] = gru(
         input.unsqueeze(time),
         h0.unsqueeze(1),
-        this.flatWeights,
+        this.flat_weights,
         this.bias,
-        this.numLayers,
+        this.num_layers,
         this.dropout,
         this.training,
         this.bidirectional,
-        this.batchFirst,
+        this.batch_first,
       );
       return [output.squeeze(time), h.squeeze(1)];
     }
     const [output, h] = gru(
       input,
       h0,
-      this.flatWeights,
+      this.flat_weights,
       this.bias,
-      this.numLayers,
+      this.num_layers,
       this.dropout,
       this.training,
       this.bidirectional,
-      this.batchFirst,
+      this.batch_first,
     );
     return [output, h];
   }
@@ -198,26 +198,26 @@ export class RNN extends RNNBase {
       const [output, h] = rnnRelu(
         input,
         h0,
-        this.flatWeights,
+        this.flat_weights,
         this.bias,
-        this.numLayers,
+        this.num_layers,
         this.dropout,
         this.training,
         this.bidirectional,
-        this.batchFirst,
+        this.batch_first,
       );
       return [output, h];
     }
     const [output, h] = rnnTanh(
       input,
       h0,
-      this.flatWeights,
+      this.flat_weights,
       this.bias,
-      this.numLayers,
+      this.num_layers,
       this.dropout,
       this.training,
       this.bidirectional,
-      this.batchFirst,
+      this.batch_first,
     );
     return [output, h];
   }
@@ -229,8 +229,8 @@ export interface CellOptions {
 
 /** One step of a recurrence. */
 abstract class RNNCellBase extends Module {
-  readonly inputSize: int;
-  readonly hiddenSize: int;
+  readonly input_size: int;
+  readonly hidden_size: int;
   readonly weight_ih: Parameter;
   readonly weight_hh: Parameter;
   readonly bias_ih: Parameter | null;
@@ -238,8 +238,8 @@ abstract class RNNCellBase extends Module {
 
   constructor(inputSize: int, hiddenSize: int, gates: int, options: CellOptions) {
     super();
-    this.inputSize = inputSize;
-    this.hiddenSize = hiddenSize;
+    this.input_size = inputSize;
+    this.hidden_size = hiddenSize;
     const rows = gates * hiddenSize;
     const bias = options.bias ?? true;
     this.weight_ih = new Parameter(empty([rows, inputSize]));
@@ -251,7 +251,7 @@ abstract class RNNCellBase extends Module {
   }
 
   override extraRepr(): string {
-    return `${this.inputSize}, ${this.hiddenSize}`;
+    return `${this.input_size}, ${this.hidden_size}`;
   }
 }
 
@@ -264,7 +264,7 @@ export class LSTMCell extends RNNCellBase {
   }
 
   forward(input: Tensor, hx: [Tensor, Tensor] | null = null): [Tensor, Tensor] {
-    const start: Tensor = zeros([input.size(0), this.hiddenSize], {
+    const start: Tensor = zeros([input.size(0), this.hidden_size], {
       dtype: input.dtype,
       device: input.device,
     });
@@ -283,7 +283,7 @@ export class GRUCell extends RNNCellBase {
   }
 
   forward(input: Tensor, hx: Tensor | null = null): Tensor {
-    const start: Tensor = zeros([input.size(0), this.hiddenSize], {
+    const start: Tensor = zeros([input.size(0), this.hidden_size], {
       dtype: input.dtype,
       device: input.device,
     });
@@ -307,7 +307,7 @@ export class RNNCell extends RNNCellBase {
   }
 
   forward(input: Tensor, hx: Tensor | null = null): Tensor {
-    const start: Tensor = zeros([input.size(0), this.hiddenSize], {
+    const start: Tensor = zeros([input.size(0), this.hidden_size], {
       dtype: input.dtype,
       device: input.device,
     });

@@ -36,6 +36,7 @@ async function buildPackage(folder) {
     .map((name) => join(source, name));
   // The new files take the place of the old ones at once, and only when all could be built.
   const fresh = mkdtempSync(join(folder, '.dist-'));
+  const old = `${fresh}-old`;
   try {
     await build({
       absWorkingDir: folder,
@@ -51,9 +52,12 @@ async function buildPackage(folder) {
       sourcesContent: true,
       logLevel: 'warning',
     });
-    rmSync(join(folder, 'dist'), { recursive: true, force: true });
-    renameSync(fresh, join(folder, 'dist'));
+    // Renamed away first: a process that starts meanwhile finds one or the other, but for an instant.
+    const target = join(folder, 'dist');
+    if (existsSync(target)) renameSync(target, old);
+    renameSync(fresh, target);
   } finally {
+    rmSync(old, { recursive: true, force: true });
     rmSync(fresh, { recursive: true, force: true });
   }
 }

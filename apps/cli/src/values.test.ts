@@ -1,6 +1,7 @@
 // Values in and out of files: .npy as NumPy writes it, JSON by the type of a parameter, text as Python prints it.
 import { expect, test } from '@jest/globals';
-import { Tensor, ir, tensor } from 'weft';
+import type { Tensor } from 'weft';
+import { ir, tensor } from 'weft';
 import { readNpy, writeNpy } from './npy.ts';
 import { fromJson, parseJson, pythonText, tensorsOf, toJson } from './values.ts';
 

@@ -13,6 +13,6 @@ function outcomeOf(folder: string): jit.CaseResult {
   try {
     return jit.runCase(folder);
   } catch (error) {
-    return { failures: [error instanceof Error ? error.message : String(error)] };
+    return { passed: false, failures: [error instanceof Error ? error.message : String(error)] };
   }
 }

@@ -4,12 +4,11 @@ import { extname } from 'node:path';
 import type { Command } from 'commander';
 import type { DeviceFlags } from '@weft/worker';
 import { addDeviceOptions, count, deviceOptionsOf } from '@weft/worker';
-import type { ClusterClient, LocalCluster } from 'weft';
+import type { ClusterClient, LocalCluster, ir } from 'weft';
 import {
   ClusterClient as Client,
   WeftError,
   describeServing,
-  ir,
   jit,
   manualSeed,
   noGrad,

@@ -122,15 +122,15 @@ class Runner {
         resolve(outcome);
       };
       const timer = setTimeout(() => {
-        finish({ failures: [`it took longer than ${timeoutMs / 1000} s`] });
+        finish({ passed: false, failures: [`it took longer than ${timeoutMs / 1000} s`] });
         this.close();
       }, timeoutMs);
       child.once('message', (message) => finish(message as jit.CaseResult));
       child.once('exit', (code, signal) => {
         this.child = undefined;
-        finish({ failures: [`its process ended (${signal ?? `status ${code}`})`] });
+        finish({ passed: false, failures: [`its process ended (${signal ?? `status ${code}`})`] });
       });
-      child.once('error', (error) => finish({ failures: [error.message] }));
+      child.once('error', (error) => finish({ passed: false, failures: [error.message] }));
       child.send(path);
     });
     const { failures, skipped } = result;

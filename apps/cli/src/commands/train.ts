@@ -1,7 +1,17 @@
 // weft train: trains what a training file defines, on a local cluster or on one that runs already.
 import type { Command } from 'commander';
 import type { JobProgress, LocalCluster, TrainingDefinition, ir } from 'weft';
-import { ClusterClient, Tensor, WeftError, hostDevice, jit, parseMesh, prepareTraining, startLocalCluster, submitTraining } from 'weft';
+import {
+  ClusterClient,
+  Tensor,
+  WeftError,
+  hostDevice,
+  jit,
+  parseMesh,
+  prepareTraining,
+  startLocalCluster,
+  submitTraining,
+} from 'weft';
 import { collectSetting, loadDefinition } from '../load-definition.ts';
 import { Output } from '../output.ts';
 
@@ -28,7 +38,11 @@ export function trainCommand(program: Command): void {
     .option('--micro-batches <count>', 'micro-batches a step', Number)
     .option('--schedule <name>', 'gpipe or 1f1b')
     .option('--steps <count>', 'number of the last step', Number)
-    .option('--workers <count>', 'worker processes to start here (default: as many as the mesh has devices)', Number)
+    .option(
+      '--workers <count>',
+      'worker processes to start here (default: as many as the mesh has devices)',
+      Number,
+    )
     .option('--scheduler <address>', 'use the cluster of this scheduler instead of starting one')
     .option('--device <name...>', 'devices of the workers that are started here')
     .option('--checkpoints <folder>', 'keep checkpoints here (a folder that all workers share)')
@@ -40,7 +54,8 @@ export function trainCommand(program: Command): void {
 
 async function train(file: string, options: TrainOptions): Promise<void> {
   const output = new Output(options);
-  const settings = options.steps === undefined ? options.set : { steps: String(options.steps), ...options.set };
+  const settings =
+    options.steps === undefined ? options.set : { steps: String(options.steps), ...options.set };
   const definition = await loadDefinition(file, settings);
   const merged: TrainingDefinition = {
     ...definition,
@@ -60,10 +75,17 @@ async function train(file: string, options: TrainOptions): Promise<void> {
   try {
     let client: ClusterClient;
     if (options.scheduler === undefined) {
-      cluster = await startLocalCluster({ workers: options.workers ?? size, ...(options.device === undefined ? {} : { devices: options.device }) });
+      cluster = await startLocalCluster({
+        workers: options.workers ?? size,
+        ...(options.device === undefined ? {} : { devices: options.device }),
+      });
       client = cluster.client;
     } else client = await ClusterClient.connect(options.scheduler);
-    const job = await submitTraining(client, prepared, options.checkpoints === undefined ? {} : { checkpointDirectory: options.checkpoints });
+    const job = await submitTraining(
+      client,
+      prepared,
+      options.checkpoints === undefined ? {} : { checkpointDirectory: options.checkpoints },
+    );
     output.line(`job ${job}: ${prepared.name}, ${prepared.steps} steps`);
     await followTraining(client, job, prepared.steps, output);
     if (options.output !== undefined) {
@@ -81,12 +103,20 @@ async function train(file: string, options: TrainOptions): Promise<void> {
 }
 
 /** Shows a training job until it ends; returns its losses by step. Throws when the job fails. */
-export async function followTraining(client: ClusterClient, job: string, steps: number, output: Output): Promise<number[]> {
+export async function followTraining(
+  client: ClusterClient,
+  job: string,
+  steps: number,
+  output: Output,
+): Promise<number[]> {
   const losses: number[] = [];
   const progress = output.isJson ? undefined : output.progress(steps, 'step');
   let average: number | undefined;
   const each = ({ report, results }: JobProgress): void => {
-    output.record(report.kind, { ...report, ...(results.has('loss') ? { loss: scalar(results.get('loss')!) } : {}) });
+    output.record(report.kind, {
+      ...report,
+      ...(results.has('loss') ? { loss: scalar(results.get('loss')!) } : {}),
+    });
     switch (report.kind) {
       case 'step': {
         const loss = scalar(results.get('loss')!);
@@ -96,10 +126,14 @@ export async function followTraining(client: ClusterClient, job: string, steps: 
         break;
       }
       case 'worker-lost':
-        progress?.note(`worker ${report.worker} is lost (${report.reason}); going on from the last checkpoint`);
+        progress?.note(
+          `worker ${report.worker} is lost (${report.reason}); going on from the last checkpoint`,
+        );
         break;
       case 'stuck':
-        progress?.note(`worker ${report.worker} makes no progress for ${report.seconds.toFixed(0)} s: ${report.doing}`);
+        progress?.note(
+          `worker ${report.worker} makes no progress for ${report.seconds.toFixed(0)} s: ${report.doing}`,
+        );
         break;
       default:
     }
@@ -113,7 +147,10 @@ export async function followTraining(client: ClusterClient, job: string, steps: 
 }
 
 /** Copies trained values into the live module. */
-export function loadState(definition: TrainingDefinition, state: ReadonlyMap<string, ir.TensorLiteral>): void {
+export function loadState(
+  definition: TrainingDefinition,
+  state: ReadonlyMap<string, ir.TensorLiteral>,
+): void {
   const own = definition.module.stateDict();
   for (const [name, tensor] of own) {
     const value = state.get(name);

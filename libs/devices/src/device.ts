@@ -30,7 +30,10 @@ export interface DeviceInfo {
   readonly dtypes: readonly DType[];
 }
 
-/** Memory of a device. Host devices show it as `bytes` (over a SharedArrayBuffer, so that threads share weights). */
+/**
+ * Memory of a device. Host devices show it as `bytes`, and run on any buffer that has them: threads share weights by
+ * giving buffers over a SharedArrayBuffer.
+ */
 export interface DeviceBuffer {
   readonly byteLength: number;
   readonly bytes?: Uint8Array;

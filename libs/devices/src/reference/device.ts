@@ -24,7 +24,11 @@ import { describeSpec, runKernels } from './program.ts';
 import type { TypedArray } from './typed-array.ts';
 import { viewOf } from './typed-array.ts';
 
-/** Host memory over a SharedArrayBuffer. Remembers its last view, since a tensor is mostly read as one thing. */
+/**
+ * Host memory. An ArrayBuffer of its own: the garbage collector does not count shared ones, so a loop over eager tensors would
+ * never be collected; memory that threads share is given to `run` as buffers of the caller's. Remembers its last view,
+ * since a tensor is mostly read as one thing.
+ */
 class ReferenceBuffer implements DeviceBuffer {
   private memory: Uint8Array | undefined;
   private view: TypedArray | undefined;
@@ -36,7 +40,7 @@ class ReferenceBuffer implements DeviceBuffer {
     private readonly account: MemoryAccount,
     readonly byteLength: number,
   ) {
-    this.memory = new Uint8Array(new SharedArrayBuffer(byteLength));
+    this.memory = new Uint8Array(byteLength);
   }
 
   get bytes(): Uint8Array {

@@ -324,7 +324,13 @@ export class CodePrinter {
       if (index === 1) this.line('else:');
       this.indented(() => {
         this.block(block, has);
-        this.assignment(node.outputs, block.outputs);
+        if (index === 0 && node.outputs.some(({ type }) => type.kind === 'Union')) {
+          // The first branch declares the union that the other one must fit in.
+          node.outputs.forEach((output, position) => {
+            const annotation = output.type.kind === 'Union' ? ` : ${this.type(output.type)}` : '';
+            this.line(`${this.use(output)}${annotation} = ${this.use(block.outputs[position])}`);
+          });
+        } else this.assignment(node.outputs, block.outputs);
       });
     }
   }

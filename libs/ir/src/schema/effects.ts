@@ -8,6 +8,7 @@ const effectful = new Set([
   'aten::_assert_async',
   'aten::_assert_tensor_metadata',
   'aten::backward',
+  'aten::is_grad_enabled',
   'aten::manual_seed',
   'aten::save',
   'aten::seed',

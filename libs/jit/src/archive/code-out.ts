@@ -1,10 +1,10 @@
 // The code of a module as files: each class, enum, named tuple, interface and function in the file that its qualified name
 // says (`__torch__.a.B` in `__torch__/a.py`), with everything it refers to.
 import type { ClassType, IValue, Node, ScriptFunction } from '@weft/ir';
-import { UnsupportedError } from '@weft/ir';
+import { UnsupportedError, typesEqual } from '@weft/ir';
 import type { Dependency } from '../print-code.ts';
 import { CodePrinter } from '../print-code.ts';
-import { graphsOf } from './unsupported.ts';
+import { graphsOf, reachable } from './unsupported.ts';
 
 /** Operators whose meaning changed, with the archive version since which code means what it means now. */
 const changedIn: Readonly<Record<string, number | undefined>> = {
@@ -21,11 +21,13 @@ export class CodeWriter {
   private readonly files = new Map<string, string[]>();
   private readonly written = new Set<Dependency>();
   private readonly names = new Map<string, Dependency>();
-  private readonly classNames = new Set<string>();
+  private readonly classNames: ReadonlySet<string>;
   /** Values without a literal, which the code takes from the table of constants. */
   readonly constants: IValue[] = [];
 
-  constructor(private readonly root: ClassType) {}
+  constructor(private readonly root: ClassType) {
+    this.classNames = new Set([...reachable(root).classes].map(({ name }) => name));
+  }
 
   /** How a qualified name is written: a static method gets a name outside its class, where it can be found. */
   readonly nameOf = (qualified: string): string => {
@@ -40,10 +42,11 @@ export class CodeWriter {
     this.written.add(definition);
     const isType = 'kind' in definition;
     const qualified = definition.name!;
-    if (isType && definition.kind === 'Class') this.classNames.add(qualified);
     const name = isType ? qualified : this.nameOf(qualified);
     const other = this.names.get(name);
     if (other !== undefined) {
+      // Named tuples are equal when their fields are.
+      if (isType && 'kind' in other && typesEqual(definition, other)) return;
       throw new UnsupportedError(
         `two different things are called '${name}' in this module; modules loaded from different archives cannot be saved in one`,
       );

@@ -72,9 +72,12 @@ function operatorName(node: Node): string | undefined {
 }
 
 /** The bodies of all methods of a class and of everything they refer to. */
-export function graphsOf(root: ClassType): Set<Block> {
+export const graphsOf = (root: ClassType): Set<Block> => reachable(root).blocks;
+
+/** All code and all classes that a class leads to. */
+export function reachable(root: ClassType): { blocks: Set<Block>; classes: Set<ClassType> } {
   const blocks = new Set<Block>();
-  const types = new Set<Type>();
+  const classes = new Set<ClassType>();
   const functions = new Set<FunctionRef>();
   const visitFunction = (reference: FunctionRef): void => {
     if (functions.has(reference)) return;
@@ -94,11 +97,11 @@ export function graphsOf(root: ClassType): Set<Block> {
   };
   const visitType = (type: Type): void => {
     if (type.kind === 'Function') visitFunction(type.function);
-    if (type.kind !== 'Class' || types.has(type)) return;
-    types.add(type);
+    if (type.kind !== 'Class' || classes.has(type)) return;
+    classes.add(type);
     for (const attribute of type.attributes) visitType(attribute.type);
     for (const method of [...type.methods.values(), ...type.staticMethods.values()]) visitFunction(method);
   };
   visitType(root);
-  return blocks;
+  return { blocks, classes };
 }

@@ -33,3 +33,4 @@ export type {
   Saveable,
   UsedOperator,
 } from './archive/index.ts';
+export * from './autodiff/index.ts';

@@ -157,7 +157,12 @@ export class Frame {
         }
         case Op.CallContext: {
           const result = (instruction.payload as ContextCallee)(context, gather(registers, inputs));
-          if (outputs.length > 0) registers[outputs[0]] = result;
+          if (outputs.length === 1) registers[outputs[0]] = result;
+          else {
+            for (let index = 0; index < outputs.length; index++) {
+              registers[outputs[index]] = (result as readonly IValue[])[index];
+            }
+          }
           break;
         }
         case Op.GetAttr: {

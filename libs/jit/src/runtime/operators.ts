@@ -4,6 +4,7 @@ import type { IValue, Node, Schema } from '@weft/ir';
 import { findSchema, qualifiedName, schemaOfNode } from '@weft/ir';
 import { operatorMeaning } from '@weft/ops';
 import { findOperator, invoke, isCallable } from '@weft/tensor';
+import { vjpOperators } from '../autodiff/vjp-operator.ts';
 import type { ContextCallee } from './instruction.ts';
 import { contextOperators, nodeOperators } from './intrinsics.ts';
 import './tensor-values.ts';
@@ -18,7 +19,7 @@ export type ResolvedOperator = {
 
 /** Undefined when nothing here gives the operator a meaning. */
 export function resolveOperator(node: Node): ResolvedOperator | undefined {
-  const byNode = nodeOperators[node.kind];
+  const byNode = nodeOperators[node.kind] ?? vjpOperators[node.kind];
   if (byNode !== undefined) return { kind: 'context', run: byNode(node), defaults: [] };
   const schema = schemaOfNode(node);
   const name = schema === undefined ? nameOf(node) : qualifiedName(schema);
@@ -44,7 +45,7 @@ function defaultsFor(schema: Schema, given: number): IValue[] {
 
 /** Whether a program may use the operator of this qualified name. */
 export function isRunnable(name: string): boolean {
-  if (name in contextOperators || name in nodeOperators) return true;
+  if (name in contextOperators || name in nodeOperators || name in vjpOperators) return true;
   if (operatorMeaning(name) !== undefined) return true;
   return findSchema(name) !== undefined && isCallable(name);
 }

@@ -1,0 +1,2 @@
+export { differentiateTorchGraph } from './differentiate.ts';
+export type { TorchDerivative, TorchDerivativeOptions } from './differentiate.ts';

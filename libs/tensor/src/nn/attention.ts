@@ -70,17 +70,18 @@ export class MultiheadAttention extends Module {
     const values = this.heads(this.project(v, 2), sources, batch);
     let scores = queries.mul(1.0 / Math.sqrt(this.head_dim)).bmm(keys.transpose(1, 2));
     if (attnMask !== null) {
-      if (attnMask.dtype === 'bool') {
-        scores = scores.maskedFill(attnMask, -Infinity);
-      } else {
+      if (attnMask.isFloatingPoint()) {
         scores = scores.add(attnMask);
+      } else {
+        scores = scores.maskedFill(attnMask, -Infinity);
       }
     }
     if (keyPaddingMask !== null) {
       const split = scores.view([batch, this.num_heads, length, sources]);
       const padding = keyPaddingMask.view([batch, 1, 1, sources]);
-      const masked: Tensor =
-        keyPaddingMask.dtype === 'bool' ? split.maskedFill(padding, -Infinity) : split.add(padding);
+      const masked: Tensor = keyPaddingMask.isFloatingPoint()
+        ? split.add(padding)
+        : split.maskedFill(padding, -Infinity);
       scores = masked.view([batch * this.num_heads, length, sources]);
     }
     const weights = F.dropout(F.softmax(scores, -1), this.dropout, this.training);

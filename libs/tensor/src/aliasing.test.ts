@@ -3,7 +3,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import * as w from './index.ts';
-import type { Tensor} from './index.ts';
+import type { Tensor } from './index.ts';
 import { tensor } from './index.ts';
 
 /** A tensor and the places of its elements, row-major. */

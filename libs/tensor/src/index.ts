@@ -21,7 +21,12 @@ export type { TensorData, TensorOptions } from './creation.ts';
 export { operatorOf } from './builtins.ts';
 export { callEager } from './dispatch/overloads.ts';
 export { callOperator, invoke } from './dispatch/call.ts';
-export { findOperator, functionalForm, isCallable, isCallable as isOperatorSupported } from './dispatch/operator.ts';
+export {
+  findOperator,
+  functionalForm,
+  isCallable,
+  isCallable as isOperatorSupported,
+} from './dispatch/operator.ts';
 export type { Operator } from './dispatch/operator.ts';
 export { loweringArguments } from './dispatch/arguments.ts';
 export { dispatchHook, withDispatchHook } from './dispatch/hook.ts';

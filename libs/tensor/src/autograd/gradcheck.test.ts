@@ -2,7 +2,7 @@
 // of the tape: linearity, views and in-place writes give the gradients of the copies that they stand for.
 import { expect, test } from '@jest/globals';
 import * as w from '../index.ts';
-import type { Tensor} from '../index.ts';
+import type { Tensor } from '../index.ts';
 import { F, grad, manualSeed, noGrad } from '../index.ts';
 
 type Program = (...inputs: Tensor[]) => Tensor;

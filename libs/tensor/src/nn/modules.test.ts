@@ -1,7 +1,7 @@
 // Modules: names of state as PyTorch has them, what layers compute against their definitions, modes, loading, errors.
 import { describe, expect, test } from '@jest/globals';
 import * as w from '../index.ts';
-import type { Tensor} from '../index.ts';
+import type { Tensor } from '../index.ts';
 import { F, Parameter, manualSeed, nn, noGrad, tensor } from '../index.ts';
 
 const names = (module: nn.Module): string[] => [...module.stateDict().keys()];

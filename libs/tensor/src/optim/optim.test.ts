@@ -2,7 +2,7 @@
 // numbers of whole trainings are compared with PyTorch's in pytorch.test.ts.
 import { expect, test } from '@jest/globals';
 import * as w from '../index.ts';
-import type { Tensor} from '../index.ts';
+import type { Tensor } from '../index.ts';
 import { manualSeed, nn, optim } from '../index.ts';
 
 const model = (): nn.Sequential => new nn.Sequential(new nn.Linear(3, 4), new nn.Tanh(), new nn.Linear(4, 1));

@@ -511,7 +511,7 @@ export class CodePrinter {
         return value ? 'True' : 'False';
       case 'string':
         if (type?.kind === 'Device') return `torch.device(${quote(value)})`;
-         
+
         return /^[\x00-\x7f]*$/.test(value) ? quote(value) : this.tableEntry(value);
       default:
     }

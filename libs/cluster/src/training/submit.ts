@@ -14,7 +14,11 @@ export interface SubmitOptions {
 }
 
 /** Submits a training run; returns the job's id. */
-export async function submitTraining(client: ClusterClient, prepared: PreparedTraining, options: SubmitOptions = {}): Promise<string> {
+export async function submitTraining(
+  client: ClusterClient,
+  prepared: PreparedTraining,
+  options: SubmitOptions = {},
+): Promise<string> {
   const data = await client.putBlob(prepared.data);
   const blob = await client.putTensors(prepared.values as Map<string, TensorLiteral>);
   const job: Omit<JobSpec, 'id'> = {
@@ -42,5 +46,11 @@ export async function submitServing(
 ): Promise<string> {
   const blob = await client.putTensors(described.values as Map<string, TensorLiteral>);
   const wanted = new Mesh(described.description.mesh).size;
-  return client.submit({ name, kind: 'serve', model: described.description, state: { blob }, devices: { minimum: wanted, wanted } });
+  return client.submit({
+    name,
+    kind: 'serve',
+    model: described.description,
+    state: { blob },
+    devices: { minimum: wanted, wanted },
+  });
 }

@@ -1,7 +1,7 @@
 // From variables to SSA. Stores of enclosing variables become operands and results of prim::If and prim::Loop, break and
 // continue become prim::LoopContinuation with the values that the next turn would start with, loop conditions move into
 // the body, loads and stores go, and exits are turned into data by exit-transforms.ts. After TorchScript's convert_to_ssa.
-import type { Block, Node, Type, Value , Graph} from '@weft/ir';
+import type { Block, Node, Type, Value, Graph } from '@weft/ir';
 import { InternalError, IntType, unifyTypes } from '@weft/ir';
 import { constantValue, insertConstant } from './constants.ts';
 import { isMeaningful } from './environment.ts';

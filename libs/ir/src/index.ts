@@ -14,6 +14,7 @@ export { quote } from './text/quoted.ts';
 export { annotationString, createTypeScope, parseType, typeToString } from './text/type-text.ts';
 export type { TypeParseOptions, TypeResolver } from './text/type-text.ts';
 export { ivalueToString } from './text/value-text.ts';
+export { formatGeneral } from './text/number-text.ts';
 export * from './text/printer.ts';
 export * from './text/parser.ts';
 export * from './graph/source-range.ts';

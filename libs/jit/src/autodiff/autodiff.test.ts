@@ -3,6 +3,9 @@ import { describe, expect, it } from '@jest/globals';
 import type { IValue } from '@weft/ir';
 import { UnsupportedError, parseGraph, printGraph, verifyGraph } from '@weft/ir';
 import { Tensor, backward, tensor } from '@weft/tensor';
+import { executeOnHost } from '@weft/devices';
+import { numbersOf } from '@weft/ops';
+import { lowerGraph } from '../lower/index.ts';
 import { Code, Frame } from '../runtime/index.ts';
 import { differentiateTorchGraph } from './index.ts';
 
@@ -36,6 +39,25 @@ function expectGradients(text: string, inputs: readonly (number[] | number[][] |
     ...cotangents.map((index) => seeds[index] as unknown as IValue),
   ]);
   expect(gradients.length).toBe(wrt.length);
+  // The backward graph can be lowered like any other; its gradients are the same.
+  const reverseInputs = [
+    ...all.slice(results.length),
+    ...cotangents.map((index) => seeds[index] as unknown as IValue),
+  ];
+  if (reverseInputs.every((value) => !Array.isArray(value))) {
+    const lowered = lowerGraph(reverse, reverseInputs);
+    const literals = reverseInputs.flatMap((value) =>
+      (value as unknown) instanceof Tensor ? [asTensor(value).toLiteral()] : [],
+    );
+    const compiled = executeOnHost(lowered.graph, literals);
+    gradients.forEach((gradient, index) => {
+      const structure = lowered.outputs.kind === 'tuple' ? lowered.outputs.items[index] : lowered.outputs;
+      const output = structure.kind === 'tensor' ? structure.output : -1;
+      [...numbersOf(compiled[output])].forEach((value, at) =>
+        expect(value).toBeCloseTo(Number(asTensor(gradient).data[at]), 9),
+      );
+    });
+  }
   leaves.forEach((leaf, index) => {
     const found = asTensor(gradients[index]);
     expect(found.shape).toEqual(leaf.shape);

@@ -5,6 +5,7 @@ import {
   Complex,
   ObjectValue,
   OperatorError,
+  TupleValue,
   UnsupportedError,
   containerType,
   dtypeOfScalarType,
@@ -20,6 +21,7 @@ import type { Evaluator } from './evaluator.ts';
 import type { NumberKind } from './symbolic.ts';
 import { SymbolicTensor, isSymbolic, isSymbolicNumber, numberDType } from './symbolic.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
+import { evaluateVjp } from './vjp.ts';
 import { evaluateTensorOperator, literalTensor } from './tensor-operators.ts';
 
 type ValueOperator = (evaluator: Evaluator, args: readonly IValue[], node: Node | undefined) => IValue;
@@ -239,6 +241,18 @@ const castTo: ValueOperator = (evaluator, [self, , dtype]) =>
     ? self
     : (evaluateTensorOperator(evaluator, 'aten::to.dtype', [self, dtype, false, false, null]) as IValue);
 
+/** A list or tuple of zeros like `container` with `item` in one place. */
+const placeCotangent: ValueOperator = ({ b }, [container, index, item]) => {
+  const items = container instanceof TupleValue ? container.items : (container as IValue[]);
+  const position = listPosition(items, index as bigint);
+  const filled = items.map((each, at) => {
+    if (at === position) return item;
+    if (!isSymbolic(each)) return each;
+    return SymbolicTensor.of(b.full(each.dtype === 'bool' ? false : 0, each.dtype, each.sizes));
+  });
+  return container instanceof TupleValue ? new TupleValue(filled, container.type) : filled;
+};
+
 const numberToTensor: ValueOperator = ({ b }, [value]) => {
   const kind = numberKindOf(value) ?? fail('a number is expected');
   return SymbolicTensor.of(numberValue(b, value, kind));
@@ -247,6 +261,8 @@ const numberToTensor: ValueOperator = ({ b }, [value]) => {
 const identity: ValueOperator = (_, [value]) => value;
 
 export const valueOperators: Readonly<Record<string, ValueOperator>> = {
+  'weft::vjp': evaluateVjp,
+  'weft::place': placeCotangent,
   'aten::item': toNumber(undefined),
   'aten::Int.Tensor': toNumber('int'),
   'aten::Float.Tensor': toNumber('float'),

@@ -2,7 +2,6 @@
 // characters work on the UTF-8 bytes, one character a byte. A byte that belongs to no character becomes a lone surrogate
 // U+DC80…U+DCFF (Python's surrogateescape), so that cutting a character in two and joining the parts again loses nothing.
 
- 
 const ascii = /^[\0-\x7f]*$/;
 
 /** The bytes of a string, each as a character below U+0100. */

@@ -1,5 +1,5 @@
 // Operators on values of any kind and on the small ones: identity, optionals, enums, devices, tuples, shapes, flags.
-import type { EnumValue, IValue , TupleValue } from '@weft/ir';
+import type { EnumValue, IValue, TupleValue } from '@weft/ir';
 import { DeviceValue } from '@weft/ir';
 import { hostFunctions } from '../operator.ts';
 import { fail } from './error.ts';

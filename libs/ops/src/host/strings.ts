@@ -1,6 +1,5 @@
 // String methods, on bytes (see bytes.ts): letters are those of ASCII, as in PyTorch.
 import type { IValue } from '@weft/ir';
-import { TupleValue } from '@weft/ir';
 import { hostFunctions } from '../operator.ts';
 import { asBytes, asText } from './bytes.ts';
 import { fail } from './error.ts';

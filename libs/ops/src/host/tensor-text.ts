@@ -1,9 +1,8 @@
 // The text of a tensor in `print`, `str` and `format` of scripted programs: that of C++'s stream operator, which is not
 // Python's. After aten/src/ATen/core/Formatting.cpp.
 import type { TensorLiteral } from '@weft/ir';
-import { dtypes, isComplex } from '@weft/ir';
+import { dtypes, formatGeneral, isComplex } from '@weft/ir';
 import { numbersOf } from '../literal.ts';
-import { formatGeneral } from './values.ts';
 
 const LINE = 80;
 

@@ -9,6 +9,7 @@ import {
   TensorLiteral,
   TupleValue,
   isTensorLike,
+  formatGeneral,
 } from '@weft/ir';
 import { fail } from './error.ts';
 import { formatTensor } from './tensor-text.ts';
@@ -115,28 +116,6 @@ export function formatFloat(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
   if (Number.isInteger(value) && Math.abs(value) < 2 ** 63) return `${BigInt(value)}.`;
   return formatGeneral(value, 17);
-}
-
-/** C's `%.{precision}g`. */
-export function formatGeneral(value: number, precision: number): string {
-  if (Number.isNaN(value)) return 'nan';
-  if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
-  if (value === 0) return Object.is(value, -0) ? '-0' : '0';
-  const [mantissa, exponent] = value.toExponential(precision - 1).split('e');
-  const power = Number(exponent);
-  const trim = (digits: string): string => (digits.includes('.') ? digits.replace(/\.?0+$/, '') : digits);
-  if (power < -4 || power >= precision) {
-    return `${trim(mantissa)}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
-  }
-  const negative = mantissa.startsWith('-');
-  const digits = mantissa.replace(/[-.]/g, '');
-  const plain =
-    power < 0
-      ? `0.${'0'.repeat(-power - 1)}${digits}`
-      : power + 1 >= digits.length
-        ? digits
-        : `${digits.slice(0, power + 1)}.${digits.slice(power + 1)}`;
-  return (negative ? '-' : '') + trim(plain);
 }
 
 /** The text of a value in `str()`, `print` and `format`. */

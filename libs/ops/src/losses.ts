@@ -1,8 +1,8 @@
 // Loss functions. `reduction` is PyTorch's number: 0 none, 1 mean, 2 sum.
 import type { CoreBuilder, TensorLike, Value } from '@weft/ir';
 import { isComplex, isFloatingPoint, numel } from '@weft/ir';
-import { dataChecks, lowerings } from './operator.ts';
-import type { ReadTensor, Scalar } from './operator.ts';
+import { indexRanges, lowerings } from './operator.ts';
+import type { IndexRange, Scalar } from './operator.ts';
 import { computeType, printName } from './promotion.ts';
 import { broadcastAll, check, fail, range, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, is, isNaN, like, over, plus, pointwise, realOf, times, zeroUnless } from './elementwise.ts';
@@ -11,7 +11,6 @@ import { takeAlong, takeSlices } from './gathering.ts';
 import { logSoftmax, spread } from './softmax.ts';
 import { logOnePlusExp } from './activations.ts';
 import { vectorNorm } from './reductions.ts';
-import { integersOf } from './literal.ts';
 
 type Sizes = readonly number[];
 const show = (sizes: Sizes): string => `[${sizes.join(', ')}]`;
@@ -506,21 +505,22 @@ lowerings({
 });
 
 /** Targets are class numbers, or the one that is ignored. */
-const checkTargets =
-  (ignoreAt: number) =>
-  (read: ReadTensor, self: TensorLike, target: TensorLike, ...rest: unknown[]): void => {
-    if (isFloatingPoint(target.dtype) || isComplex(target.dtype)) return;
-    const classes = BigInt(self.shape[self.shape.length === 1 ? 0 : 1] ?? 1);
-    const ignored = BigInt(rest[ignoreAt] as number);
-    for (const at of integersOf(read(target))) {
-      if (at !== ignored && (at < 0n || at >= classes)) fail(`Target ${at} is out of bounds.`);
-    }
-  };
+const targets = (
+  self: TensorLike,
+  target: TensorLike,
+  _weight: unknown,
+  _reduction: number,
+  ignored: number,
+): readonly IndexRange[] => {
+  if (isFloatingPoint(target.dtype) || isComplex(target.dtype)) return [];
+  const high = self.shape[self.shape.length === 1 ? 0 : 1] ?? 1;
+  return [{ index: target, low: 0, high, ignored, message: (at) => `Target ${at} is out of bounds.` }];
+};
 
-dataChecks({
-  'aten::nll_loss': checkTargets(2),
-  'aten::nll_loss_nd': checkTargets(2),
-  'aten::nll_loss2d': checkTargets(2),
-  'aten::nll_loss_forward': checkTargets(2),
-  'aten::cross_entropy_loss': checkTargets(2),
+indexRanges({
+  'aten::nll_loss': targets,
+  'aten::nll_loss_nd': targets,
+  'aten::nll_loss2d': targets,
+  'aten::nll_loss_forward': targets,
+  'aten::cross_entropy_loss': targets,
 });

@@ -9,6 +9,7 @@
 // they are registered with `mutates` (see OperatorMeaning).
 import type { Complex, CoreBuilder, IValue, TensorLike, TensorLiteral, Value } from '@weft/ir';
 import { InternalError, OperatorError, asTensorSpec } from '@weft/ir';
+import { integersOf } from './literal.ts';
 
 /** A TorchScript Scalar: bigint for int, number for float. */
 export type Scalar = bigint | number | boolean | Complex;
@@ -196,6 +197,46 @@ export function dataChecks(
   }
 }
 export const dataCheckOf = (name: string): DataCheck | undefined => checks.get(name);
+
+/** What the integers of an index have to be: at least `low`, below `high`. */
+export interface IndexRange {
+  readonly index: TensorLike;
+  readonly low: number;
+  readonly high: number;
+  /** A number that is allowed besides (the class that a loss leaves out). */
+  readonly ignored?: number;
+  /** PyTorch's words for the first integer that is out of range. */
+  readonly message: (at: bigint) => string;
+}
+/** The ranges of an operator's indices, from shapes alone. */
+export type IndexRanges = (...args: DataArgument[]) => readonly IndexRange[];
+const ranges = new Map<string, IndexRanges>();
+
+/**
+ * Data checks that only compare indices with bounds. Declared so, and not as code, they can also be conditions inside a
+ * compiled graph, where no data is at hand (see `exact` in jit's lowering).
+ */
+export function indexRanges(
+  table: Readonly<Record<string, (...args: never[]) => readonly IndexRange[]>>,
+): void {
+  for (const [name, rangesOf] of Object.entries(table)) {
+    ranges.set(name, rangesOf as IndexRanges);
+    dataChecks({
+      [name]: (read: ReadTensor, ...args: DataArgument[]) => {
+        for (const range of (rangesOf as IndexRanges)(...args)) checkRange(read, range);
+      },
+    });
+  }
+}
+export const indexRangesOf = (name: string): IndexRanges | undefined => ranges.get(name);
+
+function checkRange(read: ReadTensor, { index, low, high, ignored, message }: IndexRange): void {
+  for (const at of integersOf(read(index))) {
+    if ((at < BigInt(low) || at >= BigInt(high)) && (ignored === undefined || at !== BigInt(ignored))) {
+      throw new OperatorError(message(at));
+    }
+  }
+}
 
 /**
  * Replaces arguments on whose data the shape of the result depends by ones that fix it: a boolean mask among indices by

@@ -3,7 +3,7 @@
     python3 tools/make-operator-cases.py [family...]      (PyTorch 1.13; Debian: apt-get install python3-torch)
 
 libs/tensor/src/operators/operators.test.ts runs every case. A line `case("add.Tensor", T(2, 3), T(3), alpha=2)` is one
-call. Values: tensors {"t": dtype, "s": sizes, "d": data}, floats {"f": 1.5}, ints, bools, strings, null, lists.
+call; "after" holds the arguments that were written to where the result does not show them. Values: tensors {"t": dtype, "s": sizes, "d": data}, floats {"f": 1.5}, ints, bools, strings, null, lists.
 Gradients are those of the sum of the outputs times `cotangent(n)`, which the test computes in the same way.
 """
 
@@ -150,6 +150,9 @@ def case(name, *args, grad=True, tolerance=None, strict=False, **kwargs):
             for t in floats:
                 t.requires_grad_(False)
         record["out"] = encode(out)
+        written = [index for index, formal in enumerate(formals) if formal.alias_info is not None and formal.alias_info.is_write]
+        if len(written) > len(operator._schema.returns):
+            record["after"] = [encode(full[index]) for index in written]
     except (RuntimeError, IndexError, NotImplementedError, ValueError) as error:
         record["error"] = str(error).split("\n")[0]
         if "not implemented for" in record["error"] and not strict:
@@ -1160,6 +1163,92 @@ def backward():
     case("fft_hfft2", T(3, 4, dtype=c64), grad=False, tolerance=1e-4)
     case("fft_ihfftn", T(3, 4), grad=False, tolerance=1e-4)
     case("unflatten_dense_tensors", T(5), [T(2), T(3)], grad=False)
+
+
+@family
+def foreach():
+    def lists(*shapes, make=T):
+        return [make(*shape) for shape in shapes]
+
+    two = ((2,), (2, 3))
+    for op in ["abs", "atan", "ceil", "cos", "cosh", "erf", "erfc", "exp", "expm1", "floor", "frac", "neg", "round", "sigmoid", "sin", "sinh", "tan", "tanh", "trunc", "zero"]:
+        case(f"_foreach_{op}", lists(*two))
+    for op in ["lgamma", "log", "log10", "log1p", "log2", "reciprocal", "sqrt"]:
+        case(f"_foreach_{op}", lists(*two, make=P))
+    for op in ["acos", "asin"]:
+        case(f"_foreach_{op}", lists(*two, make=U))
+    case("_foreach_sqrt", [torch.tensor([4, 9])])
+    for op in ["exp", "sqrt", "neg", "zero"]:
+        case(f"_foreach_{op}_", lists(*two, make=P))
+    case("_foreach_exp_", [torch.tensor([4])])
+    case("_foreach_log.out", lists(*two, make=P), out=lists(*two))
+    for op in ["add", "sub", "mul", "div"]:
+        case(f"_foreach_{op}.Scalar", lists(*two), 1.5)
+        case(f"_foreach_{op}.ScalarList", lists(*two), [2.0, 3])
+        case(f"_foreach_{op}.ScalarList", lists(*two), [2.0])
+        case(f"_foreach_{op}.List", lists(*two), lists(*two, make=P))
+        case(f"_foreach_{op}.List", lists(*two), lists((2,)))
+        case(f"_foreach_{op}.List", [I(3)], [I(3, low=1)])
+        case(f"_foreach_{op}_.Scalar", lists(*two), 2)
+        case(f"_foreach_{op}_.ScalarList", lists(*two), [2.0, 3])
+        case(f"_foreach_{op}_.List", lists(*two), lists(*two, make=P))
+    case("_foreach_add.List", lists(*two), lists(*two), alpha=2)
+    case("_foreach_add_.List", lists(*two), lists(*two), alpha=-0.5)
+    case("_foreach_add_.Scalar", [I(3)], 1.5)
+    case("_foreach_sub.List", [B(2)], [B(2)])
+    for op in ["maximum", "minimum"]:
+        case(f"_foreach_{op}.List", lists(*two), lists(*two))
+        case(f"_foreach_{op}_.List", lists(*two), lists(*two))
+        case(f"_foreach_{op}.List", lists(*two), lists((2,)))
+    for op in ["addcmul", "addcdiv"]:
+        case(f"_foreach_{op}.Scalar", lists(*two), lists(*two), lists(*two, make=P), 0.5)
+        case(f"_foreach_{op}.ScalarList", lists(*two), lists(*two), lists(*two, make=P), [0.5, 2.0])
+        case(f"_foreach_{op}.ScalarList", lists(*two), lists(*two), lists(*two, make=P), [0.5])
+        case(f"_foreach_{op}_.Scalar", lists(*two), lists(*two), lists(*two, make=P))
+        case(f"_foreach_{op}_.ScalarList", lists(*two), lists(*two), lists(*two, make=P), [0.5, 2.0])
+        case(f"_foreach_{op}.Scalar", lists(*two), lists(*two), lists((2,)), 0.5)
+    for p in [0, 1, 2, 3, inf]:
+        case("_foreach_norm.Scalar", lists(*two), p)
+    case("_foreach_norm.Scalar", [I(3)], 2)
+
+
+@family
+def results():
+    """Forms that write to a given tensor and are derived from forms that make one."""
+    out = lambda dtype=f32: torch.zeros(0, dtype=dtype)
+    for op in ["ones", "zeros"]:
+        case(f"{op}.out", [2, 3], out=out())
+        case(f"{op}.out", [2], out=out(i64))
+        case(f"{op}_like.out", T(2, 3), out=out(f64), grad=False)
+        case(f"new_{op}.out", T(2), [2, 3], out=out(), grad=False)
+    case("full.out", [2, 2], 3, out=out())
+    case("full.out", [2, 2], 1.5, out=out(f64))
+    case("full_like.out", T(2), 1.5, out=out(), grad=False)
+    case("new_full.out", T(2), [3], 2, out=out(i64), grad=False)
+    case("arange.out", 5, out=out(i64))
+    case("arange.start_out", 1, 4.5, 0.5, out=out())
+    case("arange.start_out", 1, 4, 2, out=out(i32))
+    case("range.out", 1, 4, 1, out=out())
+    case("range.out_", 1, 4, out=out())
+    case("linspace.out", 0, 1, 5, out=out(f64))
+    case("logspace.out", 0, 1, 4, 2.0, out=out())
+    case("eye.out", 3, out=out())
+    case("eye.m_out", 2, 3, out=out(i64))
+    case("tril_indices.out", 3, 3, out=out(i64))
+    case("triu_indices.out", 3, 2, 1, out=out(i32))
+    case("scalar_tensor.out", 2.5, out=out())
+    for op in ["hann_window", "hamming_window", "blackman_window", "bartlett_window", "kaiser_window"]:
+        case(f"{op}.out", 5, out=out())
+        case(f"{op}.periodic_out", 5, False, out=out(f64))
+    case("hamming_window.periodic_alpha_out", 5, True, 0.6, out=out())
+    case("hamming_window.periodic_alpha_beta_out", 5, True, 0.6, 0.4, out=out())
+    case("kaiser_window.beta_out", 5, True, 6.0, out=out())
+    case("fft_fftfreq.out", 5, 0.5, out=out())
+    case("fft_rfftfreq.out", 5, 0.5, out=out(f64))
+    case("_to_copy.out", T(2, 2), out=out(f64))
+    case("_efficientzerotensor.out", [2], out=out())
+    case("add.out", T(2), T(2), out=out())
+    case("sum.IntList_out", T(2, 3), [1], out=out())
 
 
 def write(name):

@@ -40,4 +40,5 @@ import './ctc.ts';
 import './histograms.ts';
 import './detection.ts';
 import './backward.ts';
+import './foreach.ts';
 export * from './host/index.ts';

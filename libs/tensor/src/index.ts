@@ -23,6 +23,7 @@ export { callEager } from './dispatch/overloads.ts';
 export { callOperator, invoke } from './dispatch/call.ts';
 export {
   findOperator,
+  functionalArguments,
   functionalForm,
   isCallable,
   isCallable as isOperatorSupported,

@@ -23,7 +23,13 @@ import {
   scalarDType,
 } from '@weft/ops';
 import type { Operator, Tensor } from '@weft/tensor';
-import { findOperator, functionalForm, isCallable, loweringArguments } from '@weft/tensor';
+import {
+  findOperator,
+  functionalArguments,
+  functionalForm,
+  isCallable,
+  loweringArguments,
+} from '@weft/tensor';
 import { foldConstant, foldNumber } from './constant-folding.ts';
 import type { Evaluator } from './evaluator.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
@@ -98,13 +104,18 @@ interface Call {
   readonly lower: Lowering;
 }
 
-/** Arguments as lowerings take them; tensors through `tensor`. */
+/** Arguments of the functional form as lowerings take them; tensors through `tensor`. */
 function argumentsFor(
   { operator, args }: Call,
   tensor: (value: SymbolicTensor) => Value,
-): LoweringArgument[] {
-  return loweringArguments(operator.schema, operator.kinds, args, (value: Tensor) =>
+): readonly LoweringArgument[] {
+  const own = loweringArguments(operator.schema, operator.kinds, args, (value: Tensor) =>
     tensor(value as unknown as SymbolicTensor),
+  );
+  return functionalArguments(
+    operator,
+    own,
+    () => ([args[operator.outArguments[0]]].flat()[0] as unknown as SymbolicTensor).dtype,
   );
 }
 
@@ -113,9 +124,9 @@ function preparedArguments(
   call: Call,
   tensor: (value: SymbolicTensor) => Value,
   constant: (literal: TensorLiteral) => Value,
-): LoweringArgument[] {
+): readonly LoweringArgument[] {
   const { evaluator, operator } = call;
-  const functional = functionalForm(operator.schema, operator.outArguments);
+  const functional = functionalForm(operator.schema)?.schema;
   const prepare = preparationOf(operator.name) ?? (functional && preparationOf(qualifiedName(functional)));
   if (prepare === undefined) return argumentsFor(call, tensor);
   const read = (given: TensorLike): TensorLiteral => {
@@ -208,9 +219,7 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
     operands.set(value, tensor);
     return value;
   };
-  const lowered = preparedArguments(call, take, (literal) => b.constant(literal)).filter(
-    (_, index) => !outArguments.includes(index),
-  );
+  const lowered = preparedArguments(call, take, (literal) => b.constant(literal));
   const result = lower(b, ...lowered);
   const values = (Array.isArray(result) ? [...result] : [result]) as (Value | readonly Value[])[];
   const requiresGrad = evaluator.gradEnabled && [...operands.values()].some((tensor) => tensor.requiresGrad);
@@ -226,8 +235,8 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
   };
   const givenWrites = written.filter((index) => args[index] !== null);
   if (writeMode === 'returns') {
-    const listWritten = schema.arguments[givenWrites[0]].type.kind === 'List';
-    const contents = listWritten
+    const isOneList = givenWrites.length === 1 && schema.arguments[givenWrites[0]].type.kind === 'List';
+    const contents = isOneList
       ? [values.flat() as Value[]]
       : values.map((value) => [value].flat() as Value[]);
     givenWrites.forEach((index, position) => {

@@ -69,7 +69,8 @@ export function operandsOf(kinds: readonly ArgumentKind[], args: readonly IValue
     const kind = kinds[index];
     const value = args[index];
     if (value === null) continue;
-    if (kind === 'tensor') operands.push(value as unknown as Tensor);
+    // A preparation may have put numbers in place of a tensor.
+    if (kind === 'tensor' && value instanceof Tensor) operands.push(value);
     else if (kind === 'tensors') {
       for (const element of value as IValue[])
         if (element !== null) operands.push(element as unknown as Tensor);
@@ -84,7 +85,7 @@ export function callKey(kinds: readonly ArgumentKind[], args: readonly IValue[])
   for (let index = 0; index < kinds.length; index++) {
     const value = args[index];
     if (value === null) key += '|_';
-    else if (kinds[index] === 'tensor') key += `|${(value as unknown as Tensor).specKey}`;
+    else if (value instanceof Tensor) key += `|${value.specKey}`;
     else if (kinds[index] !== 'generator') key += `|${valueKey(value)}`;
   }
   return key;
@@ -123,6 +124,7 @@ export function loweringArguments<T extends Value | TensorLike>(
     if (value === null) return null;
     switch (kinds[index]) {
       case 'tensor':
+        if (Array.isArray(value)) return value.map(Number);
         return tensor(value as unknown as Tensor) as unknown as LoweringArgument;
       case 'tensors':
         return (value as IValue[]).map((element) =>

@@ -1,7 +1,7 @@
 // Calling operators on eager tensors. Each call of a tensor operator is one small core graph, compiled once for its
 // operand specs and attributes and run by the device; with gradients on, it is recorded on the tape as that same graph.
 import type { Device } from '@weft/devices';
-import type { IValue, RandomRequest, Schema, TensorLike, TensorLiteral, Value } from '@weft/ir';
+import type { DType, IValue, RandomRequest, Schema, TensorLike, TensorLiteral, Value } from '@weft/ir';
 import {
   CoreBuilder,
   Graph,
@@ -42,7 +42,7 @@ import type { CompiledOperator, ReturnShape } from './cache.ts';
 import { cached } from './cache.ts';
 import { dispatchHook, withDispatchHook } from './hook.ts';
 import type { Operator } from './operator.ts';
-import { findOperator } from './operator.ts';
+import { findOperator, functionalArguments } from './operator.ts';
 import { userLine } from './user-line.ts';
 
 /**
@@ -142,19 +142,24 @@ function execute(operator: Operator, given: readonly IValue[]): IValue {
 
 /** Runs the checks and preparations that need the operands' data. */
 function lookAtData(operator: Operator, args: readonly IValue[]): readonly IValue[] {
-  const { schema, kinds, outArguments } = operator;
-  const given = loweringArguments(schema, kinds, args, (tensor) => tensor).filter(
-    (_, index) => !outArguments.includes(index),
-  ) as DataArgument[];
+  const { schema, kinds, sources } = operator;
+  const own = loweringArguments(schema, kinds, args, (tensor) => tensor);
+  const given = functionalArguments(operator, own, () => outDType(operator, args)) as DataArgument[];
   const prepared = operator.prepare?.(readTensor, ...given) ?? given;
   operator.check?.(readTensor, ...prepared);
   const device = operandsOf(kinds, args)[0]?.storage.device ?? hostDevice();
-  return args.map((value, index) =>
-    index >= given.length || prepared[index] === given[index]
-      ? value
-      : preparedArgument(kinds[index], prepared[index], device),
-  );
+  const changed = [...args];
+  for (const [position, value] of prepared.entries()) {
+    if (value === given[position]) continue;
+    const index = sources?.[position] ?? position;
+    if (typeof index === 'number') changed[index] = preparedArgument(kinds[index], value, device);
+  }
+  return changed;
 }
+
+/** The dtype of the tensor that an `out=` form writes to. */
+const outDType = (operator: Operator, args: readonly IValue[]): DType =>
+  ([args[operator.outArguments[0]]].flat()[0] as unknown as Tensor).dtype;
 
 const readTensor = (tensor: TensorLike): TensorLiteral =>
   tensor instanceof Tensor ? literalOf(tensor) : (tensor as TensorLiteral);
@@ -210,12 +215,12 @@ function lower(operator: Operator, args: readonly IValue[]): CompiledOperator {
     },
   });
   const inputs: Value[] = [];
-  const loweringArgs = loweringArguments(schema, kinds, args, (tensor) => {
+  const own = loweringArguments(schema, kinds, args, (tensor) => {
     const value = b.input(tensor.spec);
     inputs.push(value);
     return value;
-  }).filter((_, index) => !outArguments.includes(index));
-  const result = meaning.lower(b, ...loweringArgs);
+  });
+  const result = meaning.lower(b, ...functionalArguments(operator, own, () => outDType(operator, args)));
   const values = normalise(result);
   const returns: ReturnShape[] = [];
   const writes: { argument: number; outputs: number[] }[] = [];
@@ -226,7 +231,8 @@ function lower(operator: Operator, args: readonly IValue[]): CompiledOperator {
     });
   const given = operator.written.filter((index) => args[index] !== null);
   if (operator.writeMode === 'returns') {
-    const contents = schema.arguments[given[0]].type.kind === 'List' ? [values.flat()] : values;
+    const isOneList = given.length === 1 && schema.arguments[given[0]].type.kind === 'List';
+    const contents = isOneList ? [values.flat()] : values;
     given.forEach((argument, position) => {
       const content = contents[position];
       if (content === undefined) {
@@ -389,18 +395,16 @@ export function resize(target: Tensor, sizes: readonly number[]): void {
 // ---- kernels ------------------------------------------------------------------------------------------------------
 
 function callKernel(operator: Operator, kernel: Kernel, args: readonly IValue[]): IValue {
-  const { schema, kinds, outArguments } = operator;
+  const { schema, kinds } = operator;
   const operands = operandsOf(kinds, args);
   const device = deviceOf(operator, operands, args);
-  const given = loweringArguments(schema, kinds, args, literalOf).filter(
-    (_, index) => !outArguments.includes(index),
-  );
-  const result = kernel(...given);
+  const own = loweringArguments(schema, kinds, args, literalOf);
+  const result = kernel(...functionalArguments(operator, own, () => outDType(operator, args)));
   const literals = (Array.isArray(result) ? result : [result]) as readonly TensorLiteral[];
   const outputs = literals.map((literal) => Tensor.fromLiteral(literal, device));
   if (operator.writeMode === 'returns') {
-    operator.written.forEach((argument, index) => {
-      const target = args[argument] as unknown as Tensor;
+    const targets = operator.written.flatMap((argument) => args[argument] as unknown as Tensor | Tensor[]);
+    targets.forEach((target, index) => {
       checkInPlace(target, false);
       if (outputs[index].specKey !== target.specKey) resize(target, outputs[index].sizes);
       write(target, outputs[index]);

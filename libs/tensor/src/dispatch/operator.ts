@@ -1,6 +1,6 @@
 // A callable operator: its schema, its one meaning, and how in-place (`x_`, `__ix__`) and `out=` forms derive from the
 // functional form.
-import type { Argument, IValue, Schema } from '@weft/ir';
+import type { Argument, DType, IValue, Schema } from '@weft/ir';
 import { UnsupportedError, findSchema, qualifiedName, schemasOf, typesEqual } from '@weft/ir';
 import type { DataCheck, OperatorMeaning, Preparation } from '@weft/ops';
 import { dataCheckOf, operatorMeaning, preparationOf } from '@weft/ops';
@@ -34,12 +34,20 @@ export interface Operator {
   readonly writeMode: 'none' | 'returns' | 'extra';
   /** Arguments that the functional form does not have: those of an `out=` form. */
   readonly outArguments: readonly number[];
+  /** Where the functional form's arguments come from; absent when they are the call's own. */
+  readonly sources?: readonly ArgumentSource[];
   /** What looks at the operands' data before lowering (see @weft/ops). */
   readonly check?: DataCheck;
   readonly prepare?: Preparation;
   /** Whether results may be the operands themselves (`to`, `contiguous`, `reshape`). */
   readonly mayAlias: boolean;
 }
+
+/**
+ * An argument of a functional form: that of the call at an index, the dtype of `out=`, or none (layout and device of a
+ * factory, which `out=` has already).
+ */
+export type ArgumentSource = number | 'dtype' | 'none';
 
 const operators = new Map<string, Operator>();
 
@@ -74,7 +82,10 @@ function resolve(name: string): Operator {
   return { ...base, ...found };
 }
 
-type Found = Pick<Operator, 'meaning' | 'written' | 'writeMode' | 'outArguments' | 'check' | 'prepare'>;
+type Found = Pick<
+  Operator,
+  'meaning' | 'written' | 'writeMode' | 'outArguments' | 'sources' | 'check' | 'prepare'
+>;
 
 const isWritten = (argument: Argument): boolean =>
   argument.alias?.isWrite === true || argument.alias?.contained?.isWrite === true;
@@ -87,17 +98,28 @@ function meaningOf(schema: Schema, name: string): Found | undefined {
       return { meaning: own, written: own.mutates, writeMode: 'extra', outArguments: [], ...dataOf(name) };
     }
     const mode = written.length > 0 && own.kind !== 'host' ? 'returns' : 'none';
-    return { meaning: own, written, writeMode: mode, outArguments: [], ...dataOf(name) };
+    const outs = mode === 'none' ? [] : outsOf(schema);
+    return { meaning: own, written, writeMode: mode, ...withoutOuts(schema, outs), ...dataOf(name) };
   }
   if (written.length === 0) return undefined;
-  const outs = schema.arguments.flatMap((argument, index) =>
-    isWritten(argument) && argument.kwargOnly ? [index] : [],
-  );
-  const functional = functionalForm(schema, outs);
-  const meaning = functional && operatorMeaning(qualifiedName(functional));
-  if (meaning === undefined || meaning.kind === 'host') return undefined;
-  const data = dataOf(qualifiedName(functional!));
-  return { meaning, written, writeMode: 'returns', outArguments: outs, ...data };
+  const functional = functionalForm(schema);
+  const meaning = functional && operatorMeaning(qualifiedName(functional.schema));
+  if (functional === undefined || meaning === undefined || meaning.kind === 'host') return undefined;
+  const outs = outsOf(schema);
+  const { sources } = outs.length === 0 ? {} : functional;
+  const data = dataOf(qualifiedName(functional.schema));
+  return { meaning, written, writeMode: 'returns', outArguments: outs, sources, ...data };
+}
+
+/** Keyword arguments that receive the result. */
+const outsOf = (schema: Schema): number[] =>
+  schema.arguments.flatMap((argument, index) => (isWritten(argument) && argument.kwargOnly ? [index] : []));
+
+/** An operator that has only an `out=` form: its meaning takes the other arguments. */
+function withoutOuts(schema: Schema, outs: readonly number[]): Pick<Found, 'outArguments' | 'sources'> {
+  if (outs.length === 0) return { outArguments: outs };
+  const kept = schema.arguments.flatMap((_, index) => (outs.includes(index) ? [] : [index]));
+  return { outArguments: outs, sources: kept };
 }
 
 const dataOf = (name: string): Pick<Operator, 'check' | 'prepare'> => ({
@@ -105,19 +127,60 @@ const dataOf = (name: string): Pick<Operator, 'check' | 'prepare'> => ({
   prepare: preparationOf(name),
 });
 
-/** The schema without writes that computes what `schema` writes: `add_` → `add`, `add.out` → `add.Tensor`. */
-export function functionalForm(schema: Schema, outs: readonly number[]): Schema | undefined {
-  const kept = schema.arguments.filter((_, index) => !outs.includes(index));
+interface FunctionalForm {
+  readonly schema: Schema;
+  readonly sources: readonly ArgumentSource[];
+}
+
+/**
+ * The schema without writes that computes what `schema` writes: `add_` → `add`, `add.out` → `add.Tensor`. That of a factory
+ * has the options of the result besides, which `out=` stands for.
+ */
+export function functionalForm(schema: Schema): FunctionalForm | undefined {
+  const outs = outsOf(schema);
+  const kept = schema.arguments.flatMap((_, index) => (outs.includes(index) ? [] : [index]));
   const name =
     outs.length > 0 ? schema.name : schema.name.replace(/_$/, '').replace(/::__i(\w+)__$/, '::__$1__');
   if (name === schema.name && outs.length === 0) return undefined;
-  const candidates = schemasOf(name).filter(
-    (candidate) =>
-      !candidate.arguments.some(isWritten) &&
-      candidate.arguments.length === kept.length &&
-      candidate.arguments.every((argument, index) => typesEqual(argument.type, kept[index].type)),
+  const candidates = schemasOf(name).flatMap((candidate): FunctionalForm[] => {
+    if (candidate.arguments.some(isWritten)) return [];
+    const sources = sourcesOf(candidate, schema, kept, outs.length > 0);
+    return sources === undefined ? [] : [{ schema: candidate, sources }];
+  });
+  const exact = candidates.filter(({ sources }) => sources.length === kept.length);
+  const fitting = exact.length > 0 ? exact : candidates;
+  const supported = fitting.filter(
+    (candidate) => operatorMeaning(qualifiedName(candidate.schema)) !== undefined,
   );
-  const supported = candidates.filter((candidate) => operatorMeaning(qualifiedName(candidate)) !== undefined);
-  const choice = supported.length > 0 ? supported : candidates;
-  return choice.find((candidate) => candidate.overload === schema.overload) ?? choice[0];
+  const choice = supported.length > 0 ? supported : fitting;
+  return choice.find((candidate) => candidate.schema.overload === schema.overload) ?? choice[0];
+}
+
+const resultOptions: ReadonlySet<string> = new Set(['dtype', 'layout', 'device', 'pin_memory']);
+
+/** Where each argument of `candidate` comes from when `schema` is called; undefined when it has other arguments. */
+function sourcesOf(
+  candidate: Schema,
+  schema: Schema,
+  kept: readonly number[],
+  hasOut: boolean,
+): ArgumentSource[] | undefined {
+  const sources: ArgumentSource[] = [];
+  let at = 0;
+  for (const { name, type, kwargOnly } of candidate.arguments) {
+    if (at < kept.length && typesEqual(type, schema.arguments[kept[at]].type)) sources.push(kept[at++]);
+    else if (!hasOut || !kwargOnly || !resultOptions.has(name)) return undefined;
+    else sources.push(name === 'dtype' ? 'dtype' : 'none');
+  }
+  return at === kept.length ? sources : undefined;
+}
+
+/** The arguments of the functional form, given those of the call and the dtype of its `out=`. */
+export function functionalArguments<T>(
+  { sources }: Pick<Operator, 'sources'>,
+  args: readonly T[],
+  outDType: () => DType,
+): readonly (T | DType | null)[] {
+  if (sources === undefined) return args;
+  return sources.map((source) => (source === 'dtype' ? outDType() : source === 'none' ? null : args[source]));
 }

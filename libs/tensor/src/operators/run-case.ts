@@ -1,10 +1,12 @@
-// Runs one recorded operator call (see tools/make-operator-cases.py) on the reference device, from its lowering or kernel
-// and their derivatives, and compares with what PyTorch computed.
-import type { DType, Schema, TensorLike, Type, Value } from '@weft/ir';
+// Runs one recorded operator call (see tools/make-operator-cases.py) on the reference device and compares with what PyTorch
+// computed: from its lowering or kernel and their derivatives, or, where the form is derived (`x_`, `out=`) or belongs to
+// eager tensors, by an eager call.
+import type { DType, IValue, Schema, TensorLike, Type, Value } from '@weft/ir';
 import {
   Complex,
   CoreBuilder,
   dtypeOfScalarType,
+  dtypes,
   findSchema,
   isComplex,
   isFloatingPoint,
@@ -15,6 +17,7 @@ import {
 import { executeOnHost } from '@weft/devices';
 import type { DataArgument, LoweringArgument } from '@weft/ops';
 import { dataCheckOf, literalOf, numbersOf, operatorMeaning, preparationOf } from '@weft/ops';
+import { Tensor, callOperator, grad, hostDevice } from '../index.ts';
 
 export interface TensorData {
   readonly t: DType;
@@ -36,6 +39,8 @@ export interface OperatorCase {
   readonly args: readonly Recorded[];
   readonly out?: Recorded;
   readonly grads?: readonly (TensorData | null)[];
+  /** The arguments that were written to, where the result does not show them. */
+  readonly after?: readonly Recorded[];
   readonly error?: string;
   readonly tolerance?: number;
 }
@@ -143,8 +148,10 @@ export function runCase(recorded: OperatorCase): string | null {
 function execute(recorded: OperatorCase): string | null {
   const schema = findSchema(recorded.op);
   const meaning = operatorMeaning(recorded.op);
-  if (schema === undefined || meaning === undefined) return 'has no meaning';
-  if (meaning.kind === 'host') return 'is a host operator';
+  if (schema === undefined) return 'has no schema';
+  if (meaning === undefined || meaning.kind === 'host' || recorded.after !== undefined) {
+    return executeEagerly(schema, recorded);
+  }
   const read = (tensor: TensorLike): TensorLiteral => tensor as TensorLiteral;
   if (meaning.kind === 'kernel') {
     const result = meaning.kernel(...argumentsOf(schema, recorded.args, literal));
@@ -187,6 +194,85 @@ function execute(recorded: OperatorCase): string | null {
     recorded,
     literals,
   );
+}
+
+/** A recorded argument as a value of a program. */
+function valueOf(value: Recorded, type: Type, tensors: Tensor[]): IValue {
+  if (value === null) return null;
+  if (type.kind === 'Optional') return valueOf(value, type.element, tensors);
+  if (isData(value)) {
+    const made = Tensor.fromLiteral(literal(value), hostDevice());
+    tensors.push(made);
+    return made as unknown as IValue;
+  }
+  if (Array.isArray(value)) {
+    const element: Type = type.kind === 'List' ? type.element : type;
+    return value.map((each) => valueOf(each, element, tensors));
+  }
+  if (typeof value === 'object') {
+    if ('dtype' in value) return BigInt(dtypes[value.dtype].scalarType);
+    return 'c' in value ? new Complex(value.c[0], value.c[1]) : numberOf(value.f);
+  }
+  const isFloat = type.kind === 'float' || (type.kind === 'List' && type.element.kind === 'float');
+  return typeof value === 'number' && !isFloat ? BigInt(value) : value;
+}
+
+function executeEagerly(schema: Schema, recorded: OperatorCase): string | null {
+  const tensors: Tensor[] = [];
+  const args = schema.arguments.map(({ type }, index) => valueOf(recorded.args[index], type, tensors));
+  const floats = tensors.filter(({ dtype }) => isFloatingPoint(dtype) || isComplex(dtype));
+  if (recorded.grads !== undefined) for (const each of floats) each.requiresGrad = true;
+  const tensorsIn = (value: IValue | readonly IValue[]): Tensor[] =>
+    value instanceof Tensor ? [value] : Array.isArray(value) ? value.flatMap(tensorsIn) : [];
+  const result = callOperator(recorded.op, args);
+  const expected = flatten(recorded.out);
+  if (expected.length === 0 && recorded.out !== null && recorded.out !== undefined) {
+    const problem = plainDifference(result, recorded.out);
+    if (problem !== null) return problem;
+  }
+  const outputs = tensorsIn(result);
+  const literals = (from: readonly Tensor[]): TensorLiteral[] => from.map((each) => each.toLiteral());
+  const problem = compareOutputs(literals(outputs), expected, recorded);
+  if (problem !== null) return problem;
+  if (recorded.after !== undefined) {
+    const written = schema.arguments.flatMap(({ alias }, index) =>
+      alias?.isWrite === true || alias?.contained?.isWrite === true ? tensorsIn(args[index]) : [],
+    );
+    const changed = compareOutputs(literals(written), recorded.after.flatMap(flatten), recorded);
+    if (changed !== null) return `written: ${changed}`;
+  }
+  if (recorded.grads === undefined) return null;
+  const roots = outputs.filter((each) => each.requiresGrad);
+  const seeds = roots.map(({ dtype, sizes }) => Tensor.fromLiteral(cotangent(dtype, sizes), hostDevice()));
+  const found = grad(roots, floats, seeds, { allowUnused: true });
+  for (const [index, actual] of found.entries()) {
+    const wanted = recorded.grads[index] ?? null;
+    if (actual === null || wanted === null) {
+      if ((actual === null) !== (wanted === null)) return `gradient ${index} is missing or should be none`;
+      continue;
+    }
+    const differs = difference(`gradient ${index}`, actual.toLiteral(), wanted, recorded.tolerance ?? 5e-5);
+    if (differs !== null) return differs;
+  }
+  return null;
+}
+
+/** How a result that holds no tensors differs. */
+function plainDifference(actual: IValue | readonly IValue[], expected: Recorded): string | null {
+  if (Array.isArray(expected)) {
+    if (!Array.isArray(actual) || actual.length !== expected.length)
+      return `not a list of ${expected.length}`;
+    return expected.map((each, at) => plainDifference(actual[at] as IValue, each)).find(Boolean) ?? null;
+  }
+  const wanted =
+    typeof expected === 'object' && expected !== null && 'f' in expected ? numberOf(expected.f) : expected;
+  const got = typeof actual === 'bigint' ? Number(actual) : actual;
+  if (typeof got === 'number' && typeof wanted === 'number') {
+    return Math.abs(got - wanted) <= 2e-5 * (1 + Math.abs(wanted))
+      ? null
+      : `result ${got}, PyTorch ${wanted}`;
+  }
+  return got === wanted ? null : `result ${String(got)}, PyTorch ${String(wanted)}`;
 }
 
 function kernelGradients(

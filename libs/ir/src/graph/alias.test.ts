@@ -170,3 +170,14 @@ test('foreach operators write what their list holds', () => {
     return (%a)`);
   expect(alias.hasWriters(value('a'))).toBe(true);
 });
+
+test('a context that holds numbers writes to itself only', () => {
+  const { alias, value } = analyse(`graph(%self : __torch__.M, %x : Tensor):
+    %mode : __torch__.Mode = prim::CreateObject()
+    %none : NoneType = prim::Enter(%mode)
+    %a : Tensor = prim::GetAttr[name="a"](%self)
+    %end : NoneType = prim::Exit(%mode)
+    return (%a)`);
+  expect(alias.hasWriters(value('self'))).toBe(false);
+  expect(alias.hasWriters(value('mode'))).toBe(true);
+});

@@ -238,6 +238,9 @@ export class AliasAnalysis {
         return this.pointTo(node.output, node.inputs[0]);
       case 'prim::isinstance':
         return;
+      case 'prim::Enter':
+      case 'prim::Exit':
+        return this.context(node);
       default:
     }
     if (node.namespace === 'core') {
@@ -315,6 +318,16 @@ export class AliasAnalysis {
       if (alias.isWrite) this.write(node, output);
     });
     return true;
+  }
+
+  /** The methods of a context reach the object alone, unless it holds something that can change (grad modes do not). */
+  private context(node: Node): void {
+    const { type } = node.inputs[0];
+    if (type.kind !== 'Class' || type.attributes.some((attribute) => isMutable(attribute.type))) {
+      return this.conservative(node);
+    }
+    this.write(node, node.inputs[0]);
+    for (const output of node.outputs) this.setWildcard(output);
   }
 
   private conservative(node: Node): void {

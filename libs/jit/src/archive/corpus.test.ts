@@ -9,14 +9,14 @@ import { load, runCase, saveToBytes } from './index.ts';
 const cases = join(__dirname, '../../../../../shared/torchscript/cases');
 const sample = `
 activations/relu_family aliasing/views_share_memory attention/scaled_dot_product autograd/grad_inside
-classes/interface_of_modules classes/linked_list_by_index classes/property_getter_and_setter
+autograd/parameters_require_gradients classes/interface_of_modules classes/linked_list_by_index classes/property_getter_and_setter
 classes/static_method collections/tolist_wrong_type control/fork_and_wait control/with_no_grad
 demo/cell_scripted errors/raise_user_exception indexing/boolean_masks models/decision_tree_ensemble
 models/unet_scripted modules/attributes_of_every_type modules/extra_files modules/forked_submodules
 modules/freeze modules/hooks modules/module_dict modules/optional_submodule modules/shared_parameter
 modules/state_across_calls modules/state_dict_hooks_get_set_state modules/traced_with_several_methods
 norm/batch_norm1d_eval numbers/bit_operations pooling/max_pool2d rnn/lstm_single strings/caesar_cipher
-training/linear_regression_adam types/enum_attribute types/named_tuple types/named_tuple_list_and_dict
+training/linear_regression_adam training/mlp_traced_adam types/enum_attribute types/named_tuple types/named_tuple_list_and_dict
 types/union_isinstance types/union_local types/wrong_argument_count
 `
   .trim()

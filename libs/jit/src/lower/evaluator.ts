@@ -27,6 +27,7 @@ import {
   tagContainer,
 } from '@weft/ir';
 import { HostError, operatorMeaning } from '@weft/ops';
+import { executable } from '../passes/executable.ts';
 import { isInstance } from '../runtime/is-instance.ts';
 import { methodOf } from '../runtime/methods.ts';
 import '../runtime/tensor-values.ts';
@@ -67,7 +68,8 @@ export class Evaluator {
   ) {}
 
   /** Runs a graph on values and returns its outputs. */
-  run(graph: Graph, inputs: readonly IValue[]): IValue[] {
+  run(written: Graph, inputs: readonly IValue[]): IValue[] {
+    const graph = executable(written);
     if (graph.inputs.length !== inputs.length) {
       throw new UnsupportedError(
         `the graph takes ${graph.inputs.length} values, but ${inputs.length} are given`,

@@ -11,6 +11,7 @@ import { lowerSimpleTuplesPass } from './lower-simple-tuples.ts';
 import type { Pass } from './pass.ts';
 import { registerPass } from './pass.ts';
 import { peepholePass } from './peephole.ts';
+import { scalarOperandsPass } from './scalar-operands.ts';
 import { simplifyCorePass } from './simplify-core.ts';
 
 const constantPropagationPass: Pass = {
@@ -47,6 +48,7 @@ const pipeline: readonly Pass[] = [
   inlinePass,
   lowerSimpleTuplesPass,
   peepholePass,
+  scalarOperandsPass,
   constantPropagationPass,
   commonSubexpressionsPass,
   constantPoolingPass,

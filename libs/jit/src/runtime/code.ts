@@ -3,6 +3,7 @@
 // Any number of frames, on any number of threads, may run one Code.
 import type { Block, Graph, IValue, Node, Type, Value } from '@weft/ir';
 import { InternalError, UnsupportedError } from '@weft/ir';
+import { executable } from '../passes/executable.ts';
 import { runtimeConstant } from './constants.ts';
 import type { Instruction, OpCode } from './instruction.ts';
 import { Op } from './instruction.ts';
@@ -23,7 +24,8 @@ export class Code {
    * Compiles a graph. Throws UnsupportedError naming the operator and the line when a node has no meaning.
    * @param name the function's name in stacks of errors
    */
-  static compile(graph: Graph, name = 'forward'): Code {
+  static compile(written: Graph, name = 'forward'): Code {
+    const graph = executable(written);
     const compiler = new Compiler(graph);
     compiler.compile();
     return new Code(

@@ -111,6 +111,17 @@ describe('programs', () => {
   });
 });
 
+describe('what PyTorch optimises visibly', () => {
+  it('a constant without dimensions is a number in arithmetic', () => {
+    const graph = `graph(%x : Tensor):
+      %half : Double() = prim::Constant[value={0.5}]()
+      %a : Tensor = aten::mul(%x, %half)
+      return (%a)`;
+    const result = run(graph, tensor(3, { dtype: 'float32' })) as unknown as Tensor;
+    expect([result.dtype, result.item()]).toEqual(['float32', 1.5]);
+  });
+});
+
 describe('calls', () => {
   const type = createClassType('__torch__.Counter', false);
   type.attributes.push({ name: 'n', type: { kind: 'int' } });

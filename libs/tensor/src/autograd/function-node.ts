@@ -278,10 +278,10 @@ function makeViewVjp(fn: CoreFunction, output: number): CoreFunction {
   const graph = new CoreGraph();
   const b = new CoreBuilder(graph);
   const cotangent = b.input(specOf(fn.graph.outputs[output]));
-  // The view is linear: its operand's values do not matter.
-  const operand = b.full(0, fn.inputs[0].dtype, fn.inputs[0].sizes);
+  // The view is linear: its operand's values do not matter. Of further operands (`view_as`) it takes the shape alone.
+  const operands = fn.inputs.map(({ dtype, sizes }) => b.full(0, dtype, sizes));
   const cotangents = fn.graph.outputs.map((_, index) => (index === output ? cotangent : null));
-  const [found] = vjpOfGraph(b, fn.graph, [operand], cotangents).cotangents;
-  graph.addOutput(found ?? b.fullLike(operand, 0));
+  const [found] = vjpOfGraph(b, fn.graph, operands, cotangents).cotangents;
+  graph.addOutput(found ?? b.fullLike(operands[0], 0));
   return new CoreFunction(graph);
 }

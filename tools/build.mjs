@@ -1,10 +1,11 @@
-// Builds packages into their dist/: `node tools/build.mjs [package folder …]`, all packages without arguments.
+// Builds packages into their dist/, and the cpu device's native library (libs/devices/native): `node tools/build.mjs [package folder …]`, all packages without arguments.
 // esbuild turns each file of src/ into one file of dist/, with source maps that carry the sources. Files are not bundled:
 // `jit.script` reads the variables that a live function sees by the names its source gives them, and bundling renames them.
 import { build } from 'esbuild';
 import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildNative } from '../libs/devices/native/build.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -65,3 +66,8 @@ async function buildPackage(folder) {
 const folders =
   process.argv.length > 2 ? process.argv.slice(2).map((path) => resolve(path)) : packageFolders();
 await Promise.all(folders.map(buildPackage));
+// The kernels of the cpu device, where there is a compiler; without one it runs on the reference kernels.
+if (folders.some((folder) => folder === join(root, 'libs', 'devices'))) {
+  const { reason } = await buildNative();
+  if (reason !== undefined) console.warn(`the cpu device is built without native kernels: ${reason}`);
+}

@@ -5,6 +5,7 @@ export * from './host.ts';
 export { conformanceCases, runConformance } from './conformance/run.ts';
 export type { ConformanceOptions, ConformanceReport, Failure } from './conformance/run.ts';
 export type { ConformanceCase } from './conformance/case.ts';
+export { cpuDevice, cpuPlugin } from './cpu/device.ts';
 export * from './partition.ts';
 export * from './plugin.ts';
 export * from './registry.ts';

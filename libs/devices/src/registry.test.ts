@@ -45,7 +45,7 @@ function graph() {
 test('a registered object is opened by its type and number', async () => {
   const registry = new DeviceRegistry(load);
   registry.register(plugin());
-  expect(registry.types).toEqual(['reference', 'odd']);
+  expect(registry.types).toEqual(['reference', 'cpu', 'odd']);
   expect((await registry.open('odd'))[0].info.type).toBe('odd');
   expect((await registry.open('odd:0'))[0].info.type).toBe('odd');
   await expect(registry.open('odd:3')).rejects.toThrow("there is no device 'odd:3': 'odd' has 1");
@@ -57,7 +57,7 @@ test('an unknown device names the known ones and how to add one', async () => {
     const opening = registry.open(name);
     await expect(opening).rejects.toThrow(DeviceError);
     await expect(opening).rejects.toThrow(
-      /unknown device '.*'; known devices: reference\. To add one, install/,
+      /unknown device '.*'; known devices: reference, cpu\. To add one, install/,
     );
   }
 });
@@ -76,7 +76,7 @@ test('what is no plugin is refused with what it lacks', () => {
   );
   registry.register(plugin());
   refuse(plugin(), "type 'odd', which is registered already");
-  expect(registry.types).toEqual(['reference', 'odd']);
+  expect(registry.types).toEqual(['reference', 'cpu', 'odd']);
 });
 
 test('a plugin that throws in open is named', async () => {

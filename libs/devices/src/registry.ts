@@ -1,11 +1,12 @@
 // Finding a device by what the user wrote: the type of a registered plugin (`cpu`, or `cpu:1` for its second device), the name of an
-// npm package, or a path to a package or module. The reference device is always registered.
+// npm package, or a path to a package or module. The reference device and the cpu device are always registered.
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Device, DeviceOptions, DevicePlugin } from './device.ts';
 import { DeviceError } from './errors.ts';
+import { cpuPlugin } from './cpu/device.ts';
 import { checkPlugin, openPlugin } from './plugin.ts';
 import { referencePlugin } from './reference/device.ts';
 
@@ -25,6 +26,7 @@ export class DeviceRegistry {
     private readonly from: string = process.cwd(),
   ) {
     this.register(referencePlugin);
+    this.register(cpuPlugin);
   }
 
   /** Adds a plugin under its type. Throws DeviceError when it is no plugin, or its type is taken by another. */

@@ -47,7 +47,7 @@ export function compileGraph(source: Graph): Program {
 }
 
 /** Replaces every composite by its body. */
-function openComposites(block: Block): void {
+export function openComposites(block: Block): void {
   for (const node of [...block.nodes()]) {
     if (node.kind === 'core::composite') openComposite(node, true);
     else for (const nested of node.blocks) openComposites(nested);
@@ -280,7 +280,7 @@ class Compiler {
 const shapeOf = (spec: TensorSpec) => ({ dtype: spec.dtype, count: numel(spec.sizes) });
 
 /** The nodes of a group whose value is read outside of it. */
-function storedOutputs(nodes: readonly Node[]): Node[] {
+export function storedOutputs(nodes: readonly Node[]): Node[] {
   const inside = new Set(nodes);
   return nodes.filter((node) => node.output.uses.some(({ user }) => !inside.has(user)));
 }
@@ -305,7 +305,7 @@ function accessOf(value: Value, sizes: readonly number[]): { source: Value; stri
 }
 
 /** The one element of a splat or single-element literal. */
-function scalarOf(literal: TensorLiteral): number | bigint {
+export function scalarOf(literal: TensorLiteral): number | bigint {
   const [element] = arrayOfLiteral({ ...literal, shape: [], splat: false } as TensorLiteral);
   if (isHalf(literal.dtype)) return halfValues(literal.dtype)[Number(element)];
   return isBig(literal.dtype) ? element : Number(element);

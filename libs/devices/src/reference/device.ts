@@ -14,6 +14,7 @@ import type {
   Executable,
 } from '../device.ts';
 import { DeviceError } from '../errors.ts';
+import { MemoryAccount } from '../memory-account.ts';
 import type { Program } from './compile.ts';
 import { compileGraph } from './compile.ts';
 import { emitters } from './families.ts';
@@ -66,51 +67,6 @@ class ReferenceBuffer implements DeviceBuffer {
     this.memory = this.view = undefined;
     this.viewOffset = -1;
     this.account.release(this);
-  }
-}
-
-/** Counts what is allocated, frees included that the garbage collector makes. */
-class MemoryAccount {
-  used = 0;
-  private readonly finalizers = new FinalizationRegistry<number>((bytes) => (this.used -= bytes));
-
-  /**
-   * @param isStrict whether `limit` is held to by counting. Memory that waits for the garbage collector counts too, and a loop that
-   * never yields sees no finalisation; so without it the machine itself is the limit.
-   */
-  constructor(
-    readonly limit: number,
-    private readonly isStrict: boolean,
-  ) {}
-
-  allocate(bytes: number): ReferenceBuffer {
-    if (!Number.isSafeInteger(bytes) || bytes < 0) {
-      throw new DeviceError(`cannot allocate ${bytes} bytes: a size is a whole number of bytes`);
-    }
-    if (bytes > this.limit || (this.isStrict && this.used + bytes > this.limit)) throw this.exhausted(bytes);
-    let buffer: ReferenceBuffer;
-    try {
-      buffer = new ReferenceBuffer(this, bytes);
-    } catch (cause) {
-      throw this.exhausted(bytes, cause);
-    }
-    this.used += bytes;
-    this.finalizers.register(buffer, bytes, buffer);
-    return buffer;
-  }
-
-  release(buffer: ReferenceBuffer): void {
-    this.used -= buffer.byteLength;
-    this.finalizers.unregister(buffer);
-  }
-
-  private exhausted(bytes: number, cause?: unknown): DeviceError {
-    return new DeviceError(
-      `the reference device is out of memory: ${bytes} bytes were asked for, ${Math.max(0, this.limit - this.used)} of ` +
-        `${this.limit} are left; free tensors, use smaller batches, or raise the device option 'memory'`,
-      undefined,
-      { cause },
-    );
   }
 }
 
@@ -212,7 +168,7 @@ class ReferenceDevice implements Device {
   private readonly account: MemoryAccount;
 
   constructor(memory: number, isStrict: boolean) {
-    this.account = new MemoryAccount(memory, isStrict);
+    this.account = new MemoryAccount('the reference device', memory, isStrict);
     this.info = {
       type: 'reference',
       index: 0,
@@ -229,7 +185,7 @@ class ReferenceDevice implements Device {
   }
 
   allocate(bytes: number): DeviceBuffer {
-    return this.account.allocate(bytes);
+    return this.account.allocate(bytes, (size) => new ReferenceBuffer(this.account, size));
   }
   write(to: DeviceBuffer, offset: number, from: Uint8Array): void {
     hostBytes(to, offset, from.byteLength).set(from);

@@ -9,11 +9,28 @@ export type Unit =
   | { readonly kind: 'node'; readonly node: Node }
   | { readonly kind: 'group'; readonly nodes: readonly Node[] };
 
-/** More operators than this in one loop gain nothing, and V8 stops inlining. */
-const largestGroup = 24;
+/** What a device fuses, and what it reads where it is. */
+export interface FusionRules {
+  /** The kind of loop that computes an elementwise node: nodes of one kind and shape share one. Undefined: no loop does. */
+  kindOf(node: Node): string | undefined;
+  /** Whether a value is its first operand read differently, which readers that can take from there. */
+  isView(value: Value): boolean;
+  /** Whether a reader of a view needs it in memory. */
+  needsMemory(view: Value): boolean;
+  /** Most operators in one loop. */
+  readonly largestGroup: number;
+}
+
+/** Those of the reference device. More operators in one loop gain nothing, and V8 stops inlining. */
+const referenceRules: FusionRules = {
+  kindOf: (node) => (elementwiseStep(node) === undefined ? undefined : 'loop'),
+  isView: (value) => isBroadcast(value),
+  needsMemory: (view) => needsMemory(view, (node) => elementwiseStep(node) !== undefined),
+  largestGroup: 24,
+};
 
 /** Nodes whose result is their operand's memory under another shape. */
-const isAlias = (node: Node): boolean =>
+export const isAlias = (node: Node): boolean =>
   node.kind === 'core::reshape' || node.kind === 'core::optimization_barrier';
 
 /** The value in whose memory `value` lives. */
@@ -46,8 +63,15 @@ function collectCaptured(outermost: Block, block: Block, values: Value[]): void 
  */
 export const isBroadcast = (value: Value): boolean => value.node.kind === 'core::broadcast_in_dim';
 
+/** The roots that a value is read from: its own, and those that the views in between stand for. */
+export function sourcesOf(value: Value, isView: (value: Value) => boolean): Value[] {
+  const sources = [rootOf(value)];
+  for (let root = sources[0]; isView(root);) sources.push((root = rootOf(root.node.inputs[0])));
+  return sources;
+}
+
 /** Whether any reader needs the broadcast in memory. */
-export function needsMemory(broadcast: Value, isElementwise: (node: Node) => boolean): boolean {
+function needsMemory(broadcast: Value, isElementwise: (node: Node) => boolean): boolean {
   return broadcast.uses.some(({ user }) => user.block !== broadcast.node.block || !isElementwise(user));
 }
 
@@ -60,11 +84,9 @@ interface OpenGroup {
 const shapeOf = (value: Value): string => ((value.type as { sizes: readonly number[] }).sizes ?? []).join();
 
 /** The units of a block in running order. Nodes that nothing needs are left out. */
-export function schedule(block: Block): Unit[] {
+export function schedule(block: Block, rules: FusionRules = referenceRules): Unit[] {
   const nodes = neededNodes(block);
   const order = new Map(nodes.map((node, index) => [node, index]));
-  const elementwise = new Set(nodes.filter((node) => elementwiseStep(node) !== undefined));
-  const isElementwise = (node: Node) => elementwise.has(node);
   const units: Unit[] = [];
   const groupOf = new Map<Value, OpenGroup>();
   const groups: OpenGroup[] = [];
@@ -77,33 +99,31 @@ export function schedule(block: Block): Unit[] {
 
   for (const node of nodes) {
     if (isAlias(node) || node.kind === 'core::constant') continue;
-    if (!isElementwise(node)) {
-      if (isBroadcast(node.outputs[0]) && !needsMemory(node.outputs[0], isElementwise)) continue;
+    const kind = rules.kindOf(node);
+    if (kind === undefined) {
+      if (rules.isView(node.outputs[0]) && !rules.needsMemory(node.outputs[0])) continue;
       for (const value of valuesRead(node)) {
-        const root = rootOf(value);
-        close(groupOf.get(root));
-        if (isBroadcast(root)) close(groupOf.get(rootOf(root.node.inputs[0])));
+        for (const source of sourcesOf(value, rules.isView)) close(groupOf.get(source));
       }
       units.push({ kind: 'node', node });
       continue;
     }
-    const shape = shapeOf(node.output);
+    const shape = `${kind}:${shapeOf(node.output)}`;
     const joined = new Set<OpenGroup>();
     for (const value of node.inputs) {
       const own = groupOf.get(value);
       if (own?.open && own.shape === shape) joined.add(own);
     }
     for (const value of node.inputs) {
-      const root = rootOf(value);
-      const read = isBroadcast(root) ? rootOf(root.node.inputs[0]) : root;
-      const group = groupOf.get(read);
-      if (group !== undefined && !(joined.has(group) && read === value)) {
+      for (const read of sourcesOf(value, rules.isView)) {
+        const group = groupOf.get(read);
+        if (group === undefined || (joined.has(group) && read === value)) continue;
         joined.delete(group);
         close(group);
       }
     }
     const members = [...joined].reduce((sum, group) => sum + group.nodes.length, 0);
-    if (members >= largestGroup) {
+    if (members >= rules.largestGroup) {
       for (const group of joined) close(group);
       joined.clear();
     }

@@ -1,0 +1,344 @@
+// Elementwise programs: a group of operators over one shape, run tile by tile so that everything between the first load and
+// the last store stays in the first-level cache. An instruction is one vector loop over a tile. Operands that are dense in
+// memory are read where they are, and results written where they go; only operands that walk memory differently (a
+// broadcast in short rows, a transpose) are first gathered into a tile. A scalar operand is one vector that is read again
+// and again: its step is zero.
+#pragma once
+#include <algorithm>
+#include "program.h"
+
+namespace weft {
+
+/** Operands of one instruction over `n` elements; a step is 1 for a tensor and 0 for a scalar. */
+struct Lanes {
+  char* d;
+  const char *a, *b, *c;
+  int64_t aStep, bStep, cStep;
+  int64_t n;
+};
+using Instruction = void (*)(const Lanes&);
+
+/** Instructions by name: `add.float32`, `convert.int32.float64`. */
+inline std::map<std::string, Instruction>& instructions() {
+  static std::map<std::string, Instruction> table;
+  return table;
+}
+inline const std::vector<Instruction>& instructionList() {
+  static const std::vector<Instruction> list = [] {
+    std::vector<Instruction> all;
+    for (const auto& [name, run] : instructions()) all.push_back(run);
+    return all;
+  }();
+  return list;
+}
+
+constexpr int mostAxes = 8;
+
+/**
+ * Words: rank, sizes (merged, the last densest); loads (slot, bytes, offset, strides), constants (bits, bytes), stores (slot,
+ * bytes), temporaries (bytes), each list after its count; instructions (number, d, a, b, c) over operands numbered in that
+ * order, -1 for none; the work of an element (1: one cheap operation).
+ */
+class Pointwise final : public Step {
+ public:
+  explicit Pointwise(Reader& reader) {
+    rank = reader.nextInt();
+    for (int axis = 0; axis < rank; axis++) sizes[axis] = reader.next();
+    for (int axis = 0; axis < rank; axis++) count *= sizes[axis];
+    inner = rank > 0 ? sizes[rank - 1] : 1;
+    loads.resize(reader.nextCount());
+    for (auto& load : loads) readLoad(reader, load);
+    constants.resize(reader.nextCount());
+    for (auto& constant : constants) {
+      const int64_t bits = reader.next();
+      const int64_t bytes = reader.next();
+      for (int64_t at = 0; at < vectorBytes; at += bytes) std::memcpy(constant.bytes + at, &bits, size_t(bytes));
+    }
+    stores.resize(reader.nextCount());
+    for (auto& store : stores) {
+      store.slot = reader.next();
+      store.bytes = reader.next();
+    }
+    temporaries = reader.list();
+    code.resize(reader.nextCount());
+    for (auto& line : code) {
+      line.run = instructionList().at(size_t(reader.next()));
+      for (int* operand : {&line.d, &line.a, &line.b, &line.c}) {
+        *operand = reader.nextInt();
+        if (*operand < 0) *operand = operandCount();  // a place that is never read
+      }
+    }
+    work = reader.nextDouble();
+    planTiles();
+  }
+
+  void run(Slots slots) override {
+    if (count == 0) return;
+    // A job is worth a thread from some microseconds on.
+    const int64_t units = divideUp(count, 64);
+    const int64_t grain = int64_t(32768.0 / (64 * (work + double(traffic) / 8))) + 1;
+    parallelFor(units, grain, [&](int64_t begin, int64_t end) { runRange(slots, begin * 64, std::min(count, end * 64)); });
+  }
+
+  /** Computes elements begin … end - 1, in row-major order of the sizes. */
+  void runRange(Slots slots, int64_t begin, int64_t end) const {
+    constexpr int most = 256;
+    if (operandCount() >= most) throw std::runtime_error("a pointwise step has too many operands");
+    char* at[most];
+    int64_t step[most];
+    char* tiles = tileMemory > 0 ? scratchOf(Scratch::tiles, tileMemory) : nullptr;
+    int operand = 0;
+    for (const Load& load : loads) {
+      step[operand] = load.isScalar ? 0 : 1;
+      at[operand] = slots[load.slot] + load.offset * load.bytes;
+      if (load.isScalar) at[operand] = splatInto(tiles + load.tileAt, at[operand], load.bytes);
+      operand++;
+    }
+    for (const Constant& constant : constants) {
+      step[operand] = 0;
+      at[operand++] = const_cast<char*>(constant.bytes);
+    }
+    const int firstStore = operand;
+    operand += int(stores.size());
+    for (size_t index = 0; index < temporaries.size(); index++) {
+      step[operand] = 1;
+      at[operand++] = tiles + temporaryAt[index];
+    }
+    at[operand] = nullptr;
+    step[operand] = 0;
+    for (size_t index = 0; index < stores.size(); index++) step[size_t(firstStore) + index] = 1;
+
+    int64_t gatheredFrom = -1, gatheredCount = 0;
+    for (int64_t start = begin; start < end;) {
+      int64_t n = std::min(tile, end - start);
+      if (byRows) n = std::min(n, inner - start % inner);
+      for (size_t index = 0; index < loads.size(); index++) {
+        const Load& load = loads[index];
+        if (load.isScalar) continue;
+        char* base = slots[load.slot] + load.offset * load.bytes;
+        if (load.isLinear) {
+          at[index] = base + start * load.bytes;
+        } else if (byRows) {
+          const char* from = base + offsetOf(load, start) * load.bytes;
+          const int64_t stride = load.strides[rank - 1];
+          if (stride == 1) {
+            at[index] = const_cast<char*>(from);
+          } else if (stride == 0) {
+            at[index] = splatInto(tiles + load.tileAt, from, load.bytes);
+            step[index] = 0;
+          } else {
+            gatherRow(tiles + load.tileAt, from, load.bytes, stride, n);
+            at[index] = tiles + load.tileAt;
+          }
+        } else {
+          at[index] = tiles + load.tileAt;
+          const bool isThere = load.period > 0 && gatheredFrom >= 0 && n <= gatheredCount && (start - gatheredFrom) % load.period == 0;
+          if (!isThere) gatherRuns(tiles + load.tileAt, base, load, start, n);
+        }
+      }
+      if (!byRows && (gatheredFrom < 0 || n > gatheredCount || !sharesPeriod(start - gatheredFrom))) {
+        gatheredFrom = start;
+        gatheredCount = n;
+      }
+      for (size_t index = 0; index < stores.size(); index++)
+        at[size_t(firstStore) + index] = slots[stores[index].slot] + start * stores[index].bytes;
+      for (const Line& line : code) {
+        line.run({at[line.d], at[line.a], at[line.b], at[line.c], step[line.a], step[line.b], step[line.c], n});
+      }
+      start += n;
+    }
+  }
+
+  int64_t elements() const { return count; }
+
+ private:
+  struct Load {
+    int64_t slot, bytes, offset;
+    int64_t strides[mostAxes];
+    bool isLinear, isScalar;
+    /** Elements after which what is gathered repeats; 0: it does not. */
+    int64_t period;
+    int64_t tileAt;
+  };
+  struct Constant {
+    alignas(64) char bytes[vectorBytes];
+  };
+  struct Store {
+    int64_t slot, bytes;
+  };
+  struct Line {
+    Instruction run;
+    int d, a, b, c;
+  };
+
+  int operandCount() const {
+    return int(loads.size() + constants.size() + stores.size() + temporaries.size());
+  }
+
+  void readLoad(Reader& reader, Load& load) {
+    load.slot = reader.next();
+    load.bytes = reader.next();
+    load.offset = reader.next();
+    load.isLinear = load.isScalar = true;
+    int64_t dense = 1;
+    for (int axis = 0; axis < rank; axis++) load.strides[axis] = reader.next();
+    for (int axis = rank - 1; axis >= 0; axis--) {
+      if (load.strides[axis] != 0 && sizes[axis] != 1) load.isScalar = false;
+      if (load.strides[axis] != dense && sizes[axis] != 1) load.isLinear = false;
+      dense *= sizes[axis];
+    }
+    if (load.isScalar) load.isLinear = false;
+    // The outer axes that it does not walk along.
+    load.period = count;
+    for (int axis = 0; axis < rank && load.strides[axis] == 0; axis++) load.period /= sizes[axis] > 0 ? sizes[axis] : 1;
+    if (load.period == count) load.period = 0;
+    load.tileAt = 0;
+  }
+
+  void planTiles() {
+    const bool gathers = std::any_of(loads.begin(), loads.end(), [](const Load& l) { return !l.isLinear && !l.isScalar; });
+    byRows = gathers && inner >= 128;
+    int64_t bytes = 0;
+    for (const Load& load : loads) {
+      if (!load.isScalar) traffic += load.bytes;
+      if (!load.isLinear && !load.isScalar && !(byRows && load.strides[rank - 1] <= 1 && load.strides[rank - 1] >= 0)) bytes += load.bytes;
+    }
+    for (const Store& store : stores) traffic += store.bytes;
+    for (const int64_t each : temporaries) bytes += each;
+    // Half of a small first-level cache for the tiles, the rest for what comes from memory.
+    tile = bytes == 0 ? 8192 : std::clamp<int64_t>(16384 / bytes / 64 * 64, 256, 4096);
+    if (gathers && !byRows) {
+      int64_t longest = 0;
+      for (const Load& load : loads)
+        if (!load.isLinear && load.period > longest && load.period <= tile) longest = load.period;
+      if (longest > 0) tile = tile / longest * longest;
+    }
+    const int64_t room = roundUp(tile + 64, 64);
+    for (Load& load : loads) {
+      if (load.isLinear) continue;
+      load.tileAt = tileMemory;
+      tileMemory += load.isScalar ? 64 : room * load.bytes;
+    }
+    for (const int64_t each : temporaries) {
+      temporaryAt.push_back(tileMemory);
+      tileMemory += room * each;
+    }
+  }
+
+  bool sharesPeriod(int64_t distance) const {
+    for (const Load& load : loads)
+      if (!load.isLinear && !load.isScalar && load.period > 0 && distance % load.period != 0) return false;
+    return true;
+  }
+
+  int64_t offsetOf(const Load& load, int64_t element) const {
+    int64_t offset = 0;
+    for (int axis = rank - 1; axis >= 0; axis--) {
+      offset += element % sizes[axis] * load.strides[axis];
+      element /= sizes[axis];
+    }
+    return offset;
+  }
+
+  static char* splatInto(char* to, const char* from, int64_t bytes) {
+    switch (bytes) {
+      case 1:
+        std::memset(to, *from, vectorBytes);
+        break;
+      case 2:
+        for (int i = 0; i < vectorBytes; i += 2) std::memcpy(to + i, from, 2);
+        break;
+      case 4:
+        for (int i = 0; i < vectorBytes; i += 4) std::memcpy(to + i, from, 4);
+        break;
+      default:
+        for (int i = 0; i < vectorBytes; i += 8) std::memcpy(to + i, from, 8);
+    }
+    return to;
+  }
+
+  template <class T>
+  static void gatherRowOf(T* to, const T* from, int64_t stride, int64_t n) {
+    if (stride == 1) {
+      std::memcpy(to, from, size_t(n) * sizeof(T));
+    } else if (stride == 0) {
+      const T value = *from;
+      for (int64_t i = 0; i < n; i++) to[i] = value;
+    } else {
+      for (int64_t i = 0; i < n; i++) to[i] = from[i * stride];
+    }
+  }
+  static void gatherRow(char* to, const char* from, int64_t bytes, int64_t stride, int64_t n) {
+    switch (bytes) {
+      case 1:
+        return gatherRowOf((uint8_t*)to, (const uint8_t*)from, stride, n);
+      case 2:
+        return gatherRowOf((uint16_t*)to, (const uint16_t*)from, stride, n);
+      case 4:
+        return gatherRowOf((uint32_t*)to, (const uint32_t*)from, stride, n);
+      default:
+        return gatherRowOf((uint64_t*)to, (const uint64_t*)from, stride, n);
+    }
+  }
+
+  /** Gathers run by run along the last axis. */
+  template <class T>
+  void gatherRunsOf(T* to, const T* from, const Load& load, int64_t start, int64_t n) const {
+    int64_t index[mostAxes];
+    int64_t rest = start, offset = 0;
+    for (int axis = rank - 1; axis >= 0; axis--) {
+      index[axis] = rest % sizes[axis];
+      rest /= sizes[axis];
+      offset += index[axis] * load.strides[axis];
+    }
+    const int last = rank - 1;
+    const int64_t stride = load.strides[last];
+    while (n > 0) {
+      const int64_t run = std::min(n, inner - index[last]);
+      const T* row = from + offset;
+      if (stride == 0)
+        for (int64_t i = 0; i < run; i++) to[i] = *row;
+      else
+        for (int64_t i = 0; i < run; i++) to[i] = row[i * stride];
+      to += run;
+      n -= run;
+      offset -= index[last] * stride;
+      index[last] = 0;
+      for (int axis = last - 1; axis >= 0; axis--) {
+        offset += load.strides[axis];
+        if (++index[axis] < sizes[axis]) break;
+        offset -= index[axis] * load.strides[axis];
+        index[axis] = 0;
+      }
+    }
+  }
+  void gatherRuns(char* to, const char* base, const Load& load, int64_t start, int64_t n) const {
+    switch (load.bytes) {
+      case 1:
+        return gatherRunsOf((uint8_t*)to, (const uint8_t*)base, load, start, n);
+      case 2:
+        return gatherRunsOf((uint16_t*)to, (const uint16_t*)base, load, start, n);
+      case 4:
+        return gatherRunsOf((uint32_t*)to, (const uint32_t*)base, load, start, n);
+      default:
+        return gatherRunsOf((uint64_t*)to, (const uint64_t*)base, load, start, n);
+    }
+  }
+
+  int rank = 0;
+  int64_t sizes[mostAxes];
+  int64_t count = 1, inner = 1;
+  std::vector<Load> loads;
+  std::vector<Constant> constants;
+  std::vector<Store> stores;
+  std::vector<int64_t> temporaries, temporaryAt;
+  std::vector<Line> code;
+  double work = 1;
+  int64_t tile = 0, tileMemory = 0, traffic = 0;
+  /** Tiles end with rows, so that dense rows and scalars of a row are read in place. */
+  bool byRows = false;
+};
+
+inline Register registerPointwise("pointwise", makeStep<Pointwise>);
+
+}  // namespace weft

@@ -1,0 +1,516 @@
+// From a core graph to a program of the cpu device: native steps wherever the library has a kernel, kernels of the reference
+// device for the rest, over the same memory. Every value has a slot; temporaries share one arena, planned ahead. Operands
+// that are only walked differently (transposes, slices, broadcasts) are read where they are by kernels that take strides.
+import type { Block, DType, Graph, Node, TensorSpec, Value } from '@weft/ir';
+import { InternalError, coreOperator, dtypes, numel, specOf } from '@weft/ir';
+import type { Cost } from '../device.ts';
+import { ArenaPlan } from '../reference/arena.ts';
+import { openComposites, scalarOf, storedOutputs } from '../reference/compile.ts';
+import type { RegisterPlan } from '../reference/compile.ts';
+import { copyKernel } from '../reference/copy.ts';
+import type { Argument, Load, Step, Store } from '../reference/elementwise.ts';
+import { elementwiseKernel, elementwiseStep } from '../reference/elementwise.ts';
+import { emitters } from '../reference/families.ts';
+import type { Kernel, Region, Site } from '../reference/program.ts';
+import { unsupported } from '../reference/program.ts';
+import type { FusionRules } from '../reference/schedule.ts';
+import { countOf, isAlias, rootOf, schedule, sourcesOf, valuesRead } from '../reference/schedule.ts';
+import { arrayOfLiteral, stridesOf } from '../reference/typed-array.ts';
+import type { Access } from './access.ts';
+import { accessOf, isDense, isViewNode } from './access.ts';
+import { copyWords, moveWords } from './copy.ts';
+import { nativeFamilyOf } from './families.ts';
+import type { NativeLibrary } from './library.ts';
+import { isPointwise, largestPointwiseGroup, pointwiseWords } from './pointwise.ts';
+import type { NativeSite, Operand, Word } from './step.ts';
+
+/** A part of a program, in running order. */
+export type Code =
+  | { readonly kind: 'native'; readonly words: readonly Word[] }
+  | { readonly kind: 'host'; readonly kernel: Kernel };
+
+export interface CpuProgram {
+  /** What slots are bound to: inputs first, then outputs. */
+  readonly slots: readonly RegisterPlan[];
+  /** Every native step. */
+  readonly steps: readonly (readonly Word[])[];
+  /** Where not all of the program is native: kernels that run in turn; native ones run a range of steps through `link`. */
+  readonly kernels: readonly Kernel[] | undefined;
+  readonly link: NativeLink;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  /** Bytes of the arena. */
+  readonly scratch: number;
+  readonly cost: Cost;
+  /** Nodes that have no native kernel, by operator and operand types. */
+  readonly onHost: readonly Node[];
+}
+
+/** Runs native steps from the middle of a program; set when the program is loaded. */
+export interface NativeLink {
+  run(from: number, to: number): void;
+}
+
+/** Throws UnsupportedError naming the node that neither the library nor the reference device evaluates. */
+export function compileForCpu(source: Graph, library: NativeLibrary): CpuProgram {
+  const graph = source.clone();
+  openComposites(graph.block);
+  return new Compiler(library).compile(graph);
+}
+
+const isView = (value: Value): boolean => isViewNode(value.node);
+
+class Compiler {
+  private readonly slots: RegisterPlan[] = [];
+  private readonly arena = new ArenaPlan();
+  private readonly slotOf = new Map<Value, number>();
+  private readonly offsets = new Map<number, number>();
+  private readonly viewNeedsMemory = new Map<Value, boolean>();
+  private readonly native = new Map<Node, boolean>();
+  private readonly steps: (readonly Word[])[] = [];
+  private readonly onHost: Node[] = [];
+  private readonly link: NativeLink = {
+    run() {
+      throw new InternalError('a native program is run before it is loaded');
+    },
+  };
+  private readonly rules: FusionRules;
+  private flops = 0;
+  private bytes = 0;
+
+  constructor(private readonly library: NativeLibrary) {
+    this.rules = {
+      kindOf: (node) =>
+        isPointwise(node, library)
+          ? 'native'
+          : elementwiseStep(node) !== undefined && !this.isNative(node)
+            ? 'host'
+            : undefined,
+      isView,
+      needsMemory: (view) => this.needsMemory(view),
+      largestGroup: largestPointwiseGroup,
+    };
+  }
+
+  compile(graph: Graph): CpuProgram {
+    graph.inputs.forEach((input, index) => {
+      this.slotOf.set(input, this.addSlot({ kind: 'input', index, ...shapeOf(specOf(input)) }));
+    });
+    const results = graph.outputs.map((output, index) =>
+      this.addSlot({ kind: 'output', index, ...shapeOf(specOf(output)) }),
+    );
+    const { code } = this.compileBlock(graph.block, results);
+    const kernels = this.kernelsOf(code);
+    const isAllNative = code.every(({ kind }) => kind === 'native');
+    return {
+      slots: this.slots,
+      steps: this.steps,
+      kernels: isAllNative ? undefined : kernels,
+      link: this.link,
+      inputs: graph.inputs.map(specOf),
+      outputs: graph.outputs.map(specOf),
+      scratch: this.arena.size,
+      cost: { flops: this.flops, bytes: this.bytes },
+      onHost: this.onHost,
+    };
+  }
+
+  // ---- slots ------------------------------------------------------------------------------------------------------
+
+  private addSlot(plan: RegisterPlan): number {
+    this.slots.push(plan);
+    return this.slots.length - 1;
+  }
+
+  private allocate(dtype: DType, count: number): number {
+    const offset = this.arena.allocate(count * dtypes[dtype].bytes);
+    const slot = this.addSlot({ kind: 'scratch', offset, dtype, count });
+    this.offsets.set(slot, offset);
+    return slot;
+  }
+  private release(slot: number): void {
+    const offset = this.offsets.get(slot);
+    if (offset === undefined) return;
+    this.offsets.delete(slot);
+    this.arena.free(offset);
+  }
+
+  /** The slot of a computed value, parameter or constant. */
+  private slotFor(value: Value): number {
+    const root = rootOf(value);
+    let slot = this.slotOf.get(root);
+    if (slot === undefined) {
+      if (root.node.kind !== 'core::constant') {
+        throw new InternalError(`%${root.name} (${root.node.kind}) is read before it is computed`);
+      }
+      slot = this.addSlot({ kind: 'constant', array: arrayOfLiteral(root.node.get('t', 'value')) });
+      this.slotOf.set(root, slot);
+    }
+    return slot;
+  }
+
+  // ---- views ------------------------------------------------------------------------------------------------------
+
+  private isNative(node: Node): boolean {
+    let native = this.native.get(node);
+    if (native === undefined) {
+      native = nativeFamilyOf(node)?.accepts(node, this.library) ?? false;
+      this.native.set(node, native);
+    }
+    return native;
+  }
+
+  private readonly isInMemory = (value: Value): boolean => !isView(value) || this.needsMemory(value);
+
+  /** Whether a view has to be written out: for a reader in another block, one that takes no strides, or a reshape that breaks it. */
+  private needsMemory(view: Value): boolean {
+    let needs = this.viewNeedsMemory.get(view);
+    if (needs === undefined) {
+      this.viewNeedsMemory.set(view, false);
+      needs = this.hasDenseReader(view, view);
+      this.viewNeedsMemory.set(view, needs);
+    }
+    return needs;
+  }
+
+  private hasDenseReader(value: Value, view: Value): boolean {
+    return value.uses.some(({ user, index }) => {
+      if (user.block !== view.node.block) return true;
+      if (isAlias(user)) {
+        const alias = user.outputs[index];
+        const access = accessOf(alias, (other) => other !== view && this.isInMemory(other));
+        return access === undefined || this.hasDenseReader(alias, view);
+      }
+      return !isPointwise(user, this.library) && !this.isNative(user);
+    });
+  }
+
+  private operandOf(value: Value): Operand {
+    const { dtype } = specOf(value);
+    const access = accessOf(value, this.isInMemory);
+    if (access === undefined)
+      throw new InternalError(`%${value.name} is not written out, and not to be walked`);
+    const { source } = access;
+    return { ...access, slot: source.node.kind === 'core::constant' ? -1 : this.slotFor(source), dtype };
+  }
+
+  /** As `operandOf`, with memory for constants too. */
+  private storedOperandOf(value: Value): Operand {
+    const operand = this.operandOf(value);
+    return { ...operand, slot: this.slotFor(operand.source) };
+  }
+
+  // ---- code -------------------------------------------------------------------------------------------------------
+
+  /** Code as kernels of the host: native steps are added to the program, and a run of them is one kernel. */
+  private kernelsOf(code: readonly Code[]): Kernel[] {
+    const kernels: Kernel[] = [];
+    const { link } = this;
+    for (let index = 0; index < code.length;) {
+      const part = code[index];
+      if (part.kind === 'host') {
+        kernels.push(part.kernel);
+        index++;
+        continue;
+      }
+      const from = this.steps.length;
+      for (; index < code.length; index++) {
+        const next = code[index];
+        if (next.kind !== 'native') break;
+        this.steps.push(next.words);
+      }
+      const to = this.steps.length;
+      kernels.push(() => link.run(from, to));
+    }
+    return kernels;
+  }
+
+  /**
+   * The code of a block whose parameters have slots. Results are written to `targets` if they are given; else they stay
+   * in the slots returned, which the caller releases.
+   */
+  private compileBlock(
+    block: Block,
+    targets?: readonly number[],
+  ): { code: Code[]; results: number[]; held: number[] } {
+    const units = schedule(block, this.rules);
+    const roots = block.outputs.map(rootOf);
+    const nodesOf = (unit: (typeof units)[number]) => (unit.kind === 'node' ? [unit.node] : unit.nodes);
+    const lastUse = new Map<Value, number>();
+    units.forEach((unit, index) => {
+      for (const node of nodesOf(unit)) {
+        for (const value of valuesRead(node)) {
+          for (const source of sourcesOf(value, isView)) lastUse.set(source, index);
+        }
+      }
+    });
+    for (const root of roots) lastUse.set(root, Infinity);
+
+    const computed = new Set<Value>();
+    for (const unit of units) {
+      for (const node of nodesOf(unit)) for (const output of node.outputs) computed.add(output);
+    }
+    // A result that is computed here and is one only once is computed in its place.
+    const placed = roots.map(() => false);
+    if (targets !== undefined) {
+      const taken = new Set<Value>();
+      roots.forEach((root, index) => {
+        if (taken.has(root) || !computed.has(root)) return;
+        taken.add(root);
+        placed[index] = true;
+        this.slotOf.set(root, targets[index]);
+      });
+    }
+
+    const code: Code[] = [];
+    const held: number[] = [];
+    const owned = new Map<number, Value[]>();
+    units.forEach((unit, index) => {
+      const results =
+        unit.kind === 'node' ? unit.node.outputs : storedOutputs(unit.nodes).map((node) => node.output);
+      for (const value of results) {
+        if (this.slotOf.has(value)) continue;
+        const slot = this.allocate(specOf(value).dtype, countOf(value));
+        this.slotOf.set(value, slot);
+        const last = lastUse.get(value) ?? index;
+        if (last === Infinity) held.push(slot);
+        else owned.set(last, [...(owned.get(last) ?? []), value]);
+      }
+      if (unit.kind === 'node') this.emitNode(unit.node, code);
+      else this.emitGroup(unit.nodes, code);
+      for (const value of owned.get(index) ?? []) this.release(this.slotOf.get(value)!);
+    });
+
+    const results = roots.map((root, index) => {
+      const slot = this.slotFor(root);
+      if (targets === undefined) return slot;
+      if (!placed[index]) this.move(code, slot, targets[index], specOf(block.outputs[index]));
+      return targets[index];
+    });
+    return { code, results, held };
+  }
+
+  private push(code: Code[], kind: string, ...words: readonly Word[]): void {
+    code.push({ kind: 'native', words: [this.library.operations.get(kind)!, ...words] });
+  }
+
+  private move(code: Code[], from: number, to: number, spec: TensorSpec): void {
+    if (numel(spec.sizes) === 0) return;
+    if (this.library.operations.has('copy')) this.push(code, 'copy', ...moveWords(from, to, spec));
+    else code.push({ kind: 'host', kernel: copyKernel(from, to) });
+  }
+
+  private emitNode(node: Node, code: Code[]): void {
+    this.account(node);
+    const temporary: number[] = [];
+    const scratch = (dtype: DType, count: number): number => {
+      const slot = this.allocate(dtype, count);
+      temporary.push(slot);
+      return slot;
+    };
+    if (this.isNative(node)) this.emitNative(node, code, scratch);
+    else if (node.operator === 'while') this.emitWhile(node, code, temporary);
+    else if (node.operator === 'if') this.emitIf(node, code, temporary);
+    else this.emitOnHost(node, code, temporary, scratch);
+    for (const slot of temporary) this.release(slot);
+  }
+
+  private emitNative(node: Node, code: Code[], scratch: NativeSite['scratch']): void {
+    const write = (access: Access & Operand): number => {
+      const slot = scratch(access.dtype, numel(access.sizes));
+      const target = { strides: stridesOf(access.sizes), offset: 0 };
+      if (numel(access.sizes) > 0) {
+        this.push(code, 'copy', ...copyWords(access.slot, slot, access.dtype, access.sizes, access, target));
+      }
+      return slot;
+    };
+    const site: NativeSite = {
+      library: this.library,
+      node,
+      inSpecs: node.inputs.map(specOf),
+      outSpecs: node.outputs.map(specOf),
+      results: node.outputs.map((output) => this.slotOf.get(output)!),
+      scratch,
+      operand: (index) => this.storedOperandOf(node.inputs[index]),
+      dense: (index) => {
+        const operand = this.storedOperandOf(node.inputs[index]);
+        return operand.offset === 0 && isDense(operand) ? operand.slot : write(operand);
+      },
+      push: (kind, ...words) => this.push(code, kind, ...words),
+    };
+    nativeFamilyOf(node)!.emit(site);
+  }
+
+  private emitOnHost(node: Node, code: Code[], temporary: number[], scratch: Site['scratch']): void {
+    const emit = emitters.get(node.operator);
+    if (emit === undefined) throw unsupported(node, 'it has no kernel for this operator and these dtypes');
+    this.onHost.push(node);
+    const site: Site = {
+      node,
+      operands: node.inputs.map((input) => this.slotFor(input)),
+      results: node.outputs.map((output) => this.slotOf.get(output)!),
+      inSpecs: node.inputs.map(specOf),
+      outSpecs: node.outputs.map(specOf),
+      scratch,
+      region: (block, parameters, results): Region => {
+        const own = this.enter(block, temporary, parameters);
+        const compiled = this.compileBlock(block, results);
+        temporary.push(...compiled.held);
+        return { parameters: own, results: compiled.results, kernels: this.kernelsOf(compiled.code) };
+      },
+    };
+    const emitted = emit(site);
+    for (const kernel of typeof emitted === 'function' ? [emitted] : emitted) {
+      code.push({ kind: 'host', kernel });
+    }
+  }
+
+  /** Gives the parameters of a block their slots. */
+  private enter(block: Block, temporary: number[], given?: readonly number[]): number[] {
+    return block.inputs.map((input, index) => {
+      let slot = given?.[index];
+      if (slot === undefined) temporary.push((slot = this.allocate(specOf(input).dtype, countOf(input))));
+      this.slotOf.set(input, slot);
+      return slot;
+    });
+  }
+
+  // ---- control ----------------------------------------------------------------------------------------------------
+
+  private emitIf(node: Node, code: Code[], temporary: number[]): void {
+    const results = node.outputs.map((output) => this.slotOf.get(output)!);
+    const predicate = this.slotFor(node.inputs[0]);
+    const branches = node.blocks.map((block) => {
+      const compiled = this.compileBlock(block, results);
+      temporary.push(...compiled.held);
+      return compiled.code;
+    });
+    const nested = branches.map(nativeWords);
+    if (nested.every((steps) => steps !== undefined)) {
+      this.push(code, 'if', predicate, ...nested.flatMap(listWords));
+      return;
+    }
+    const [whenTrue, whenFalse] = branches.map((branch) => this.kernelsOf(branch));
+    code.push({
+      kind: 'host',
+      kernel: (registers) => {
+        for (const kernel of registers[predicate][0] !== 0 ? whenTrue : whenFalse) kernel(registers);
+      },
+    });
+  }
+
+  private emitWhile(node: Node, code: Code[], temporary: number[]): void {
+    const specs = node.inputs.map(specOf);
+    const [conditionBlock, bodyBlock] = node.blocks;
+    const state = this.enter(conditionBlock, temporary);
+    const condition = this.compileBlock(conditionBlock);
+    temporary.push(...condition.held);
+    this.enter(bodyBlock, temporary, state);
+    const next = specs.map((spec) => {
+      const slot = this.allocate(spec.dtype, numel(spec.sizes));
+      temporary.push(slot);
+      return slot;
+    });
+    const body = this.compileBlock(bodyBlock, next);
+    temporary.push(...body.held);
+    const moveAll = (to: Code[], from: readonly number[], target: readonly number[]) =>
+      from.forEach((slot, index) => this.move(to, slot, target[index], specs[index]));
+    const inputs = node.inputs.map((input) => this.slotFor(input));
+    moveAll(body.code, next, state);
+    const [predicate] = condition.results;
+    moveAll(code, inputs, state);
+    const nested = [nativeWords(condition.code), nativeWords(body.code)];
+    if (nested.every((steps) => steps !== undefined)) {
+      this.push(code, 'while', predicate, ...nested.flatMap(listWords));
+    } else {
+      const again = this.kernelsOf(condition.code);
+      const round = this.kernelsOf(body.code);
+      code.push({
+        kind: 'host',
+        kernel: (registers) => {
+          for (;;) {
+            for (const kernel of again) kernel(registers);
+            if (registers[predicate][0] === 0) return;
+            for (const kernel of round) kernel(registers);
+          }
+        },
+      });
+    }
+    moveAll(code, state, node.outputs.map((output) => this.slotOf.get(output)!)); // prettier-ignore
+  }
+
+  // ---- elementwise groups -----------------------------------------------------------------------------------------
+
+  private emitGroup(nodes: readonly Node[], code: Code[]): void {
+    for (const node of nodes) this.account(node);
+    if (countOf(nodes[0].output) === 0) return;
+    if (!isPointwise(nodes[0], this.library)) {
+      this.onHost.push(...nodes);
+      code.push({ kind: 'host', kernel: this.hostGroup(nodes) });
+      return;
+    }
+    const words = pointwiseWords(nodes, {
+      library: this.library,
+      access: (value) => {
+        const operand = this.operandOf(value);
+        const literal = operand.source.node.kind === 'core::constant' ? operand.source.node.get('t', 'value') : undefined; // prettier-ignore
+        const isScalar = literal !== undefined && (literal.splat || numel(literal.shape) === 1);
+        return isScalar ? operand : { ...operand, slot: this.slotFor(operand.source) };
+      },
+      slotOf: (value) => this.slotOf.get(value)!,
+    });
+    this.push(code, 'pointwise', ...words);
+  }
+
+  /** A loop of the reference device. */
+  private hostGroup(nodes: readonly Node[]): Kernel {
+    const { sizes } = specOf(nodes[0].output);
+    const loads: Load[] = [];
+    const stepOf = new Map<Value, number>();
+    const steps: Step[] = nodes.map((node, index) => {
+      const given = node.inputs.map((value): Argument => {
+        const inside = stepOf.get(value);
+        if (inside !== undefined) return { kind: 'step', index: inside };
+        const root = rootOf(value);
+        const literal = root.node.kind === 'core::constant' ? root.node.get('t', 'value') : undefined;
+        if (literal !== undefined && (literal.splat || numel(literal.shape) === 1)) {
+          return { kind: 'constant', value: scalarOf(literal) };
+        }
+        const spec = specOf(value);
+        // A scalar predicate of select, or bound of clamp.
+        const strides = spec.sizes.length < sizes.length ? sizes.map(() => 0) : stridesOf(sizes);
+        loads.push({ register: this.slotFor(value), dtype: spec.dtype, strides });
+        return { kind: 'load', index: loads.length - 1 };
+      });
+      stepOf.set(node.output, index);
+      return { ...elementwiseStep(node)!, arguments: given };
+    });
+    const stores = storedOutputs(nodes).map((node): Store => ({
+      register: this.slotOf.get(node.output)!,
+      dtype: specOf(node.output).dtype,
+      step: stepOf.get(node.output)!,
+    }));
+    return elementwiseKernel({ sizes, loads, steps, stores });
+  }
+
+  private account(node: Node): void {
+    const cost = coreOperator(node.operator).cost(node);
+    this.flops += cost.flops;
+    this.bytes += cost.bytes;
+  }
+}
+
+const shapeOf = (spec: TensorSpec) => ({ dtype: spec.dtype, count: numel(spec.sizes) });
+
+/** The steps of code that is all native. */
+function nativeWords(code: readonly Code[]): (readonly Word[])[] | undefined {
+  const steps: (readonly Word[])[] = [];
+  for (const part of code) {
+    if (part.kind === 'host') return undefined;
+    steps.push(part.words);
+  }
+  return steps;
+}
+
+/** Steps inside a step: how many, then each. */
+const listWords = (steps: (readonly Word[])[] | undefined): Word[] => [steps!.length, ...steps!.flat()];

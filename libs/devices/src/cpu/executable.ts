@@ -1,0 +1,151 @@
+// A compiled program that can be run: its native steps loaded into the library, its slots bound to memory. A program that is native
+// throughout is one call; otherwise kernels run in turn, native stretches and those of the reference device.
+import type { TensorSpec } from '@weft/ir';
+import { dtypes, numel } from '@weft/ir';
+import type { BufferView, Cost, Executable } from '../device.ts';
+import { DeviceError } from '../errors.ts';
+import type { Registers } from '../reference/program.ts';
+import { describeSpec, runKernels } from '../reference/program.ts';
+import type { TypedArray } from '../reference/typed-array.ts';
+import { viewOf } from '../reference/typed-array.ts';
+import type { CpuProgram } from './compile.ts';
+import type { Address, NativeLibrary } from './library.ts';
+import type { Arena } from './memory.ts';
+import { addressIn, alignedBytes, arrayIn } from './memory.ts';
+import { packWords } from './step.ts';
+
+/** Native programs go with the executables that own them. */
+const programs = new FinalizationRegistry<{ library: NativeLibrary; program: Address }>(
+  ({ library, program }) => library.destroy(program),
+);
+
+const nothing: TypedArray = new Float32Array(0);
+
+export class CpuExecutable implements Executable {
+  readonly memory: number;
+  readonly cost: Cost;
+  private readonly handle: Address;
+  /** Addresses by slot, which the native program reads: inputs and outputs at every run, the others when told. */
+  private readonly bindings: Float64Array;
+  /** Arrays by slot, for kernels of the reference device. */
+  private readonly registers: Registers;
+  private readonly sizes: readonly number[];
+  private boundTo: Uint8Array | undefined;
+
+  constructor(
+    private readonly library: NativeLibrary,
+    private readonly arena: Arena,
+    private readonly program: CpuProgram,
+  ) {
+    this.memory = program.scratch;
+    this.cost = program.cost;
+    const { slots, steps } = program;
+    this.bindings = new Float64Array(new ArrayBuffer(Math.max(8, slots.length * 8)));
+    this.registers = new Array<TypedArray>(slots.length).fill(nothing);
+    this.sizes = [...program.inputs, ...program.outputs].map(byteLengthOf);
+    this.placeConstants();
+    const words = packWords(steps);
+    const dynamic = program.inputs.length + program.outputs.length;
+    this.handle = library.create(
+      library.addressOf(words.buffer),
+      words.length,
+      library.addressOf(this.bindings.buffer),
+      slots.length,
+      dynamic,
+    );
+    if (this.handle === 0) throw new DeviceError(`the cpu device cannot load a program: ${library.error()}`);
+    programs.register(this, { library, program: this.handle });
+    program.link.run = (from, to) => this.check(library.run(this.handle, from, to));
+  }
+
+  run(inputs: readonly BufferView[], outputs: readonly BufferView[]): void {
+    const { program, arena } = this;
+    if (arena.bytes.byteLength < this.memory) arena.reserve(this.memory);
+    if (this.boundTo !== arena.bytes) this.bindArena();
+    this.bind('input', inputs, program.inputs, 0);
+    this.bind('output', outputs, program.outputs, program.inputs.length);
+    if (program.kernels === undefined) {
+      this.check(this.library.runAll(this.handle));
+      return;
+    }
+    this.bindArrays(inputs, 0);
+    this.bindArrays(outputs, inputs.length);
+    try {
+      runKernels(program.kernels, this.registers);
+    } finally {
+      // Nothing of the caller's is kept alive.
+      this.registers.fill(nothing, 0, inputs.length + outputs.length);
+    }
+  }
+
+  private check(failed: number): void {
+    if (failed !== 0) throw new DeviceError(`the cpu device failed: ${this.library.error()}`);
+  }
+
+  private bind(
+    what: 'input' | 'output',
+    views: readonly BufferView[],
+    specs: readonly TensorSpec[],
+    first: number,
+  ): void {
+    if (views.length !== specs.length) {
+      throw new DeviceError(`the program has ${specs.length} ${what}s, ${views.length} are given`);
+    }
+    const { bindings, library, sizes } = this;
+    for (let index = 0; index < views.length; index++) {
+      const { buffer, byteOffset, spec } = views[index];
+      const wanted = specs[index];
+      if (spec !== wanted && (spec.dtype !== wanted.dtype || numel(spec.sizes) !== numel(wanted.sizes))) {
+        throw new DeviceError(
+          `${what} ${index} of the program is ${describeSpec(wanted)}, ${describeSpec(spec)} is given`,
+        );
+      }
+      bindings[first + index] = addressIn(library, buffer, byteOffset, sizes[first + index]);
+    }
+  }
+
+  private bindArrays(views: readonly BufferView[], first: number): void {
+    views.forEach(({ buffer, byteOffset }, index) => {
+      const plan = this.program.slots[first + index];
+      if (plan.kind !== 'input' && plan.kind !== 'output') return;
+      this.registers[first + index] = arrayIn(buffer, byteOffset, plan.dtype, plan.count);
+    });
+  }
+
+  private bindArena(): void {
+    const { bytes, address } = this.arena;
+    this.program.slots.forEach((plan, slot) => {
+      if (plan.kind !== 'scratch') return;
+      this.bindings[slot] = address + plan.offset;
+      if (this.program.kernels === undefined) return;
+      this.registers[slot] = viewOf(plan.dtype, bytes.buffer, bytes.byteOffset + plan.offset, plan.count);
+    });
+    this.library.bind(this.handle);
+    this.boundTo = bytes;
+  }
+
+  /** All constants stand in one piece of memory. */
+  private placeConstants(): void {
+    const { slots } = this.program;
+    let size = 0;
+    const offsets = slots.map((plan) => {
+      const at = size;
+      if (plan.kind === 'constant') size += Math.ceil(plan.array.byteLength / 64) * 64;
+      return at;
+    });
+    if (size === 0) return;
+    const { bytes, address } = alignedBytes(this.library, size);
+    this.constants = bytes;
+    slots.forEach((plan, slot) => {
+      if (plan.kind !== 'constant') return;
+      const { array } = plan;
+      bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), offsets[slot]);
+      this.bindings[slot] = address + offsets[slot];
+      this.registers[slot] = array;
+    });
+  }
+  /** Held for as long as the program. */
+  private constants: Uint8Array | undefined;
+}
+
+const byteLengthOf = (spec: TensorSpec): number => numel(spec.sizes) * dtypes[spec.dtype].bytes;

@@ -1,0 +1,13 @@
+// The operators that have native kernels of their own, by name. Elementwise ones are pointwise.ts's.
+import type { Node } from '@weft/ir';
+import { copyFamily } from './copy.ts';
+import type { NativeFamily } from './step.ts';
+
+const families: readonly NativeFamily[] = [copyFamily];
+
+const byOperator = new Map(
+  families.flatMap((family) => family.operators.map((operator) => [operator, family] as const)),
+);
+
+export const nativeFamilyOf = (node: Node): NativeFamily | undefined =>
+  node.kind.startsWith('core::') ? byOperator.get(node.operator) : undefined;

@@ -106,7 +106,9 @@ test('it is found by package name and by path', async () => {
       execFileSync(process.execPath, ['open.mjs', name], { cwd: folder, encoding: 'utf8' }).trim();
     expect(run('weft-device-example')).toBe('example plugin');
     expect(run('./copy')).toBe('example plugin');
-    expect(run('no-such-device')).toMatch(/^unknown device 'no-such-device'; known devices: reference, cpu\./);
+    expect(run('no-such-device')).toMatch(
+      /^unknown device 'no-such-device'; known devices: reference, cpu\./,
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

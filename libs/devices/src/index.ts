@@ -2,6 +2,8 @@
 export * from './device.ts';
 export * from './errors.ts';
 export * from './host.ts';
+export { MappedFile } from './mapped-file.ts';
+export type { FilePart, MappedFileOptions } from './mapped-file.ts';
 export { conformanceCases, runConformance } from './conformance/run.ts';
 export type { ConformanceOptions, ConformanceReport, Failure } from './conformance/run.ts';
 export type { ConformanceCase } from './conformance/case.ts';

@@ -15,16 +15,8 @@ export type { CodeOptions, Dependency } from './print-code.ts';
 export * from './runtime/index.ts';
 export * from './lower/index.ts';
 export * from './passes/index.ts';
-export {
-  ArchiveError,
-  CallError,
-  bindCall,
-  load,
-  operatorsUsed,
-  runCase,
-  save,
-  saveToBytes,
-} from './archive/index.ts';
+export { ArchiveError } from '@weft/tensor';
+export { CallError, bindCall, load, operatorsUsed, runCase, save, saveToBytes } from './archive/index.ts';
 export type {
   CaseOptions,
   CaseResult,

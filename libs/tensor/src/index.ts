@@ -42,6 +42,8 @@ export * as F from './nn/functional.ts';
 export { Parameter } from './nn/parameter.ts';
 export * as optim from './optim/index.ts';
 export * as data from './data/index.ts';
+export * as io from './io/index.ts';
+export { ArchiveError } from './io/archive-error.ts';
 export { SafetensorsError, readSafetensors, writeSafetensors } from './io/safetensors.ts';
 export type { SafetensorsFile } from './io/safetensors.ts';
 export { getRngState, setRngState } from './random/state.ts';

@@ -1,10 +1,20 @@
-// Where a node comes from: a span of the user's file, and the chain of calls that were inlined.
+// Where a node comes from: a span of the user's file, and the chain of calls that were inlined. The code in an archive was
+// printed from a program that somebody wrote; a range in it knows what it was printed from.
+
+/** Text that was printed from another text: the code of an archive. */
+export interface PrintedText {
+  /** How tracebacks name the printed text: `code/__torch__.py`. */
+  readonly name: string;
+  /** The place that a part of the printed text was made from, or undefined when that is not known. */
+  originalOf(range: SourceRange): SourceRange | undefined;
+}
 
 export class SourceRange {
   /**
    * @param text the whole source text that `start` and `end` (character offsets) index
    * @param firstLine the line number, from 1, of the first line of `text` in the file
    * @param caller the call that this range was inlined through, innermost first
+   * @param printed given when `text` was printed from another one
    */
   constructor(
     readonly file: string,
@@ -13,7 +23,13 @@ export class SourceRange {
     readonly end: number,
     readonly firstLine: number = 1,
     readonly caller?: SourceRange,
+    readonly printed?: PrintedText,
   ) {}
+
+  /** The text that somebody wrote: for printed text what it was printed from, where that is known, else this. */
+  get written(): SourceRange {
+    return this.printed?.originalOf(this) ?? this;
+  }
 
   /** The line in the file, from 1. */
   get line(): number {
@@ -30,22 +46,32 @@ export class SourceRange {
   /** The same range, as reached through a call. */
   calledFrom(caller: SourceRange): SourceRange {
     const outer = this.caller === undefined ? caller : this.caller.calledFrom(caller);
-    return new SourceRange(this.file, this.text, this.start, this.end, this.firstLine, outer);
+    return new SourceRange(this.file, this.text, this.start, this.end, this.firstLine, outer, this.printed);
   }
 
+  /** The place in the text that somebody wrote: `file:line:column`. */
   toString(): string {
-    return `${this.file}:${this.line}:${this.column}`;
+    const { file, line, column } = this.written;
+    return `${file}:${line}:${column}`;
   }
 
   /** The place and its source lines with the offending text underlined, callers last. */
   highlight(): string {
-    const lineStart = this.text.lastIndexOf('\n', this.start - 1) + 1;
-    let lineEnd = this.text.indexOf('\n', this.start);
-    if (lineEnd < 0) lineEnd = this.text.length;
-    const source = this.text.slice(lineStart, lineEnd);
-    const length = Math.max(1, Math.min(this.end, lineEnd) - this.start);
-    const underline = ' '.repeat(this.start - lineStart) + '~'.repeat(length);
-    const own = `  at ${this.toString()}\n    ${source}\n    ${underline} <--- HERE`;
-    return this.caller === undefined ? own : `${own}\n${this.caller.highlight()}`;
+    const { written } = this;
+    const parts = [written.underlined()];
+    if (written !== this) parts.push(this.underlined('printed '));
+    if (this.caller !== undefined) parts.push(this.caller.highlight());
+    return parts.join('\n');
+  }
+
+  private underlined(what = ''): string {
+    const { text, start, end } = this;
+    const lineStart = text.lastIndexOf('\n', start - 1) + 1;
+    let lineEnd = text.indexOf('\n', start);
+    if (lineEnd < 0) lineEnd = text.length;
+    const source = text.slice(lineStart, lineEnd);
+    const length = Math.max(1, Math.min(end, lineEnd) - start);
+    const underline = ' '.repeat(start - lineStart) + '~'.repeat(length);
+    return `  ${what}at ${this.file}:${this.line}:${this.column}\n    ${source}\n    ${underline} <--- HERE`;
   }
 }

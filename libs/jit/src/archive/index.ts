@@ -1,5 +1,4 @@
 // Archives: TorchScript's `.pt` files, read and written.
-export { ArchiveError } from './archive-error.ts';
 export { load } from './read.ts';
 export type { LoadOptions } from './read.ts';
 export { save, saveToBytes } from './write.ts';

@@ -15,11 +15,9 @@ import {
   isTensorLike,
 } from '@weft/ir';
 import type { Storage } from '@weft/tensor';
-import { Tensor, hostDevice } from '@weft/tensor';
+import { Tensor, hostDevice, io } from '@weft/tensor';
 import { typeOfValue } from '../emit/constants.ts';
 import { runFunction } from '../runtime/index.ts';
-import { PickleWriter } from './pickle-writer.ts';
-import { storageTypeOf } from './storages.ts';
 
 const deepest = 1000;
 
@@ -51,7 +49,7 @@ const listBuilders: Readonly<Record<string, string | undefined>> = {
 };
 
 export class ValueWriter {
-  private readonly pickle = new PickleWriter();
+  private readonly pickle = new io.PickleWriter();
   private readonly literals = new Map<TensorLiteral, Tensor>();
   /** States that objects gave, kept so that they stay different objects. */
   private readonly states: IValue[] = [];
@@ -208,7 +206,7 @@ export class ValueWriter {
     const { pickle } = this;
     if (pickle.reference(tensor)) return;
     const { storage, dtype } = tensor;
-    const storageType = storageTypeOf(dtype);
+    const storageType = io.storageTypeOf(dtype);
     if (storageType === undefined) {
       throw new UnsupportedError(`${path} cannot be saved: archives have no tensors of ${dtype}`);
     }

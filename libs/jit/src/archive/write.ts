@@ -3,11 +3,10 @@ import type { IValue } from '@weft/ir';
 import { Graph, ObjectValue, ScriptFunction, TupleValue, createClassType, BoolType } from '@weft/ir';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
+import { ArchiveError, io } from '@weft/tensor';
 import type { ScriptModule } from '../script-module.ts';
-import { ArchiveError } from './archive-error.ts';
 import { CodeWriter } from './code-out.ts';
 import { StorageTable, ValueWriter } from './values-out.ts';
-import { ZipWriter } from './zip-writer.ts';
 
 export interface SaveOptions {
   /** Texts or bytes that are stored with the module, by name. */
@@ -60,7 +59,7 @@ function writeArchive(
   write: (bytes: Uint8Array) => void,
 ): void {
   const folder = `${name}/`;
-  const zip = new ZipWriter(write);
+  const zip = new io.ZipWriter(write);
   const code = new CodeWriter(root.type);
   code.add(root.type);
   const values = (record: string, value: IValue): void => {

@@ -28,10 +28,14 @@ export interface RunOptions {
   readonly warn?: (text: string) => void;
   /** Calls nested deeper fail. */
   readonly maxDepth?: number;
+  /** A run of more calls and turns of loops fails. */
+  readonly maxSteps?: number;
 }
 
 /** What operators that do more than compute may use. */
 export interface RunContext extends Required<RunOptions> {
+  /** Calls and turns of loops that are left to this run. */
+  stepsLeft: number;
   /** Runs a function within this run. */
   call(callee: ScriptFunction, args: readonly IValue[]): IValue;
 }
@@ -50,6 +54,7 @@ const defaults: Required<RunOptions> = {
   print: (text) => process.stdout.write(text),
   warn: (text) => process.stderr.write(text),
   maxDepth: 10_000,
+  maxSteps: Infinity,
 };
 
 export class Frame {
@@ -58,11 +63,16 @@ export class Frame {
 
   constructor(
     private readonly code: Code,
-    options: RunOptions = {},
+    options: RunOptions | RunContext = {},
   ) {
+    if ('stepsLeft' in options) {
+      this.context = options;
+      return;
+    }
     this.context = {
       ...defaults,
       ...options,
+      stepsLeft: options.maxSteps ?? Infinity,
       call: (callee, args) =>
         new Frame(codeOf(callee.graph, shortName(callee.name)), this.context).run(args)[0],
     };
@@ -89,12 +99,21 @@ export class Frame {
     if (this.stack.length >= this.context.maxDepth) {
       throw new OperatorError(`maximum recursion depth exceeded: ${this.context.maxDepth} calls are open`);
     }
+    this.step();
     const registers = code.template.slice();
     for (let index = 0; index < code.inputs.length; index++) registers[code.inputs[index]] = inputs[index];
     const counters = code.counters === 0 ? none : new Array<number>(code.counters).fill(0);
     const activation: Activation = { code, registers, counters, pc: 0, entered: undefined };
     this.stack.push(activation);
     return activation;
+  }
+
+  private step(): void {
+    if (--this.context.stepsLeft < 0) {
+      throw new OperatorError(
+        `the program takes more than ${this.context.maxSteps} steps, which it may not here`,
+      );
+    }
   }
 
   private interpret(): IValue[] {
@@ -127,6 +146,7 @@ export class Frame {
             pc = instruction.target;
             continue;
           }
+          this.step();
           if (outputs.length > 0) registers[outputs[0]] = BigInt(count);
           activation.counters[instruction.slot] = count + 1;
           break;

@@ -1,14 +1,18 @@
 // Parses the Python subset of archives into the shared syntax tree. A recursive-descent parser with Python's precedences;
 // nesting is bounded, so that hostile text ends in an error and not in a full stack.
+import type { PrintedText } from '@weft/ir';
 import { SourceRange } from '@weft/ir';
 import { ScriptError } from '../../emit/script-error.ts';
 import type * as tree from '../tree.ts';
 import type { Token } from './lexer.ts';
 import { tokenize } from './lexer.ts';
 
-/** Parses one file of an archive. Throws ScriptError with the file, the line and the offending text. */
-export function parseTorchScript(text: string, file: string): tree.SourceModule {
-  return new Parser(text, file).module();
+/**
+ * Parses one file of an archive. Throws ScriptError with the file, the line and the offending text.
+ * @param printed what the text was printed from
+ */
+export function parseTorchScript(text: string, file: string, printed?: PrintedText): tree.SourceModule {
+  return new Parser(text, file, printed).module();
 }
 
 /** Parses a type as archives write it: `Dict[str, List[Tensor]]`. */
@@ -63,6 +67,7 @@ class Parser {
   constructor(
     private readonly text: string,
     private readonly file: string,
+    private readonly printed?: PrintedText,
   ) {
     this.tokens = tokenize(text, file);
   }
@@ -78,7 +83,7 @@ class Parser {
       else if (this.isWord('import') || this.isWord('from')) this.skipLine();
       else body.push(...this.statement());
     }
-    return { kind: 'SourceModule', body, range: new SourceRange(this.file, this.text, 0, this.text.length) };
+    return { kind: 'SourceModule', body, range: this.range(0, this.text.length) };
   }
 
   onlyExpression(): tree.Expression {
@@ -326,8 +331,8 @@ class Parser {
 
   private expression(): tree.Expression {
     this.enter();
-    const { start } = this.peek();
     let result = this.or();
+    const { start } = result.range;
     if (this.isWord('if')) {
       this.at++;
       const test = asCondition(this.or());
@@ -345,8 +350,8 @@ class Parser {
   }
 
   private or(): tree.Expression {
-    const { start } = this.peek();
     let left = this.and();
+    const { start } = left.range;
     while (this.takeWord('or'))
       left = {
         kind: 'Or',
@@ -358,8 +363,8 @@ class Parser {
   }
 
   private and(): tree.Expression {
-    const { start } = this.peek();
     let left = this.not();
+    const { start } = left.range;
     while (this.takeWord('and'))
       left = {
         kind: 'And',
@@ -380,8 +385,8 @@ class Parser {
   }
 
   private comparison(): tree.Expression {
-    const { start } = this.peek();
     let left = this.binary(0);
+    const { start } = left.range;
     let result: tree.Expression | undefined;
     for (;;) {
       const operator = this.comparisonOperator();
@@ -409,8 +414,8 @@ class Parser {
 
   private binary(level: number): tree.Expression {
     if (level === binaryLevels.length) return this.unary();
-    const { start } = this.peek();
     let left = this.binary(level + 1);
+    const { start } = left.range;
     for (;;) {
       const token = this.peek();
       const table = binaryLevels[level];
@@ -444,15 +449,21 @@ class Parser {
   }
 
   private power(): tree.Expression {
-    const { start } = this.peek();
     const left = this.postfix();
     if (!this.take('**')) return left;
-    return { kind: 'Binary', operator: 'pow', left, right: this.unary(), range: this.since(start) };
+    return {
+      kind: 'Binary',
+      operator: 'pow',
+      left,
+      right: this.unary(),
+      range: this.since(left.range.start),
+    };
   }
 
   private postfix(): tree.Expression {
-    const { start } = this.peek();
     let result = this.atom();
+    // As in PyTorch, parentheses around an expression are not part of it.
+    const { start } = result.range;
     for (;;) {
       if (this.take('.')) {
         const token = this.peek();
@@ -461,7 +472,7 @@ class Parser {
         this.at++;
         result = { kind: 'Select', object: result, name: token.text, range: this.since(start) };
       } else if (this.take('(')) {
-        result = this.call(result, start);
+        result = this.call(result);
       } else if (this.take('[')) {
         const indices = this.subscripts();
         result = { kind: 'Subscript', object: result, indices, range: this.since(start) };
@@ -469,7 +480,8 @@ class Parser {
     }
   }
 
-  private call(callee: tree.Expression, start: number): tree.Apply {
+  /** As PyTorch does, errors of a call point to what is called. */
+  private call(callee: tree.Expression): tree.Apply {
     const positional: tree.Expression[] = [];
     const keywords: tree.Keyword[] = [];
     while (!this.take(')')) {
@@ -488,7 +500,7 @@ class Parser {
       }
       if (!this.take(',') && !this.is(')')) this.fail("',' or ')' is expected");
     }
-    return { kind: 'Apply', callee, arguments: positional, keywords, range: this.since(start) };
+    return { kind: 'Apply', callee, arguments: positional, keywords, range: callee.range };
   }
 
   private subscripts(): tree.Expression[] {
@@ -681,19 +693,14 @@ class Parser {
   private enter(): void {
     if (++this.depth > deepest) this.fail(`the text is nested more than ${deepest} deep`);
   }
+  private range(start: number, end: number): SourceRange {
+    return new SourceRange(this.file, this.text, start, end, 1, undefined, this.printed);
+  }
   private since(start: number): SourceRange {
-    return new SourceRange(
-      this.file,
-      this.text,
-      start,
-      Math.max(start + 1, this.tokens[this.at - 1]?.end ?? start + 1),
-    );
+    return this.range(start, Math.max(start + 1, this.tokens[this.at - 1]?.end ?? start + 1));
   }
   private fail(message: string, token: Token = this.peek()): never {
-    throw new ScriptError(
-      message,
-      new SourceRange(this.file, this.text, token.start, Math.max(token.end, token.start + 1)),
-    );
+    throw new ScriptError(message, this.range(token.start, Math.max(token.end, token.start + 1)));
   }
 }
 

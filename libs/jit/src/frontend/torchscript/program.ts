@@ -5,6 +5,7 @@ import type {
   EnumType,
   IValue,
   InterfaceType,
+  PrintedText,
   SourceRange,
   TupleType,
   Type,
@@ -35,13 +36,20 @@ import { parseTorchScript } from './parser.ts';
 /** Types that a class of an archive can be. */
 export type NamedType = ClassType | EnumType | InterfaceType | TupleType;
 
+/** A file of an archive's code. */
+export interface ProgramFile {
+  /** How it is named in errors. */
+  readonly name: string;
+  readonly text: string;
+  /** What the text was printed from. */
+  readonly printed?: PrintedText;
+}
+
 export interface ProgramSource {
-  /** The text of `code/<path>.py`, or undefined when there is no such file. */
-  file(path: string): string | undefined;
+  /** The file `code/<path>`, or undefined when there is none. */
+  file(path: string): ProgramFile | undefined;
   /** Entry `c<index>` of the table of constants, or undefined when it has none. */
   constant(index: number): IValue | undefined;
-  /** How a file is named in errors. */
-  fileName(path: string): string;
 }
 
 type Definition = tree.ClassDef | tree.Def;
@@ -105,10 +113,10 @@ export class ArchiveProgram implements Resolver {
   private definitions(module: string): ReadonlyMap<string, Definition> | undefined {
     if (!this.files.has(module)) {
       const path = `${module.replaceAll('.', '/')}.py`;
-      const text = this.source.file(path);
-      if (text === undefined) this.files.set(module, undefined);
+      const file = this.source.file(path);
+      if (file === undefined) this.files.set(module, undefined);
       else {
-        const { body } = parseTorchScript(text, this.source.fileName(path));
+        const { body } = parseTorchScript(file.text, file.name, file.printed);
         const found = new Map<string, Definition>();
         for (const item of body) {
           if (item.kind === 'ClassDef' || item.kind === 'Def') found.set(item.name, item);

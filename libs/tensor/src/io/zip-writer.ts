@@ -1,6 +1,6 @@
 // Writes zip files as PyTorch does: entries are stored, their data begins at multiples of 64 bytes (an extra field `FB` fills
 // the gap), so that tensors can be used where they lie. Sizes and offsets beyond 4 GiB are written as zip64.
-import { crc32 } from './crc32.ts';
+import { crc32 } from 'node:zlib';
 
 export const recordAlignment = 64;
 const noDate = 0x21; // 1 January 1980, the first day that zip knows

@@ -1,8 +1,10 @@
-// A TorchScript archive as a set of named records under one folder: its version, its byte order, its code and its extra files.
-import type { DeviceBuffer } from '@weft/devices';
-import { hostDevice } from '@weft/tensor';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+// PyTorch's zip archives, of torch.jit.save and torch.save, as sets of named records under one folder: their version, their
+// byte order, their records.
+import type { FilePart, MappedFileOptions } from '@weft/devices';
+import { DeviceError, MappedFile } from '@weft/devices';
 import { ArchiveError } from './archive-error.ts';
+import type { ByteSource } from './byte-source.ts';
+import { MemorySource } from './byte-source.ts';
 import { ZipFile } from './zip-reader.ts';
 
 /** The newest archive version (operator set) that is read. PyTorch 2.7 writes 10. */
@@ -10,16 +12,16 @@ const newestVersion = 10n;
 const oldestVersion = 1n;
 /** The code and the pickles of an archive are text and structure; what is larger than this is none. */
 const largestRecord = 256 << 20;
-const pieceSize = 1 << 30;
 
 export class ArchiveFile {
+  /** The folder that all records are in, with a slash at its end. */
   readonly folder: string;
   readonly version: number;
   readonly bigEndian: boolean;
 
   private constructor(
     readonly zip: ZipFile,
-    readonly buffer: DeviceBuffer | undefined,
+    private readonly source: ByteSource,
   ) {
     const root = zip.names.find((name) =>
       /^[^/]+\/(constants\.pkl|data\.pkl|version|\.data\/version)$/.test(name),
@@ -27,7 +29,7 @@ export class ArchiveFile {
     if (root === undefined) {
       const advice = zip.names.some((name) => /(^|\/)model\.json$/.test(name))
         ? 'it was written by PyTorch 1.0, whose format is not read; load and save it with PyTorch 1.4 or newer'
-        : 'it is a zip file, but no TorchScript archive';
+        : 'it is a zip file, but no archive of PyTorch';
       throw new ArchiveError(zip.file, undefined, advice);
     }
     this.folder = root.slice(0, root.indexOf('/') + 1);
@@ -37,20 +39,37 @@ export class ArchiveFile {
       throw new ArchiveError(
         zip.file,
         `${this.folder}byteorder`,
-        `'${order}' is no byte order (little or big)`,
+        `'${order.slice(0, 40)}' is no byte order (little or big)`,
       );
     }
     this.bigEndian = order === 'big';
   }
 
-  /** Reads a file into memory that its tensors then share. */
-  static open(path: string): ArchiveFile {
-    const { bytes, buffer } = readFile(path);
-    return new ArchiveFile(new ZipFile(bytes, path), buffer);
+  /** Opens a file; `close` it when everything that is wanted was read. Its tensors stay. */
+  static open(path: string, options?: MappedFileOptions): ArchiveFile {
+    let source: ByteSource;
+    try {
+      source = MappedFile.open(path, options);
+    } catch (cause) {
+      if (cause instanceof DeviceError) throw new ArchiveError(path, undefined, 'it is no file', { cause });
+      const { code = '' } = cause as NodeJS.ErrnoException;
+      const reason = code === 'ENOENT' ? 'there is no such file' : `cannot be opened (${code})`;
+      throw new ArchiveError(path, undefined, reason, { cause });
+    }
+    try {
+      return new ArchiveFile(new ZipFile(source, path), source);
+    } catch (error) {
+      source.close();
+      throw error;
+    }
   }
   /** An archive in memory; `name` stands for its path in errors. */
   static from(bytes: Uint8Array, name: string): ArchiveFile {
-    return new ArchiveFile(new ZipFile(bytes, name), undefined);
+    const source = new MemorySource(bytes);
+    return new ArchiveFile(new ZipFile(source, name), source);
+  }
+  close(): void {
+    this.source.close();
   }
 
   get file(): string {
@@ -72,12 +91,19 @@ export class ArchiveFile {
     return this.zip.read(name);
   }
   text(record: string): string {
+    return this.decoded(record, this.bytes(record));
+  }
+  /** The text of a record whose bytes were read. */
+  decoded(record: string, bytes: Uint8Array): string {
     try {
-      return new TextDecoder('utf-8', { fatal: true }).decode(this.bytes(record));
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     } catch (cause) {
-      if (cause instanceof ArchiveError) throw cause;
       throw new ArchiveError(this.file, this.folder + record, 'it is no UTF-8 text', { cause });
     }
+  }
+  /** A record as memory of a device: a tensor's. */
+  part(record: string): FilePart {
+    return this.zip.part(this.folder + record);
   }
 
   private readVersion(): number {
@@ -98,38 +124,5 @@ export class ArchiveFile {
       );
     }
     return Number(version);
-  }
-}
-
-function readFile(path: string): { bytes: Uint8Array; buffer: DeviceBuffer | undefined } {
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, 'r');
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? '';
-    throw new ArchiveError(
-      path,
-      undefined,
-      code === 'ENOENT' ? 'there is no such file' : `cannot be opened (${code})`,
-      {
-        cause,
-      },
-    );
-  }
-  try {
-    const status = fstatSync(descriptor);
-    if (!status.isFile()) throw new ArchiveError(path, undefined, 'it is no file');
-    const { size } = status;
-    const shared = hostDevice().allocate(size);
-    const bytes = shared.bytes ?? new Uint8Array(size);
-    let at = 0;
-    while (at < size) {
-      const count = readSync(descriptor, bytes, at, Math.min(size - at, pieceSize), at);
-      if (count === 0) throw new ArchiveError(path, undefined, 'it became shorter while it was read');
-      at += count;
-    }
-    return { bytes, buffer: shared.bytes === undefined ? undefined : shared };
-  } finally {
-    closeSync(descriptor);
   }
 }

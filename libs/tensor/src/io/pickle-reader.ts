@@ -1,5 +1,6 @@
-// Reads Python pickles (protocol 2 and what torch.save and torch.jit.save write) as data. Classes are never imported: a global
-// must be on the reader's list, and what calling it means is up to the reader. Size and nesting are bounded.
+// Reads Python pickles as data: all of protocol 2, which torch.save and torch.jit.save write, and what later protocols add for
+// the same values. Classes are never imported: a global must be on the reader's list, and what calling it means is up to the
+// reader. Nesting is bounded, and nothing takes more memory than the pickle's length allows.
 import { ArchiveError } from './archive-error.ts';
 
 /** A Python tuple; lists are arrays. */
@@ -62,6 +63,7 @@ export function readPickle(bytes: Uint8Array, rules: PickleRules, file: string, 
 
 class PickleReader {
   private readonly view: DataView;
+  private readonly buffer: Buffer;
   private at = 0;
   private readonly stack: (Pickled | typeof mark)[] = [];
   private marks = 0;
@@ -74,6 +76,7 @@ class PickleReader {
     private readonly entry: string,
   ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   private refuse(reason: string): never {
@@ -88,7 +91,7 @@ class PickleReader {
   }
   private text(length: number): string {
     const start = this.take(length);
-    return new TextDecoder().decode(this.bytes.subarray(start, start + length));
+    return this.buffer.toString('utf8', start, start + length);
   }
   private line(): string {
     const end = this.bytes.indexOf(10, this.at);

@@ -12,6 +12,7 @@ export { ScriptError } from './emit/script-error.ts';
 export { inlined } from './inlined.ts';
 export { CodePrinter, printClassCode, printFunctionCode } from './print-code.ts';
 export type { CodeOptions, Dependency } from './print-code.ts';
+export * from './executor/index.ts';
 export * from './runtime/index.ts';
 export * from './lower/index.ts';
 export * from './passes/index.ts';

@@ -5,7 +5,7 @@ import { compiledThing, livePrograms } from './frontend/typescript/live-programs
 import { activeTracer, untraced } from './frontend/trace/tracer.ts';
 import { inlined } from './inlined.ts';
 import { printFunctionCode } from './print-code.ts';
-import { runFunction } from './runtime/index.ts';
+import { runFunction } from './executor/index.ts';
 import { ArgumentError, Conversion } from './values.ts';
 
 type AnyFunction = (...given: never[]) => unknown;

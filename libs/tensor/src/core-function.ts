@@ -13,14 +13,19 @@ export type OutputSource =
   | { readonly kind: 'operand'; readonly index: number }
   | { readonly kind: 'computed'; readonly index: number };
 
+export interface CoreFunctionOptions {
+  /** Improves the graphs that are compiled: this one, and those of its derivative. Signatures stay. */
+  readonly optimize?: (graph: Graph) => void;
+}
+
 export class CoreFunction {
   /** Specs of the operands, then of the random inputs. */
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly OutputSource[];
   readonly outputSpecs: readonly TensorSpec[];
   private readonly computed: readonly TensorSpec[];
-  /** The graph with each computed output once. */
-  private readonly body: Graph;
+  private readonly distinct: readonly Value[];
+  private compiled: Graph | undefined;
   private readonly executables = new Map<string, Executable>();
   private lastDevice: Device | undefined;
   private lastExecutable: Executable | undefined;
@@ -32,6 +37,7 @@ export class CoreFunction {
   constructor(
     readonly graph: Graph,
     readonly requests: readonly RandomRequest[] = [],
+    readonly options: CoreFunctionOptions = {},
   ) {
     removeDeadCode(graph);
     this.inputs = graph.inputs.map(specOf);
@@ -43,14 +49,21 @@ export class CoreFunction {
       return { kind: 'computed', index: known >= 0 ? known : distinct.push(value) - 1 };
     });
     this.computed = distinct.map(specOf);
-    this.body = graph;
-    if (distinct.length !== graph.outputs.length) {
-      const positions = distinct.map((value) => graph.outputs.indexOf(value));
-      this.body = graph.clone();
-      const kept = positions.map((position) => this.body.outputs[position]);
-      while (this.body.outputs.length > 0) this.body.block.removeOutput(this.body.outputs.length - 1);
-      kept.forEach((value) => this.body.addOutput(value));
-    }
+    this.distinct = distinct;
+  }
+
+  /** The graph that is compiled: with each computed output once, optimised. */
+  private get body(): Graph {
+    if (this.compiled !== undefined) return this.compiled;
+    const { graph, distinct, options } = this;
+    const hasOthers = distinct.length !== graph.outputs.length;
+    if (!hasOthers && options.optimize === undefined) return (this.compiled = graph);
+    const body = graph.clone();
+    const kept = distinct.map((value) => body.outputs[graph.outputs.indexOf(value)]);
+    while (body.outputs.length > 0) body.block.removeOutput(body.outputs.length - 1);
+    kept.forEach((value) => body.addOutput(value));
+    options.optimize?.(body);
+    return (this.compiled = body);
   }
 
   get operandCount(): number {

@@ -15,7 +15,8 @@ import { ArchiveError, Parameter, io } from '@weft/tensor';
 import { resolveType } from '../emit/type-expressions.ts';
 import { parseTypeExpression } from '../frontend/torchscript/parser.ts';
 import type { ArchiveProgram } from '../frontend/torchscript/program.ts';
-import { isInstance, runFunction } from '../runtime/index.ts';
+import { runFunction } from '../executor/index.ts';
+import { isInstance } from '../runtime/index.ts';
 
 const { PickledGlobal, PickledObject, PickledTuple, PickledValue } = io;
 type Pickled = io.Pickled;

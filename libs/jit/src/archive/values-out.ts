@@ -17,7 +17,7 @@ import {
 import type { Storage } from '@weft/tensor';
 import { Tensor, hostDevice, io } from '@weft/tensor';
 import { typeOfValue } from '../emit/constants.ts';
-import { runFunction } from '../runtime/index.ts';
+import { runFunction } from '../executor/index.ts';
 
 const deepest = 1000;
 

@@ -79,6 +79,7 @@ function evaluateDataIf(evaluator: Evaluator, node: Node, env: Environment, cond
   if (onTrue === undefined || onFalse === undefined) {
     // A compiled graph does not raise: the branch that does is taken never, as if the check held.
     core.destroy();
+    evaluator.requirements?.demand(b, onTrue === undefined ? b.not(predicate) : predicate);
     const taken = node.blocks[onTrue === undefined ? 1 : 0];
     evaluator.block(taken, env);
     node.outputs.forEach((output, index) => env.set(output, evaluator.lookUp(env, taken.outputs[index])));

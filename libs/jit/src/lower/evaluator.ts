@@ -22,6 +22,7 @@ import {
   WeftError,
   constantValue,
   containerType,
+  hasSideEffects,
   qualifiedName,
   schemaOfNode,
   tagContainer,
@@ -36,6 +37,7 @@ import { Journal } from './journal.ts';
 import type { Mutable } from './journal.ts';
 import { evaluateNumbers } from './numbers.ts';
 import { queries } from './queries.ts';
+import type { Requirements } from './requirements.ts';
 import { SymbolicTensor, isSymbolicNumber } from './symbolic.ts';
 import { evaluateTensorOperator, literalTensor } from './tensor-operators.ts';
 import { valueOperators } from './value-operators.ts';
@@ -65,6 +67,8 @@ export class Evaluator {
     readonly b: CoreBuilder,
     /** Loops with a known count above this become core loops. */
     readonly unrollLimit: number,
+    /** Set when nothing that the program does may be left out of the graph. */
+    readonly requirements?: Requirements,
   ) {}
 
   /** Runs a graph on values and returns its outputs. */
@@ -221,6 +225,7 @@ export class Evaluator {
       case 'prim::Print':
       case 'aten::warn':
         // A compiled graph does not talk.
+        this.requirements?.refuse('the program prints or warns');
         return;
       case 'prim::Enter':
         return one(this.call(methodOf(args[0], '__enter__'), [args[0]], node.source));
@@ -271,6 +276,7 @@ export class Evaluator {
     if (query !== undefined && self instanceof SymbolicTensor) return query(self, ...args.slice(1));
     const meaning = operatorMeaning(name);
     if (meaning?.kind === 'host') {
+      if (hasSideEffects(node)) this.requirements?.refuse(`${name} has an effect beyond its operands`);
       const schema = schemaOfNode(node);
       const isOnNumbers = args.some(
         (value, index) => isSymbolicNumber(value) && takesNumber(schema?.arguments[index]?.type),
@@ -282,6 +288,11 @@ export class Evaluator {
           value.some(isSymbolicNumber) &&
           takesNumber(elementOf(schema?.arguments[index]?.type)),
       );
+      const isOpen = args.some((value, index) => {
+        const type = schema?.arguments[index]?.type;
+        return (type === undefined || type.kind === 'Any') && holdsSymbolic(value);
+      });
+      if (isOpen) throw new UnsupportedError(`${name} of what depends on tensor data cannot be compiled`);
       if (isInside) {
         throw new UnsupportedError(
           `${name} of a list with numbers that depend on tensor data cannot be compiled`,
@@ -317,6 +328,13 @@ export class Evaluator {
 function takesNumber(type: Type | undefined): boolean {
   if (type?.kind === 'Optional') return takesNumber(type.element);
   return type !== undefined && ['int', 'float', 'bool', 'complex', 'number'].includes(type.kind);
+}
+
+function holdsSymbolic(value: IValue): boolean {
+  if (value instanceof SymbolicTensor) return true;
+  if (Array.isArray(value)) return value.some(holdsSymbolic);
+  if (value instanceof TupleValue) return value.items.some(holdsSymbolic);
+  return value instanceof Map && [...value.values()].some(holdsSymbolic);
 }
 
 const elementOf = (type: Type | undefined): Type | undefined =>

@@ -1,22 +1,13 @@
 // A whole method of a scripted module, or a function, as one core graph for given input shapes: what is compiled for a
 // device, split over workers and trained. Parameters and buffers become inputs, mutated ones come back as outputs.
-import type { ClassType, Graph, IValue, ScriptFunction, TensorSpec, Value, TensorLiteral } from '@weft/ir';
-import {
-  CoreBuilder,
-  Graph as IrGraph,
-  ObjectValue,
-  TupleValue,
-  UnsupportedError,
-  containerType,
-  isTensorLike,
-  specOf,
-  tagContainer,
-  tensorSpec,
-} from '@weft/ir';
-import { valuesEqual } from '@weft/ops';
-import { Tensor } from '@weft/tensor';
+import type { Graph, IValue, ObjectValue, ScriptFunction, TensorSpec, Value } from '@weft/ir';
+import { CoreBuilder, Graph as IrGraph, TupleValue, UnsupportedError, specOf } from '@weft/ir';
 import { methodOf } from '../runtime/methods.ts';
+import type { LoweringInput } from './arguments.ts';
+import { symbolicArgument } from './arguments.ts';
 import { Evaluator } from './evaluator.ts';
+import type { HeldTensor } from './module-copy.ts';
+import { ModuleCopy } from './module-copy.ts';
 import { PhiloxSource, randomStateSpec } from './philox.ts';
 import { optimize } from '../passes/index.ts';
 import { SymbolicStorage, SymbolicTensor, isSymbolic } from './symbolic.ts';
@@ -70,12 +61,6 @@ export interface LowerOptions {
 }
 
 /**
- * An argument: a TensorSpec is an input of the graph, a tensor too (by its dtype and shape), anything else is known. Lists,
- * tuples and dicts of them are walked.
- */
-export type LoweringInput = TensorSpec | IValue | readonly LoweringInput[];
-
-/**
  * Lowers a method of a module.
  * Throws UnsupportedError naming the operator and the line for what cannot be part of a compiled graph.
  */
@@ -110,20 +95,10 @@ export function lowerGraph(
   return new Lowerer(options).run(undefined, inputs, names, graph);
 }
 
-/** A tensor of the module while it is lowered. */
-interface Held {
-  readonly names: string[];
-  readonly isParameter: boolean;
-  readonly source: IValue;
-  readonly tensor: SymbolicTensor;
-}
-
 class Lowerer {
   private readonly graph = new IrGraph();
-  private readonly held: Held[] = [];
-  private readonly bySource = new Map<object, Held>();
-  private readonly copies = new Map<ObjectValue, ObjectValue>();
-  private readonly inputIndex = new Map<Held, number>();
+  private readonly module = new ModuleCopy();
+  private readonly inputIndex = new Map<HeldTensor, number>();
   private readonly unrollLimit: number;
 
   constructor({ unrollLimit = 1000 }: LowerOptions) {
@@ -137,16 +112,16 @@ class Lowerer {
     torch: Graph,
   ): LoweredModule {
     const scratch = new CoreBuilder(this.graph);
-    const self = object === undefined ? [] : [this.copyObject(object, '')];
+    const self = object === undefined ? [] : [this.module.copyObject(object, '')];
     // Parameters first: inputs of the graph are in a stated order whatever the order of attributes.
-    const parameters = this.held.filter((held) => held.isParameter);
-    const buffers = this.held.filter((held) => !held.isParameter);
+    const parameters = this.module.held.filter((held) => held.isParameter);
+    const buffers = this.module.held.filter((held) => !held.isParameter);
     for (const held of [...parameters, ...buffers]) {
       held.tensor.storage.replace(scratch.input(held.tensor.spec, held.names[0]));
     }
     const inputs: { path: string; tensor: SymbolicTensor; initial: Value }[] = [];
     const args = given.map((value, index) =>
-      this.input(scratch, value, names[index] ?? `input${index}`, (path, tensor) =>
+      symbolicArgument(scratch, value, names[index] ?? `input${index}`, (path, tensor) =>
         inputs.push({ path, tensor, initial: tensor.storage.value }),
       ),
     );
@@ -164,8 +139,8 @@ class Lowerer {
     };
     const changed = (tensor: SymbolicTensor, initial: Value): { output?: number } =>
       tensor.storage.value === initial ? {} : { output: output(tensor.storage.value) };
-    this.checkAttributes();
-    const describe = (held: Held): LoweredTensor => {
+    this.module.checkAttributes();
+    const describe = (held: HeldTensor): LoweredTensor => {
       const initial = this.graph.inputs[this.inputIndex.get(held)!];
       const [name, ...aliases] = held.names;
       return {
@@ -201,80 +176,14 @@ class Lowerer {
     };
   }
 
-  private evaluator(state: SymbolicStorage): Evaluator {
-    const holder: { evaluator?: Evaluator } = {};
-    const b = new CoreBuilder(this.graph, {
-      draw: (builder, request) => new PhiloxSource(state, holder.evaluator!.journal).draw(builder, request),
-    });
-    const evaluator = new Evaluator(b, this.unrollLimit);
-    holder.evaluator = evaluator;
-    evaluator.roots.push(new SymbolicTensor(state, randomStateSpec));
-    return evaluator;
-  }
-
-  // ---- the module -----------------------------------------------------------------------------------------------
-
-  /** A copy of a module that the evaluation may change, its tensors symbolic. */
-  private copyObject(object: ObjectValue, prefix: string): ObjectValue {
-    const known = this.copies.get(object);
-    if (known !== undefined) return known;
-    const copy = new ObjectValue(object.type, []);
-    this.copies.set(object, copy);
-    object.type.attributes.forEach((attribute, slot) => {
-      const isParameter = attribute.isParameter === true;
-      copy.slots.push(this.copyValue(object.slots[slot], `${prefix}${attribute.name}`, isParameter));
-    });
-    return copy;
-  }
-
-  private copyValue(value: IValue, name: string, isParameter: boolean): IValue {
-    if (isTensorLike(value)) return this.hold(value, name, isParameter);
-    if (value instanceof ObjectValue) return this.copyObject(value, `${name}.`);
-    if (Array.isArray(value)) {
-      const list = value.map((item, index) => this.copyValue(item, `${name}.${index}`, false));
-      const type = containerType(value);
-      return type === undefined ? list : tagContainer(list, type);
-    }
-    if (value instanceof TupleValue) {
-      return new TupleValue(
-        value.items.map((item, index) => this.copyValue(item, `${name}.${index}`, false)),
-        value.type,
-      );
-    }
-    if (value instanceof Map) {
-      return new Map(
-        [...value].map(([key, item]) => [key, this.copyValue(item, `${name}.${String(key)}`, false)]),
-      );
-    }
-    return value;
-  }
-
-  private hold(source: IValue & object, name: string, isParameter: boolean): SymbolicTensor {
-    const known = this.bySource.get(source);
-    if (known !== undefined) {
-      known.names.push(name);
-      return known.tensor;
-    }
-    const { dtype, shape } = source as TensorLiteral | Tensor;
-    const spec = tensorSpec(dtype, [...shape]);
-    // The value is replaced by the graph's input once the order of inputs is known.
-    const storage = new SymbolicStorage(placeholder(spec));
-    const tensor = new SymbolicTensor(storage, spec);
-    tensor.requiresGrad = source instanceof Tensor ? source.requiresGrad : isParameter;
-    const held = { names: [name], isParameter, source, tensor };
-    this.held.push(held);
-    this.bySource.set(source, held);
-    return tensor;
-  }
-
   /** The output with what the attribute holds at the end, when that is not what it held. */
   private replacement(
     b: CoreBuilder,
-    held: Held,
+    held: HeldTensor,
     initial: Value,
     output: (value: Value) => number,
   ): { output?: number } {
-    const now = this.attributeNow(held);
+    const now = this.module.now(held);
     const value = now === undefined ? held.tensor.storage.value : now.read(b);
     if (value === initial) return {};
     const [spec, own] = [specOf(value), held.tensor.spec];
@@ -286,63 +195,18 @@ class Lowerer {
     return { output: output(value) };
   }
 
-  /** The tensor that stands now where `held` stood. */
-  private attributeNow(held: Held): SymbolicTensor | undefined {
-    for (const [object, copy] of this.copies) {
-      const slot = object.slots.indexOf(held.source);
-      if (slot >= 0) return isSymbolic(copy.slots[slot]) ? copy.slots[slot] : undefined;
-    }
-    return undefined;
+  private evaluator(state: SymbolicStorage): Evaluator {
+    const holder: { evaluator?: Evaluator } = {};
+    const b = new CoreBuilder(this.graph, {
+      draw: (builder, request) => new PhiloxSource(state, holder.evaluator!.journal).draw(builder, request),
+    });
+    const evaluator = new Evaluator(b, this.unrollLimit);
+    holder.evaluator = evaluator;
+    evaluator.roots.push(new SymbolicTensor(state, randomStateSpec));
+    return evaluator;
   }
 
-  /** State that is no tensor must be what it was: a compiled graph cannot hand it back. */
-  private checkAttributes(): void {
-    for (const [original, copy] of this.copies) {
-      original.type.attributes.forEach((attribute, slot) => {
-        const [before, after] = [original.slots[slot], copy.slots[slot]];
-        if (isTensorLike(before) || before instanceof ObjectValue) return;
-        if (holdsTensor(before) || holdsTensor(after) ? sameShape(before, after) : valuesEqual(before, after))
-          return;
-        throw new UnsupportedError(
-          `the method changes the attribute '${attribute.name}' of ${className(original.type)}, which is no tensor; a compiled graph can only change tensors`,
-        );
-      });
-    }
-  }
-
-  // ---- arguments and results ------------------------------------------------------------------------------------
-
-  private input(
-    b: CoreBuilder,
-    given: LoweringInput,
-    path: string,
-    add: (path: string, tensor: SymbolicTensor) => void,
-  ): IValue {
-    const spec = specOfInput(given);
-    if (spec !== undefined) {
-      const tensor = SymbolicTensor.of(b.input(spec, path.replaceAll('.', '_')));
-      add(path, tensor);
-      return tensor;
-    }
-    const value = given as IValue;
-    if (Array.isArray(value)) {
-      const list = value.map((item, index) => this.input(b, item, `${path}.${index}`, add));
-      const type = containerType(value);
-      return type === undefined ? list : tagContainer(list, type);
-    }
-    if (value instanceof TupleValue) {
-      return new TupleValue(
-        value.items.map((item, index) => this.input(b, item, `${path}.${index}`, add)),
-        value.type,
-      );
-    }
-    if (value instanceof Map) {
-      return new Map(
-        [...value].map(([key, item]) => [key, this.input(b, item, `${path}.${String(key)}`, add)]),
-      );
-    }
-    return value;
-  }
+  // ---- results --------------------------------------------------------------------------------------------------
 
   private structure(b: CoreBuilder, value: IValue): OutputStructure {
     if (isSymbolic(value)) {
@@ -365,43 +229,3 @@ class Lowerer {
     return { kind: 'constant', value };
   }
 }
-
-/** A value that stands for a module's tensor until its input exists; nothing may read it. */
-function placeholder(spec: TensorSpec): Value {
-  return new IrGraph().addInput(spec);
-}
-
-function specOfInput(given: LoweringInput): TensorSpec | undefined {
-  if (typeof given !== 'object' || given === null) return undefined;
-  if ('kind' in given && (given as { kind: unknown }).kind === 'Tensor') {
-    const { dtype, sizes } = given as TensorSpec;
-    return tensorSpec(dtype, sizes);
-  }
-  if (!isTensorLike(given)) return undefined;
-  return tensorSpec(given.dtype, [...given.shape]);
-}
-
-function holdsTensor(value: IValue): boolean {
-  if (isTensorLike(value)) return true;
-  if (Array.isArray(value)) return value.some(holdsTensor);
-  if (value instanceof TupleValue) return value.items.some(holdsTensor);
-  return value instanceof Map && [...value.values()].some(holdsTensor);
-}
-
-/** Whether containers of tensors are as long as they were and hold tensors where they did. */
-function sameShape(before: IValue, after: IValue): boolean {
-  if (isTensorLike(before) || isTensorLike(after)) return isTensorLike(before) && isTensorLike(after);
-  const items = (value: IValue): readonly IValue[] | undefined =>
-    Array.isArray(value)
-      ? value
-      : value instanceof TupleValue
-        ? value.items
-        : value instanceof Map
-          ? [...value.values()]
-          : undefined;
-  const [first, second] = [items(before), items(after)];
-  if (first === undefined || second === undefined) return valuesEqual(before, after);
-  return first.length === second.length && first.every((item, index) => sameShape(item, second[index]));
-}
-
-const className = (type: ClassType): string => type.name.slice(type.name.lastIndexOf('.') + 1);

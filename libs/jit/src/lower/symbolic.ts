@@ -20,6 +20,8 @@ export class SymbolicStorage {
 /** How a view relates to the tensor it looks at. */
 export interface ViewOf {
   readonly parent: SymbolicTensor;
+  /** Where the view begins depends on data: its offset says nothing. */
+  readonly isDynamic?: boolean;
   read(b: CoreBuilder, parent: Value): Value;
   /** The parent's new value once the view holds `value`. */
   write(b: CoreBuilder, parent: Value, value: Value): Value;
@@ -54,6 +56,11 @@ export class SymbolicTensor implements TensorLike, Strided {
   /** A tensor of its own storage. */
   static of(value: Value, numberKind?: NumberKind): SymbolicTensor {
     return new SymbolicTensor(new SymbolicStorage(value), specOf(value), undefined, undefined, numberKind);
+  }
+
+  /** Whether sizes, strides and offset say where in the storage the elements are. */
+  get isPlaced(): boolean {
+    return this.view === undefined || (this.view.isDynamic !== true && this.view.parent.isPlaced);
   }
 
   get shape(): readonly number[] {

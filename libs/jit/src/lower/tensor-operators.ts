@@ -34,12 +34,13 @@ import { foldConstant, foldNumber } from './constant-folding.ts';
 import type { Evaluator } from './evaluator.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
 import type { NumberKind } from './symbolic.ts';
+import type { Requirements } from './requirements.ts';
 import { SymbolicTensor, isInScope, isSymbolic, isSymbolicNumber } from './symbolic.ts';
 import { writeThroughView } from './view-write.ts';
 
 /** The identity that no gradient passes: what `detach` and `no_grad` are in one graph. */
 registerComposite('stop_gradient', { vjp: (_, node) => node.inputs.map(() => null) });
-const stopGradient = (b: CoreBuilder, x: Value): Value =>
+export const stopGradient = (b: CoreBuilder, x: Value): Value =>
   b.composite('stop_gradient', [x], {}, (_, inner) => [inner])[0];
 
 const detaching = new Set(['aten::detach', 'aten::detach_', 'aten::detach_copy']);
@@ -81,6 +82,7 @@ export function evaluateTensorOperator(
     }
   });
   const call: Call = { evaluator, operator, args, lower: meaning.lower };
+  if (evaluator.requirements !== undefined) demandData(call, evaluator.requirements);
   if (meaning.kind === 'view' && operator.writeMode === 'returns' && operator.outArguments.length === 0) {
     throw new UnsupportedError(
       `${qualified} gives a tensor another shape in place, which a compiled graph cannot do`,
@@ -91,6 +93,23 @@ export function evaluateTensorOperator(
     if (viewed !== null) return viewed;
   }
   return evaluateLowering(call);
+}
+
+/** What the operator would look at in its operands' data becomes a condition of the graph. */
+function demandData(call: Call, requirements: Requirements): void {
+  const { evaluator, operator, args } = call;
+  operator.kinds.forEach((kind, index) => {
+    if (kind === 'generator' && args[index] !== null)
+      requirements.refuse(`${operator.name} draws from a generator of the program's`);
+  });
+  if (operator.check === undefined) return;
+  if (operator.indexRanges === undefined) requirements.refuse(`${operator.name} checks its operands' data`);
+  const given = preparedArguments(
+    call,
+    (tensor) => tensor as unknown as Value,
+    (literal) => literal as unknown as Value,
+  ) as readonly DataArgument[];
+  for (const range of operator.indexRanges(...given)) requirements.demandRange(evaluator.b, range);
 }
 
 function notATensor(name: string, index: number): never {
@@ -220,7 +239,14 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
     return value;
   };
   const lowered = preparedArguments(call, take, (literal) => b.constant(literal));
+  const draws = evaluator.requirements?.draws;
   const result = lower(b, ...lowered);
+  if (evaluator.requirements?.draws !== draws) {
+    // In place, elements are drawn in the order in which they lie in memory.
+    const targets = written.map((index) => args[index]).filter(isSymbolic);
+    if (writeMode === 'returns' && !targets.every(isRowMajorView))
+      evaluator.requirements?.refuse(`${operator.name} draws into a strided view`);
+  }
   const values = (Array.isArray(result) ? [...result] : [result]) as (Value | readonly Value[])[];
   const requiresGrad = evaluator.gradEnabled && [...operands.values()].some((tensor) => tensor.requiresGrad);
   const wrap = (value: Value): SymbolicTensor => {
@@ -274,6 +300,11 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
 function numberKindOfType(type: Type): NumberKind | undefined {
   return type.kind === 'bool' || type.kind === 'int' || type.kind === 'float' ? type.kind : undefined;
 }
+
+const isRowMajorView = ({ sizes, strides }: SymbolicTensor): boolean => {
+  const expected = contiguousStrides(sizes);
+  return strides.every((stride, dim) => sizes[dim] === 1 || stride === expected[dim]);
+};
 
 /** Writes `value` into `target`, converted to its dtype. */
 function write(evaluator: Evaluator, target: SymbolicTensor, value: Value, isOut: boolean): void {

@@ -1,6 +1,6 @@
 // Operators between tensors and numbers, and on the state of the evaluation, which no lowering has: `item`, `tensor(…)`,
 // `wait`, gradient mode, and views whose position is data.
-import type { DType, FutureValue, IValue, Node } from '@weft/ir';
+import type { DType, FutureValue, IValue, Node, Type, Value } from '@weft/ir';
 import {
   Complex,
   ObjectValue,
@@ -19,6 +19,7 @@ import { methodOf } from '../runtime/methods.ts';
 import { foldNumber } from './constant-folding.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { NumberKind } from './symbolic.ts';
+import { queries } from './queries.ts';
 import { SymbolicTensor, isSymbolic, isSymbolicNumber, numberDType } from './symbolic.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
 import { evaluateVjp } from './vjp.ts';
@@ -104,6 +105,17 @@ function fail(message: string): never {
   throw new UnsupportedError(message);
 }
 
+/** A position that is data, counted from the end when it is negative. */
+function wrapPosition({ b, requirements }: Evaluator, raw: Value, size: number): Value {
+  const isNegative = b.compare(raw, b.fullLike(raw, 0), 'LT');
+  const position = b.select(isNegative, b.add(raw, b.fullLike(raw, size)), raw);
+  requirements?.demand(
+    b,
+    b.and(b.compare(position, b.fullLike(raw, 0), 'GE'), b.compare(position, b.fullLike(raw, size), 'LT')),
+  );
+  return position;
+}
+
 /** `select` at a position that is data: a view that reads and writes by dynamic slices. */
 const select: ValueOperator = (evaluator, args) => {
   const [self, dim, index] = args;
@@ -113,8 +125,7 @@ const select: ValueOperator = (evaluator, args) => {
   const along = wrapDim(Number(dim), sizes.length);
   const { b } = evaluator;
   const raw = index.read(b);
-  const isNegative = b.compare(raw, b.fullLike(raw, 0), 'LT');
-  const position = b.select(isNegative, b.add(raw, b.fullLike(raw, sizes[along])), raw);
+  const position = wrapPosition(evaluator, raw, sizes[along]);
   const start = sizes.map((_, at) => (at === along ? position : b.full(0, 'int64')));
   const box = sizes.map((size, at) => (at === along ? 1 : size));
   const kept = sizes.filter((_, at) => at !== along);
@@ -125,6 +136,7 @@ const select: ValueOperator = (evaluator, args) => {
   };
   return new SymbolicTensor(parent.storage, tensorSpec(parent.dtype, kept), geometry, {
     parent,
+    isDynamic: true,
     read: (builder, value) => builder.reshape(builder.dynamicSlice(value, start, box), kept),
     write: (builder, value, written) =>
       builder.dynamicUpdateSlice(value, builder.reshape(written, box), start),
@@ -137,9 +149,13 @@ const listItem: ValueOperator = (evaluator, [list, index]) => {
   if (!isSymbolicNumber(index)) return items[listPosition(items, index as bigint)];
   const { b } = evaluator;
   const kinds = items.map(numberKindOf);
-  const values = items.map((item, at) =>
-    kinds[at] === undefined ? (item as unknown as SymbolicTensor).read(b) : numberValue(b, item, kinds[at]),
-  );
+  const values = items.map((item, at) => {
+    const kind = kinds[at];
+    if (kind !== undefined) return numberValue(b, item, kind);
+    return isSymbolic(item)
+      ? item.read(b)
+      : fail('a list that holds no tensors or numbers is indexed by a number that depends on tensor data');
+  });
   const [first] = values.map(specOf);
   const isAlike = values.every((value) => {
     const { dtype, sizes } = specOf(value);
@@ -152,20 +168,25 @@ const listItem: ValueOperator = (evaluator, [list, index]) => {
     values.map((value) => b.reshape(value, [1, ...first.sizes])),
     0,
   );
-  const raw = index.read(b);
-  const position = b.select(
-    b.compare(raw, b.fullLike(raw, 0), 'LT'),
-    b.add(raw, b.fullLike(raw, items.length)),
-    raw,
-  );
+  const position = wrapPosition(evaluator, index.read(b), items.length);
   const start = [position, ...first.sizes.map(() => b.full(0, 'int64'))];
   const item = b.reshape(b.dynamicSlice(stacked, start, [1, ...first.sizes]), first.sizes);
   return SymbolicTensor.of(item, kinds[0]);
 };
 
+/** The annotation must fit the tensor; the interpreter has the words for it. */
+function requireListType({ requirements }: Evaluator, { dtype, sizes }: SymbolicTensor, type: Type): void {
+  let depth = 0;
+  let element = type;
+  for (; element.kind === 'List'; element = element.element) depth++;
+  if (depth !== sizes.length || element.kind !== kindOfDType(dtype))
+    requirements?.refuse(`a tensor becomes a list of another type`);
+}
+
 /** Nested lists of the elements: numbers known at run time, or now where the tensor is a constant. */
 const toList: ValueOperator = (evaluator, [self], node) => {
   const tensor = self as unknown as SymbolicTensor;
+  if (node !== undefined) requireListType(evaluator, tensor, node.output.type);
   const [size, ...inner] = tensor.sizes;
   if (size === undefined) return toNumber(undefined)(evaluator, [self], undefined);
   const { b } = evaluator;
@@ -260,6 +281,21 @@ const numberToTensor: ValueOperator = ({ b }, [value]) => {
 
 const identity: ValueOperator = (_, [value]) => value;
 
+/** The tensor itself when it lies row-major, else a copy that does; as the eager operator. */
+const contiguous: ValueOperator = (evaluator, args) => {
+  const [self, format] = args;
+  const tensor = self as unknown as SymbolicTensor;
+  if (format !== null && format !== undefined && format !== 0n)
+    evaluator.requirements?.refuse('a tensor is brought into another memory format');
+  if (queries['aten::is_contiguous'](tensor) === true) return self;
+  return SymbolicTensor.of(tensor.read(evaluator.b));
+};
+
+const requireGrad: ValueOperator = ({ requirements }, [value]) => {
+  requirements?.refuse('requires_grad_ makes a leaf of a tensor');
+  return value;
+};
+
 export const valueOperators: Readonly<Record<string, ValueOperator>> = {
   'weft::vjp': evaluateVjp,
   'weft::place': placeCotangent,
@@ -307,7 +343,8 @@ export const valueOperators: Readonly<Record<string, ValueOperator>> = {
   'aten::wait': (_, [future]) => (future as FutureValue).wait(),
   'aten::is_grad_enabled': (evaluator) => evaluator.gradEnabled,
   'aten::set_grad_enabled': setGradEnabled,
-  'aten::requires_grad_': identity,
+  'aten::requires_grad_': requireGrad,
+  'aten::contiguous': contiguous,
   'aten::cpu': identity,
   'aten::pin_memory': identity,
   'prim::profile': identity,

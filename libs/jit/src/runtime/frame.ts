@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly maxDepth?: number;
   /** A run of more calls and turns of loops fails. */
   readonly maxSteps?: number;
+  /** Runs a call that the interpreter comes to in another way; undefined when it has to be interpreted. */
+  readonly attempt?: (callee: ScriptFunction, args: readonly IValue[]) => IValue | undefined;
 }
 
 /** What operators that do more than compute may use. */
@@ -51,6 +53,7 @@ interface Activation {
 }
 
 const defaults: Required<RunOptions> = {
+  attempt: () => undefined,
   print: (text) => process.stdout.write(text),
   warn: (text) => process.stderr.write(text),
   maxDepth: 10_000,
@@ -287,6 +290,11 @@ export class Frame {
               ? (instruction.payload as ScriptFunction)
               : methodOf(args[0], instruction.payload as string);
           if (callee.graph === undefined) throw new HostError(`the body of ${callee.name} is not known`);
+          const result = context.attempt(callee, args);
+          if (result !== undefined) {
+            if (outputs.length > 0) registers[outputs[0]] = result;
+            break;
+          }
           free(registers, instruction.frees);
           activation = this.push(codeOf(callee.graph, shortName(callee.name)), args);
           ({ registers } = activation);

@@ -7,4 +7,3 @@ export type { TraceEntry } from './errors.ts';
 export { isInstance } from './is-instance.ts';
 export { isRunnable } from './operators.ts';
 export { materialize } from './constants.ts';
-export { runFunction, runMethod } from './run.ts';

@@ -40,11 +40,20 @@ function derivativeOf(fn: CoreFunction, wanted: readonly boolean[]): Derivative 
   let key = '';
   for (const each of wanted) key += each ? '1' : '0';
   let found = byMask.get(key);
-  if (found === undefined) byMask.set(key, (found = derive(fn.graph, wanted)));
+  if (found === undefined) byMask.set(key, (found = derive(fn, wanted)));
   return found;
 }
 
-function derive(graph: Graph, wanted: readonly boolean[]): Derivative | null {
+/**
+ * Makes the derivative that recording `fn` with these operands needs, before anything runs. Throws UnsupportedError where
+ * there is none.
+ */
+export function prepareDerivative(fn: CoreFunction, operands: readonly Tensor[]): void {
+  const wanted = operands.map((operand) => operand.requiresGrad);
+  if (wanted.includes(true)) derivativeOf(fn, wanted);
+}
+
+function derive({ graph, options }: CoreFunction, wanted: readonly boolean[]): Derivative | null {
   const { wrt, outputs } = connections(graph, wanted);
   if (wrt.length === 0 || outputs.length === 0) return null;
   const parts = differentiate(graph, { wrt, outputs });
@@ -52,8 +61,8 @@ function derive(graph: Graph, wanted: readonly boolean[]): Derivative | null {
     wrt,
     outputs,
     parts,
-    forward: new CoreFunction(parts.forward.clone()),
-    backward: new CoreFunction(parts.backward),
+    forward: new CoreFunction(parts.forward.clone(), [], options),
+    backward: new CoreFunction(parts.backward, [], options),
   };
 }
 

@@ -2,8 +2,8 @@
 // functional form.
 import type { Argument, DType, IValue, Schema } from '@weft/ir';
 import { UnsupportedError, findSchema, qualifiedName, schemasOf, typesEqual } from '@weft/ir';
-import type { DataCheck, OperatorMeaning, Preparation } from '@weft/ops';
-import { dataCheckOf, operatorMeaning, preparationOf } from '@weft/ops';
+import type { DataCheck, IndexRanges, OperatorMeaning, Preparation } from '@weft/ops';
+import { dataCheckOf, indexRangesOf, operatorMeaning, preparationOf } from '@weft/ops';
 import type { ArgumentKind } from './arguments.ts';
 import { argumentKind } from './arguments.ts';
 
@@ -38,6 +38,8 @@ export interface Operator {
   readonly sources?: readonly ArgumentSource[];
   /** What looks at the operands' data before lowering (see @weft/ops). */
   readonly check?: DataCheck;
+  /** The check as ranges of indices, when it is nothing else. */
+  readonly indexRanges?: IndexRanges;
   readonly prepare?: Preparation;
   /** Whether results may be the operands themselves (`to`, `contiguous`, `reshape`). */
   readonly mayAlias: boolean;
@@ -84,7 +86,7 @@ function resolve(name: string): Operator {
 
 type Found = Pick<
   Operator,
-  'meaning' | 'written' | 'writeMode' | 'outArguments' | 'sources' | 'check' | 'prepare'
+  'meaning' | 'written' | 'writeMode' | 'outArguments' | 'sources' | 'check' | 'indexRanges' | 'prepare'
 >;
 
 const isWritten = (argument: Argument): boolean =>
@@ -122,8 +124,9 @@ function withoutOuts(schema: Schema, outs: readonly number[]): Pick<Found, 'outA
   return { outArguments: outs, sources: kept };
 }
 
-const dataOf = (name: string): Pick<Operator, 'check' | 'prepare'> => ({
+const dataOf = (name: string): Pick<Operator, 'check' | 'indexRanges' | 'prepare'> => ({
   check: dataCheckOf(name),
+  indexRanges: indexRangesOf(name),
   prepare: preparationOf(name),
 });
 

@@ -1,0 +1,177 @@
+// Compiled variants do what the interpreter does: results, aliasing, changes in place, random numbers, errors, gradients; and
+// their guards notice what no longer holds.
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Tensor, int } from '@weft/tensor';
+import { F, manualSeed, nn, noGrad, rand, tensor } from '@weft/tensor';
+import { runCase } from '../archive/index.ts';
+import type { ScriptModule } from '../script-module.ts';
+import { script } from '../script.ts';
+import { executorState, setExecutor } from './index.ts';
+
+afterEach(() => void setExecutor({ mode: 'auto', profileRuns: 2 }));
+
+class Gate extends nn.Module {
+  linear = new nn.Linear(4, 4);
+  scale: number = 2;
+  steps: int = 0;
+  forward(x: Tensor): Tensor {
+    const y = this.linear.forward(x).mul(this.scale);
+    if (y.sum().item() > 0) return y;
+    return y.neg();
+  }
+  identity(x: Tensor): [Tensor, Tensor] {
+    return [x, x.t()];
+  }
+  addInPlace(x: Tensor): Tensor {
+    x.add_(1);
+    return x.mul(2);
+  }
+  count(x: Tensor): Tensor {
+    this.steps = this.steps + 1;
+    return x.add(this.steps);
+  }
+  noisy(x: Tensor): Tensor {
+    return F.dropout(x, 0.5, true).add(rand([4]));
+  }
+  look(table: Tensor, at: Tensor): Tensor {
+    return F.embedding(at, table).sum();
+  }
+  checked(x: Tensor): Tensor {
+    if (x.sum().item() < 0) throw new Error('negative');
+    return x.mul(3);
+  }
+}
+
+const states = (module: ScriptModule, method: string) =>
+  executorState(module.method(method), module.object).map(({ state }) => state);
+const x = () => tensor([[1, -2, 3, 4], [0.5, 1, -1, 2]]); // prettier-ignore
+
+describe('a method', () => {
+  test('is interpreted first, then compiled, for each pattern of its arguments', () => {
+    const gate = script(new Gate());
+    const results = noGrad(() => Array.from({ length: 4 }, () => gate.forward(x()).tolist()));
+    for (const result of results) expect(result).toEqual(results[0]);
+    expect(states(gate, 'forward')).toEqual(['compiled']);
+    noGrad(() => gate.forward(tensor([1.5, 2, 3, 4])));
+    expect(states(gate, 'forward')).toEqual(['profiled', 'compiled']);
+  });
+
+  test('is compiled anew after an attribute changed', () => {
+    setExecutor({ profileRuns: 0 });
+    const gate = script(new Gate());
+    const first = noGrad(() => gate.forward(x()) as Tensor);
+    (gate as unknown as { scale: number }).scale = 4;
+    expect(noGrad(() => (gate.forward(x()) as Tensor).tolist())).toEqual(first.mul(2).tolist());
+    expect(noGrad(() => (gate.forward(x()) as Tensor).tolist())).toEqual(first.mul(2).tolist());
+    expect(states(gate, 'forward')).toEqual(['compiled']);
+  });
+
+  test('reads its parameters anew at each run', () => {
+    setExecutor({ profileRuns: 0 });
+    const gate = script(new Gate());
+    const before = noGrad(() => gate.forward(x()) as Tensor);
+    noGrad(() => gate.linear.weight.mul_(2));
+    noGrad(() => gate.linear.bias!.mul_(2));
+    expect(noGrad(() => (gate.forward(x()) as Tensor).tolist())).toEqual(before.mul(2).tolist());
+    expect(states(gate, 'forward')).toEqual(['compiled']);
+  });
+
+  test('returns its operands themselves and views of them', () => {
+    setExecutor({ mode: 'compile' });
+    const gate = script(new Gate());
+    const given = x();
+    const [same, transposed] = gate.identity(given) as unknown as [Tensor, Tensor];
+    expect(states(gate, 'identity')).toEqual(['compiled']);
+    expect(same).toBe(given);
+    given.fill_(7);
+    expect(transposed.shape).toEqual([4, 2]);
+    expect(transposed.tolist()).toEqual([[7, 7], [7, 7], [7, 7], [7, 7]]); // prettier-ignore
+  });
+
+  test('changes its arguments in place, and not when two share memory', () => {
+    setExecutor({ mode: 'compile' });
+    const gate = script(new Gate());
+    const given = tensor([1, 2]);
+    const before = given.version;
+    expect((gate.addInPlace(given) as Tensor).tolist()).toEqual([4, 6]);
+    expect(given.tolist()).toEqual([2, 3]);
+    expect(given.version).toBeGreaterThan(before);
+    expect(states(gate, 'addInPlace')).toEqual(['compiled']);
+  });
+
+  test('is interpreted when it changes what is no tensor', () => {
+    setExecutor({ mode: 'compile' });
+    const gate = script(new Gate());
+    expect([1, 2, 3].map(() => (gate.count(tensor([0])) as Tensor).item())).toEqual([1, 2, 3]);
+    expect(states(gate, 'count')).toEqual(['refused']);
+  });
+
+  test('draws the random numbers that the interpreter draws', () => {
+    const gate = script(new Gate());
+    const run = (mode: 'interpret' | 'compile') => {
+      setExecutor({ mode });
+      manualSeed(3);
+      return [gate.noisy(tensor([1, 2, 3, 4])), rand([2])].map((each) => (each as Tensor).tolist());
+    };
+    expect(run('compile')).toEqual(run('interpret'));
+    expect(states(gate, 'noisy')).toEqual(['compiled']);
+  });
+
+  test('raises the errors that depend on data', () => {
+    setExecutor({ mode: 'compile' });
+    const gate = script(new Gate());
+    const table = tensor([[1, 2], [3, 4]]); // prettier-ignore
+    expect((gate.look(table, tensor([0, 1])) as Tensor).item()).toBe(10);
+    expect(states(gate, 'look')).toEqual(['compiled']);
+    expect(() => gate.look(table, tensor([0, 2]))).toThrow('index out of range in self');
+    expect((gate.checked(tensor([1, 2])) as Tensor).tolist()).toEqual([3, 6]);
+    expect(states(gate, 'checked')).toEqual(['compiled']);
+    expect(() => gate.checked(tensor([1, -2]))).toThrow('negative');
+  });
+
+  test('records gradients', () => {
+    const gate = script(new Gate());
+    const gradients = (mode: 'interpret' | 'compile') => {
+      setExecutor({ mode });
+      const input = x();
+      input.requiresGrad = true;
+      gate.linear.weight.grad = null;
+      (gate.forward(input) as Tensor).sum().backward();
+      return [input.grad!.tolist(), gate.linear.weight.grad!.tolist()];
+    };
+    const expected = gradients('interpret');
+    expect(gradients('compile')).toEqual(expected);
+    expect(states(gate, 'forward')).toContain('compiled');
+  });
+
+  test('keeps a bounded number of variants', () => {
+    setExecutor({ mode: 'compile', maxVariants: 3 });
+    const gate = script(new Gate());
+    for (let rows = 1; rows < 30; rows++) {
+      const given = rand([rows, 4]);
+      const [same] = gate.identity(given) as unknown as [Tensor, Tensor];
+      expect(same).toBe(given);
+    }
+    expect(states(gate, 'identity').length).toBeLessThanOrEqual(3);
+    setExecutor({ maxVariants: 16 });
+  });
+});
+
+const cases = join(__dirname, '../../../../../shared/torchscript/cases');
+(existsSync(cases) ? describe : describe.skip)('recorded cases, compiled at the first call', () => {
+  // A result that requires a gradient is row-major where the interpreter may return a view of it.
+  test.each(['models', 'control', 'autograd', 'rnn', 'attention', 'losses'])('%s', (group) => {
+    const failing = (mode: 'interpret' | 'compile') => {
+      setExecutor({ mode });
+      return readdirSync(join(cases, group))
+        .filter((_, index) => index % 3 === 0)
+        .filter((name) =>
+          runCase(join(cases, group, name)).failures.some((failure) => !failure.includes('strides')),
+        );
+    };
+    const interpreted = failing('interpret');
+    expect(failing('compile').filter((name) => !interpreted.includes(name))).toEqual([]);
+  });
+});

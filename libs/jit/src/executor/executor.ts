@@ -1,0 +1,165 @@
+// Runs script functions: the first calls are interpreted and their patterns noted; a pattern that comes again is compiled
+// into one graph behind a guard (variant.ts). A call that no variant fits is interpreted. (TorchScript's profiling executor
+// is the model; a guard that fails falls back, and nothing is ever computed twice with effect.)
+import type { IValue, ScriptFunction } from '@weft/ir';
+import { InternalError, ObjectValue } from '@weft/ir';
+import { Tensor, isGradEnabled } from '@weft/tensor';
+import { codeOf } from '../runtime/code.ts';
+import type { RunOptions } from '../runtime/frame.ts';
+import { Frame } from '../runtime/frame.ts';
+import { methodOf } from '../runtime/methods.ts';
+import type { Pattern } from './pattern.ts';
+import { allMatch, patternsOf } from './pattern.ts';
+import { executorSettings } from './settings.ts';
+import { Variant } from './variant.ts';
+
+/** A pattern that was seen. */
+interface Seen {
+  readonly patterns: readonly Pattern[];
+  readonly gradEnabled: boolean;
+  /** Interpreted calls of this pattern. */
+  calls: number;
+  variant?: Variant;
+  /** Why there is no variant. */
+  refusal?: string;
+  /** Guards that failed since the variant was made. */
+  misses: number;
+}
+
+/** What is known of a function, called as a method of one object (which is part of what it is compiled for). */
+class Profile {
+  /** The last one that fitted comes first. */
+  readonly seen: Seen[] = [];
+  /** Patterns that were forgotten, since too many came. */
+  forgotten = 0;
+}
+
+const profiles = new WeakMap<ScriptFunction, WeakMap<object, Profile>>();
+const noObject = {};
+
+function profileOf(callee: ScriptFunction, self: object): Profile {
+  let byObject = profiles.get(callee);
+  if (byObject === undefined) profiles.set(callee, (byObject = new WeakMap()));
+  let profile = byObject.get(self);
+  if (profile === undefined) byObject.set(self, (profile = new Profile()));
+  return profile;
+}
+
+const tensors: Tensor[] = [];
+
+/** The result of the call by a compiled variant; undefined when it has to be interpreted. */
+function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: number): IValue | undefined {
+  const { maxVariants } = executorSettings;
+  const self = args[0] instanceof ObjectValue ? args[0] : noObject;
+  const profile = profileOf(callee, self);
+  const { seen } = profile;
+  const gradEnabled = isGradEnabled();
+  for (let index = 0; index < seen.length; index++) {
+    const entry = seen[index];
+    if (entry.gradEnabled !== gradEnabled) continue;
+    tensors.length = 0;
+    if (!allMatch(entry.patterns, args, tensors)) continue;
+    if (index > 0) {
+      seen.splice(index, 1);
+      seen.unshift(entry);
+    }
+    return callEntry(entry, callee, args, profileRuns);
+  }
+  if (profile.forgotten > 4 * maxVariants) return undefined;
+  const patterns = patternsOf(args);
+  if (patterns === undefined) return undefined;
+  const entry: Seen = { patterns, gradEnabled, calls: 0, misses: 0 };
+  seen.unshift(entry);
+  if (seen.length > maxVariants) {
+    seen.pop();
+    profile.forgotten++;
+  }
+  tensors.length = 0;
+  if (!allMatch(patterns, args, tensors)) throw new InternalError('a call does not match its own pattern');
+  return callEntry(entry, callee, args, profileRuns);
+}
+
+function callEntry(
+  entry: Seen,
+  callee: ScriptFunction,
+  args: readonly IValue[],
+  profileRuns: number,
+): IValue | undefined {
+  if (entry.variant !== undefined) {
+    const result = entry.variant.run(tensors.slice());
+    if (result !== undefined) return result;
+    if (++entry.misses > executorSettings.maxMisses) entry.refusal = 'its guard keeps failing';
+    entry.variant = undefined;
+    entry.calls = 0;
+    return undefined;
+  }
+  if (entry.refusal !== undefined || entry.calls++ < profileRuns) return undefined;
+  if (tensors.length === 0 && !holdsTensors(args[0])) {
+    entry.refusal = 'no tensors';
+    return undefined;
+  }
+  const given = tensors.slice();
+  try {
+    const { unrollLimit } = executorSettings;
+    entry.variant = Variant.compile(callee, args, given, { unrollLimit, gradEnabled: entry.gradEnabled });
+  } catch (error) {
+    // Whatever it is, the interpreter can run the call; tests want to know of defects.
+    const isDefect = error instanceof InternalError || error instanceof TypeError;
+    if (!(error instanceof Error) || (isDefect && executorSettings.mode === 'compile')) throw error;
+    entry.refusal = error.message;
+    return undefined;
+  }
+  return entry.variant.run(given);
+}
+
+function holdsTensors(value: IValue): boolean {
+  if (value instanceof Tensor) return true;
+  return value instanceof ObjectValue && value.slots.some(holdsTensors);
+}
+
+const attemptInner = (callee: ScriptFunction, args: readonly IValue[]): IValue | undefined =>
+  attempt(callee, args, innerProfileRuns());
+/** Callees are compiled later than callers, which take them along. */
+const innerProfileRuns = (): number =>
+  executorSettings.mode === 'compile' ? 0 : 4 * (1 + executorSettings.profileRuns);
+
+/** Runs a function on values, one for each input of its graph, and returns its result. */
+export function runFunction(callee: ScriptFunction, inputs: readonly IValue[], options?: RunOptions): IValue {
+  const { mode, profileRuns } = executorSettings;
+  if (mode !== 'interpret') {
+    const result = attempt(callee, inputs, mode === 'compile' ? 0 : profileRuns);
+    if (result !== undefined) return result;
+  }
+  const name = callee.name.slice(callee.name.lastIndexOf('.') + 1);
+  const withAttempt = mode === 'interpret' ? options : { ...options, attempt: attemptInner };
+  return new Frame(codeOf(callee.graph, name), withAttempt).run(inputs)[0] ?? null;
+}
+
+/** Runs a method of an object, which becomes the first input. */
+export function runMethod(
+  object: ObjectValue,
+  method: string,
+  inputs: readonly IValue[],
+  options?: RunOptions,
+): IValue {
+  return runFunction(methodOf(object, method), [object, ...inputs], options);
+}
+
+/** One pattern of a function's calls, and what was made of it. */
+export interface ExecutorState {
+  readonly patterns: readonly Pattern[];
+  readonly gradEnabled: boolean;
+  readonly state: 'profiled' | 'compiled' | 'refused';
+  /** Why calls of this pattern are interpreted. */
+  readonly reason?: string;
+}
+
+/** What the executor knows of a function (called on `object`, when it is a method). */
+export function executorState(callee: ScriptFunction, object?: ObjectValue): ExecutorState[] {
+  return profileOf(callee, object ?? noObject).seen.map(({ patterns, gradEnabled, variant, refusal }) => ({
+    patterns,
+    gradEnabled,
+    state: variant !== undefined ? 'compiled' : refusal !== undefined ? 'refused' : 'profiled',
+    reason: refusal,
+  }));
+}

@@ -1,0 +1,41 @@
+// How the executor goes about its work; set for the whole process.
+import { WeftError } from '@weft/ir';
+
+export interface ExecutorSettings {
+  /** `auto` profiles, then compiles; `interpret` never compiles; `compile` compiles at the first call (for tests). */
+  readonly mode: 'auto' | 'interpret' | 'compile';
+  /** Interpreted calls of a pattern before it is compiled. */
+  readonly profileRuns: number;
+  /** Patterns that are kept for a function and object. */
+  readonly maxVariants: number;
+  /** Failed guards of a pattern after which it is interpreted for good. */
+  readonly maxMisses: number;
+  /** Loops of a known count above this become loops of the compiled graph. */
+  readonly unrollLimit: number;
+}
+
+const modes = ['auto', 'interpret', 'compile'] as const;
+
+function modeFromEnvironment(): ExecutorSettings['mode'] {
+  const given = process.env.WEFT_EXECUTOR;
+  if (given === undefined || given === '') return 'auto';
+  const mode = modes.find((each) => each === given);
+  if (mode === undefined)
+    throw new WeftError(`WEFT_EXECUTOR=${given}: one of ${modes.join(', ')} is expected`);
+  return mode;
+}
+
+export let executorSettings: ExecutorSettings = {
+  mode: modeFromEnvironment(),
+  profileRuns: 2,
+  maxVariants: 16,
+  maxMisses: 4,
+  unrollLimit: 256,
+};
+
+/** Changes settings of the executor; those that are not given stay. Returns what they were. */
+export function setExecutor(changes: Partial<ExecutorSettings>): ExecutorSettings {
+  const before = executorSettings;
+  executorSettings = { ...before, ...changes };
+  return before;
+}

@@ -1,0 +1,277 @@
+// A function lowered so that running the graph is the same as interpreting it once, for the executor: results that are
+// operands or views of them stay so, random numbers are drawn from the generator in the program's order, errors that depend
+// on data are conditions of the graph. What cannot be kept is refused.
+import type { Graph, IValue, RandomRequest, ScriptFunction, Type, Value } from '@weft/ir';
+import {
+  CoreBuilder,
+  Graph as IrGraph,
+  ObjectValue,
+  TupleValue,
+  UnsupportedError,
+  containerType,
+  numel,
+  removeDeadCode,
+  specOf,
+} from '@weft/ir';
+import type { Strided } from '@weft/ops';
+import { valuesEqual } from '@weft/ops';
+import type { Tensor } from '@weft/tensor';
+import { symbolicArgument } from './arguments.ts';
+import { Evaluator } from './evaluator.ts';
+import { ModuleCopy } from './module-copy.ts';
+import { Requirements } from './requirements.ts';
+import { stopGradient } from './tensor-operators.ts';
+import type { SymbolicStorage , SymbolicTensor} from './symbolic.ts';
+import { isSymbolic } from './symbolic.ts';
+
+/** A tensor that the graph reads: one of the module, or the n-th of those in the arguments (in the order of a walk). */
+export type OperandSource =
+  { readonly kind: 'held'; readonly tensor: Tensor } | { readonly kind: 'argument'; readonly index: number };
+
+/** How a result is put together. `output` counts the outputs of the graph, `operand` the operands. */
+export type ResultStructure =
+  | { readonly kind: 'tensor'; readonly output: number; readonly view?: Strided }
+  | { readonly kind: 'operand'; readonly operand: number; readonly view?: Strided }
+  | { readonly kind: 'number'; readonly output: number; readonly type: 'int' | 'float' | 'bool' | 'complex' }
+  | { readonly kind: 'constant'; readonly value: IValue }
+  | { readonly kind: 'list'; readonly items: readonly ResultStructure[]; readonly type: Type | undefined }
+  | {
+      readonly kind: 'tuple';
+      readonly items: readonly ResultStructure[];
+      readonly type: TupleValue['type'];
+    }
+  | {
+      readonly kind: 'dict';
+      readonly entries: readonly (readonly [IValue, ResultStructure])[];
+      readonly type: Type | undefined;
+    };
+
+export interface ExactLowering {
+  /** Inputs: the operands marked as used, then what is drawn. Outputs: as named below. Not optimised yet. */
+  readonly graph: Graph;
+  readonly operands: readonly OperandSource[];
+  /** The operands that are inputs of the graph, in order. */
+  readonly inputs: readonly number[];
+  readonly requests: readonly RandomRequest[];
+  /** Operands that change, with the outputs that hold their new contents. */
+  readonly writes: readonly { readonly operand: number; readonly output: number }[];
+  /** Whether gradients are on, as they were when the graph was made. */
+  readonly gradEnabled: boolean;
+  /** Outputs that are results, before those that `writes` and `condition` name. */
+  readonly result: ResultStructure;
+  /** A boolean output: when it is false, nothing of the run may be used and the interpreter has to tell what is wrong. */
+  readonly condition?: number;
+  /** Everything of the module that the graph was made for; it holds while these slots hold what they held. */
+  readonly objects: readonly ObjectValue[];
+}
+
+export interface ExactOptions {
+  readonly unrollLimit: number;
+  readonly gradEnabled: boolean;
+}
+
+/**
+ * Lowers a function for values like `args`: tensors by dtype and shape, all else as it is.
+ * Throws UnsupportedError (or the program's own error) when no graph can stand for the call.
+ */
+export function lowerExactly(
+  callee: ScriptFunction,
+  args: readonly IValue[],
+  options: ExactOptions,
+): ExactLowering {
+  return new ExactLowerer(options).run(callee, args);
+}
+
+class ExactLowerer {
+  private readonly graph = new IrGraph();
+  private readonly requests: RandomRequest[] = [];
+  private readonly randoms: Value[] = [];
+  private readonly requirements = new Requirements();
+  private readonly module = new ModuleCopy();
+  private readonly b: CoreBuilder;
+  private readonly evaluator: Evaluator;
+  /** Operands by the storage that stands for them. */
+  private readonly operandOf = new Map<SymbolicStorage, number>();
+  /** Containers that belong to the caller: their identity is not ours to give. */
+  private readonly callers = new Set<IValue>();
+
+  constructor({ unrollLimit, gradEnabled }: ExactOptions) {
+    this.b = new CoreBuilder(this.graph, {
+      draw: (builder, request) => {
+        if (builder.graph.getInsertPoint().block !== this.graph.block) {
+          this.requirements.refuse(
+            'random numbers are drawn in a branch or loop that depends on tensor data',
+          );
+        }
+        this.requirements.draws++;
+        this.requests.push(request);
+        const value = builder.input({ kind: 'Tensor', dtype: request.dtype, sizes: request.sizes });
+        this.randoms.push(value);
+        return value;
+      },
+    });
+    this.evaluator = new Evaluator(this.b, unrollLimit, this.requirements);
+    this.evaluator.gradEnabled = gradEnabled;
+  }
+
+  run(callee: ScriptFunction, given: readonly IValue[]): ExactLowering {
+    const { b, graph } = this;
+    const operands: { source: OperandSource; tensor: SymbolicTensor; initial: Value }[] = [];
+    const add = (source: OperandSource, tensor: SymbolicTensor): void => {
+      this.operandOf.set(tensor.storage, operands.length);
+      operands.push({ source, tensor, initial: tensor.storage.value });
+    };
+    let count = 0;
+    const args = given.map((value, index) => {
+      if (value instanceof ObjectValue) return this.module.copyObject(value, '');
+      refuseObjects(value);
+      return symbolicArgument(
+        b,
+        value,
+        callee.schema.arguments[index]?.name ?? `input${index}`,
+        (_, tensor) => add({ kind: 'argument', index: count++ }, tensor),
+      );
+    });
+    for (const { tensor, source, names } of this.module.held) {
+      tensor.storage.replace(b.input(tensor.spec, names[0]));
+      add({ kind: 'held', tensor: source as unknown as Tensor }, tensor);
+    }
+    this.module.copies.forEach((copy) => copy.slots.forEach((slot) => this.ownedByCaller(slot)));
+    args.forEach((value) => this.ownedByCaller(value));
+    const before = args.map(snapshot);
+
+    const { gradEnabled } = this.evaluator;
+    const results = this.evaluator.run(callee.graph, args);
+    graph.currentSource = undefined;
+    if (this.evaluator.gradEnabled !== gradEnabled) this.requirements.refuse('the gradient mode is changed');
+    args.forEach((value, index) => {
+      if (!unchanged(value, before[index]))
+        this.requirements.refuse('a list or dict of the caller is changed');
+    });
+    this.module.checkAttributes();
+    for (const held of this.module.held) {
+      if (this.module.now(held) !== held.tensor)
+        this.requirements.refuse(`the tensor '${held.names[0]}' is replaced by another`);
+    }
+
+    const result = this.result(results[0] ?? null);
+    const writes = operands.flatMap(({ tensor, initial }, operand) => {
+      const { value } = tensor.storage;
+      if (value === initial) return [];
+      // The history of a tensor that is changed in place is the tape's; running statistics have none.
+      if (tensor.requiresGrad && gradEnabled)
+        this.requirements.refuse('a tensor that requires a gradient is changed in place');
+      return [{ operand, output: this.output(gradEnabled ? stopGradient(b, value) : value) }];
+    });
+    const conjunction = this.requirements.conjunction(b);
+    const condition = conjunction === undefined ? undefined : this.output(conjunction);
+    removeDeadCode(graph);
+    const inputs = operands.flatMap(({ initial }, operand) => (initial.hasUses ? [operand] : []));
+    const unused = operands.filter(({ initial }) => !initial.hasUses);
+    for (const { initial } of unused) graph.block.removeInput(graph.inputs.indexOf(initial));
+    return {
+      graph,
+      operands: operands.map(({ source }) => source),
+      inputs,
+      requests: this.requests,
+      writes,
+      gradEnabled,
+      result,
+      condition,
+      objects: [...this.module.copies.keys()],
+    };
+  }
+
+  private output(value: Value): number {
+    this.graph.addOutput(value);
+    return this.graph.outputs.length - 1;
+  }
+
+  private ownedByCaller(value: IValue): void {
+    if (Array.isArray(value) || value instanceof Map) this.callers.add(value);
+    if (Array.isArray(value) || value instanceof Map)
+      for (const item of value.values()) this.ownedByCaller(item);
+    else if (value instanceof TupleValue) value.items.forEach((item) => this.ownedByCaller(item));
+  }
+
+  // ---- results --------------------------------------------------------------------------------------------------
+
+  private readonly tensors = new Map<SymbolicTensor, ResultStructure>();
+
+  private result(value: IValue): ResultStructure {
+    if (isSymbolic(value)) {
+      let known = this.tensors.get(value);
+      if (known === undefined) this.tensors.set(value, (known = this.tensor(value)));
+      return known;
+    }
+    if (this.callers.has(value)) this.requirements.refuse('a list or dict of the caller is returned');
+    if (Array.isArray(value)) {
+      return { kind: 'list', items: value.map((item) => this.result(item)), type: containerType(value) };
+    }
+    if (value instanceof TupleValue) {
+      return { kind: 'tuple', items: value.items.map((item) => this.result(item)), type: value.type };
+    }
+    if (value instanceof Map) {
+      const entries = [...value].map(([key, item]) => [key, this.result(item)] as const);
+      return { kind: 'dict', entries, type: containerType(value) };
+    }
+    if (value instanceof ObjectValue) this.requirements.refuse('an object is returned');
+    if (typeof value === 'object' && value !== null && 'wait' in value)
+      this.requirements.refuse('a future is returned');
+    return { kind: 'constant', value };
+  }
+
+  private tensor(value: SymbolicTensor): ResultStructure {
+    const { b } = this;
+    if (value.numberKind !== undefined)
+      return { kind: 'number', output: this.output(value.read(b)), type: value.numberKind };
+    const operand = this.operandOf.get(value.storage);
+    if (operand !== undefined) {
+      if (value.view === undefined) return { kind: 'operand', operand };
+      if (!value.isPlaced) this.requirements.refuse('a view at a place that depends on data is returned');
+      if (value.requiresGrad) return { kind: 'tensor', output: this.output(value.read(b)) };
+      return { kind: 'operand', operand, view: geometryOf(value) };
+    }
+    // A view of a fresh storage (a transpose, say) is returned as one, unless most of a large storage would be kept for it.
+    const whole = numel(specOf(value.storage.value).sizes);
+    const isWasteful = whole > largestKept && whole > 2 * numel(value.sizes);
+    if (value.view === undefined || value.requiresGrad || isWasteful || !value.isPlaced)
+      return { kind: 'tensor', output: this.output(value.read(b)) };
+    return { kind: 'tensor', output: this.output(value.storage.value), view: geometryOf(value) };
+  }
+}
+
+/** Elements of a storage that may be kept for the sake of a view of a small part of it. */
+const largestKept = 1 << 14;
+
+const geometryOf = ({ sizes, strides, offset }: SymbolicTensor): Strided => ({ sizes, strides, offset });
+
+/** Objects of users' classes among the arguments would have to be watched as modules are. */
+function refuseObjects(value: IValue): void {
+  if (value instanceof ObjectValue || (typeof value === 'object' && value !== null && 'wait' in value))
+    throw new UnsupportedError('an object inside a list, tuple or dict is an argument');
+  if (Array.isArray(value) || value instanceof Map) for (const item of value.values()) refuseObjects(item);
+  else if (value instanceof TupleValue) value.items.forEach(refuseObjects);
+}
+
+/** The items of a container, all the way down. */
+type Snapshot = { readonly value: IValue; readonly items: readonly Snapshot[] };
+
+function snapshot(value: IValue): Snapshot {
+  const items =
+    Array.isArray(value) || value instanceof Map
+      ? [...(value.values() as Iterable<IValue>)].map(snapshot)
+      : value instanceof TupleValue
+        ? value.items.map(snapshot)
+        : [];
+  return { value, items };
+}
+
+function unchanged(value: IValue, before: Snapshot): boolean {
+  if (value !== before.value) return isSymbolic(value) ? false : valuesEqual(value, before.value);
+  const now = snapshot(value);
+  return (
+    now.items.length === before.items.length &&
+    now.items.every((item, index) => unchanged(item.value, before.items[index]))
+  );
+}

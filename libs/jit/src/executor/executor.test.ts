@@ -51,10 +51,10 @@ const x = () => tensor([[1, -2, 3, 4], [0.5, 1, -1, 2]]); // prettier-ignore
 describe('a method', () => {
   test('is interpreted first, then compiled, for each pattern of its arguments', () => {
     const gate = script(new Gate());
-    const results = noGrad(() => Array.from({ length: 4 }, () => gate.forward(x()).tolist()));
+    const results = noGrad(() => Array.from({ length: 4 }, () => (gate.forward(x()) as Tensor).tolist()));
     for (const result of results) expect(result).toEqual(results[0]);
     expect(states(gate, 'forward')).toEqual(['compiled']);
-    noGrad(() => gate.forward(tensor([1.5, 2, 3, 4])));
+    noGrad(() => gate.forward(tensor([1.5, 2, 3, 4])) as Tensor);
     expect(states(gate, 'forward')).toEqual(['profiled', 'compiled']);
   });
 

@@ -21,7 +21,7 @@ import { Evaluator } from './evaluator.ts';
 import { ModuleCopy } from './module-copy.ts';
 import { Requirements } from './requirements.ts';
 import { stopGradient } from './tensor-operators.ts';
-import type { SymbolicStorage , SymbolicTensor} from './symbolic.ts';
+import type { SymbolicStorage, SymbolicTensor } from './symbolic.ts';
 import { isSymbolic } from './symbolic.ts';
 
 /** A tensor that the graph reads: one of the module, or the n-th of those in the arguments (in the order of a walk). */
@@ -92,6 +92,7 @@ class ExactLowerer {
   private readonly evaluator: Evaluator;
   /** Operands by the storage that stands for them. */
   private readonly operandOf = new Map<SymbolicStorage, number>();
+  private readonly operandTensors: SymbolicTensor[] = [];
   /** Containers that belong to the caller: their identity is not ours to give. */
   private readonly callers = new Set<IValue>();
 
@@ -114,11 +115,17 @@ class ExactLowerer {
     this.evaluator.gradEnabled = gradEnabled;
   }
 
+  /** Whether results may get a history, which only outputs of the graph can carry. */
+  private get isRecorded(): boolean {
+    return this.evaluator.gradEnabled && this.operandTensors.some((tensor) => tensor.requiresGrad);
+  }
+
   run(callee: ScriptFunction, given: readonly IValue[]): ExactLowering {
     const { b, graph } = this;
     const operands: { source: OperandSource; tensor: SymbolicTensor; initial: Value }[] = [];
     const add = (source: OperandSource, tensor: SymbolicTensor): void => {
       this.operandOf.set(tensor.storage, operands.length);
+      this.operandTensors.push(tensor);
       operands.push({ source, tensor, initial: tensor.storage.value });
     };
     let count = 0;
@@ -229,13 +236,14 @@ class ExactLowerer {
     if (operand !== undefined) {
       if (value.view === undefined) return { kind: 'operand', operand };
       if (!value.isPlaced) this.requirements.refuse('a view at a place that depends on data is returned');
-      if (value.requiresGrad) return { kind: 'tensor', output: this.output(value.read(b)) };
+      if (this.isRecorded)
+        this.requirements.refuse('a view of an operand is returned while gradients are recorded');
       return { kind: 'operand', operand, view: geometryOf(value) };
     }
     // A view of a fresh storage (a transpose, say) is returned as one, unless most of a large storage would be kept for it.
     const whole = numel(specOf(value.storage.value).sizes);
     const isWasteful = whole > largestKept && whole > 2 * numel(value.sizes);
-    if (value.view === undefined || value.requiresGrad || isWasteful || !value.isPlaced)
+    if (value.view === undefined || this.isRecorded || isWasteful || !value.isPlaced)
       return { kind: 'tensor', output: this.output(value.read(b)) };
     return { kind: 'tensor', output: this.output(value.storage.value), view: geometryOf(value) };
   }

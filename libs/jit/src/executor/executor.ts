@@ -126,12 +126,14 @@ const innerProfileRuns = (): number =>
 /** Runs a function on values, one for each input of its graph, and returns its result. */
 export function runFunction(callee: ScriptFunction, inputs: readonly IValue[], options?: RunOptions): IValue {
   const { mode, profileRuns } = executorSettings;
-  if (mode !== 'interpret') {
+  // A limit on steps is the interpreter's to keep.
+  const isInterpreted = mode === 'interpret' || options?.maxSteps !== undefined;
+  if (!isInterpreted) {
     const result = attempt(callee, inputs, mode === 'compile' ? 0 : profileRuns);
     if (result !== undefined) return result;
   }
   const name = callee.name.slice(callee.name.lastIndexOf('.') + 1);
-  const withAttempt = mode === 'interpret' ? options : { ...options, attempt: attemptInner };
+  const withAttempt = isInterpreted ? options : { ...options, attempt: attemptInner };
   return new Frame(codeOf(callee.graph, name), withAttempt).run(inputs)[0] ?? null;
 }
 

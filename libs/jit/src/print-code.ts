@@ -9,6 +9,7 @@ import type {
   InterfaceType,
   Node,
   Schema,
+  SourceRange,
   TupleType,
   Type,
   Use,
@@ -32,6 +33,8 @@ import {
 } from '@weft/ir';
 import { constantValue } from './emit/constants.ts';
 import { isIdentifier, reservedNames } from './python-text.ts';
+import type { RangedPiece } from './ranged-text.ts';
+import { RangedText, withoutMarks } from './ranged-text.ts';
 
 /** Types and functions that printed code refers to. */
 export type Dependency = ClassType | EnumType | InterfaceType | TupleType | FunctionRef;
@@ -58,7 +61,9 @@ export function printClassCode(type: Exclude<Dependency, FunctionRef>, options?:
 }
 
 export class CodePrinter {
-  private body = '';
+  private readonly body = new RangedText();
+  /** Where the statement that is being printed comes from. */
+  private source: SourceRange | undefined;
   private level = 0;
   private readonly constants: IValue[];
   private readonly nameOf: (name: string) => string;
@@ -77,13 +82,17 @@ export class CodePrinter {
   }
 
   get text(): string {
-    return this.body;
+    return this.body.text;
+  }
+  /** Which parts of the text come from where, ascending. */
+  get pieces(): readonly RangedPiece[] {
+    return this.body.pieces;
   }
 
   // ---- Lines and names --------------------------------------------------------------------------------------------
 
   private line(text: string): void {
-    this.body += `${'  '.repeat(this.level)}${text}\n`;
+    this.body.append(`${'  '.repeat(this.level)}${text}\n`, this.source);
   }
   private indented(body: () => void): void {
     this.level++;
@@ -170,7 +179,7 @@ export class CodePrinter {
   }
 
   private isLong(text: string): boolean {
-    return text.length + this.level * 2 >= 40;
+    return withoutMarks(text).length + this.level * 2 >= 40;
   }
 
   /** A long expression becomes a variable, and with it everything that must be evaluated before it. */
@@ -197,7 +206,10 @@ export class CodePrinter {
   private definition(node: Node, expression: string): void {
     this.define(node.outputs);
     const targets = node.outputs.length > 0 ? `${this.list(node.outputs)} = ` : '';
+    const outer = this.source;
+    this.source = node.source;
     this.line(`${targets}${expression}`);
+    this.source = outer;
   }
 
   // ---- Functions --------------------------------------------------------------------------------------------------
@@ -240,12 +252,19 @@ export class CodePrinter {
   private block(block: Block, hasMore: boolean): void {
     const nodes = [...block.nodes()].filter((node) => node.kind !== 'prim::Constant');
     if (nodes.length === 0 && !hasMore) this.line('pass');
-    const before = this.body.length;
+    const before = this.text.length;
     for (const node of nodes) this.node(node);
-    if (nodes.length > 0 && !hasMore && this.body.length === before) this.line('pass');
+    if (nodes.length > 0 && !hasMore && this.text.length === before) this.line('pass');
   }
 
   private node(node: Node): void {
+    const outer = this.source;
+    this.source = node.source;
+    this.statement(node);
+    this.source = outer;
+  }
+
+  private statement(node: Node): void {
     for (const value of [...node.inputs, ...node.outputs]) this.register(value.type);
     switch (node.kind) {
       case 'prim::If':
@@ -302,7 +321,7 @@ export class CodePrinter {
   }
 
   private plainNode(node: Node): void {
-    const expression = this.expression(node);
+    const expression = this.body.mark(this.expression(node), node.source);
     const isConstant = node.kind === 'prim::Constant';
     if (!this.inline.has(node) || (isConstant && this.isLong(expression))) {
       this.definition(node, expression);

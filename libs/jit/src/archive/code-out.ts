@@ -1,9 +1,10 @@
 // The code of a module as files: each class, enum, named tuple, interface and function in the file that its qualified name
-// says (`__torch__.a.B` in `__torch__/a.py`), with everything it refers to.
+// says (`__torch__.a.B` in `__torch__/a.py`), with everything it refers to; and for each file where its parts come from.
 import type { ClassType, IValue, Node, ScriptFunction } from '@weft/ir';
 import { UnsupportedError, typesEqual } from '@weft/ir';
 import type { Dependency } from '../print-code.ts';
 import { CodePrinter } from '../print-code.ts';
+import { debugInformation } from './debug-ranges-out.ts';
 import { graphsOf, reachable } from './unsupported.ts';
 
 /** Operators whose meaning changed, with the archive version since which code means what it means now. */
@@ -18,7 +19,7 @@ const changedIn: Readonly<Record<string, number | undefined>> = {
 const plainVersion = 3;
 
 export class CodeWriter {
-  private readonly files = new Map<string, string[]>();
+  private readonly files = new Map<string, CodePrinter[]>();
   private readonly written = new Set<Dependency>();
   private readonly names = new Map<string, Dependency>();
   private readonly classNames: ReadonlySet<string>;
@@ -60,12 +61,15 @@ export class CodeWriter {
     const file = `${name.slice(0, dot).replaceAll('.', '/')}.py`;
     const items = this.files.get(file) ?? [];
     this.files.set(file, items);
-    items.push(printer.text);
+    items.push(printer);
   }
 
-  /** Paths below `code/` with their texts. */
-  *texts(): Generator<[path: string, text: string]> {
-    for (const [path, items] of this.files) yield [path, items.join('')];
+  /** Files below `code/`: the text of each, and its debug information. */
+  *entries(): Generator<[path: string, contents: Uint8Array]> {
+    for (const [path, items] of this.files) {
+      yield [path, Buffer.from(items.map(({ text }) => text).join(''))];
+      yield [`${path}.debug_pkl`, debugInformation(items)];
+    }
   }
 
   /** The lowest archive version whose operators mean what the code means. */

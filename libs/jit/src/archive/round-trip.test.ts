@@ -3,13 +3,13 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { int, Tensor } from '@weft/tensor';
 import { F, manualSeed, nn, randn, tensor, zeros } from '@weft/tensor';
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ScriptModule } from '../script-module.ts';
 import { script } from '../script.ts';
 import { trace } from '../frontend/trace/trace.ts';
+import { askPyTorch, hasPyTorch } from './ask-pytorch.ts';
 import { load, save, saveToBytes } from './index.ts';
 
 class Gate extends nn.Module {
@@ -70,26 +70,17 @@ class Net extends nn.Module {
 const folder = mkdtempSync(join(tmpdir(), 'weft-archive-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const python = '/usr/bin/python3';
-const hasTorch = ((): boolean => {
-  try {
-    execFileSync(python, ['-c', 'import torch'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-
 /** What PyTorch answers, flattened. */
-function askTorch(path: string, call: string): number[] {
-  const program = `
-import torch, json, sys
-m = torch.jit.load(sys.argv[1])
-r = eval(sys.argv[2])
+const askTorch = (path: string, call: string): number[] =>
+  askPyTorch(
+    `
+m = torch.jit.load(args[0])
+r = eval(args[1])
 r = list(r) if isinstance(r, (list, tuple)) else [r]
-print(json.dumps([x for t in r for x in t.detach().flatten().tolist()]))`;
-  return JSON.parse(execFileSync(python, ['-c', program, path, call], { encoding: 'utf8' })) as number[];
-}
+print(json.dumps([x for t in r for x in t.detach().flatten().tolist()]))`,
+    path,
+    call,
+  ) as number[];
 const flat = (result: unknown): number[] =>
   (Array.isArray(result) ? result : [result]).flatMap((item) => [...((item as Tensor).data as Float32Array)]);
 const close = (actual: number[], expected: number[]): void => {
@@ -142,7 +133,7 @@ describe('a saved module', () => {
     // Saving what was loaded gives the same archive.
     const again = load(saveToBytes(loaded));
     expect(flat(again.forward(...inputs))).toEqual(expected);
-    if (hasTorch) close(askTorch(path, call), expected);
+    if (hasPyTorch()) close(askTorch(path, call), expected);
   });
 
   test('keeps methods, extra files and training', () => {
@@ -165,6 +156,6 @@ describe('a saved module', () => {
     const path = join(folder, 'function.pt');
     save(script(scaled), path);
     expect(flat(load(path).forward(tensor([1, 2]), 3))).toEqual([3, 6]);
-    if (hasTorch) close(askTorch(path, 'm(torch.tensor([1.,2.]), 3.)'), [3, 6]);
+    if (hasPyTorch()) close(askTorch(path, 'm(torch.tensor([1.,2.]), 3.)'), [3, 6]);
   });
 });

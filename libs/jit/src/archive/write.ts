@@ -71,7 +71,8 @@ function writeArchive(
     );
   };
   values('data', root);
-  for (const [path, text] of code.texts()) zip.add(`${folder}code/${path}`, Buffer.from(text));
+  for (const [path, contents] of code.entries())
+    zip.add(`${folder}code/${path}`, contents, { deflate: true });
   values('constants', new TupleValue(code.constants));
   zip.add(`${folder}version`, Buffer.from(`${code.version}\n`));
   for (const [file, contents] of Object.entries(extraFiles)) {

@@ -1,6 +1,6 @@
 // Writes zip files as PyTorch does: entries are stored, their data begins at multiples of 64 bytes (an extra field `FB` fills
-// the gap), so that tensors can be used where they lie. Sizes and offsets beyond 4 GiB are written as zip64.
-import { crc32 } from 'node:zlib';
+// the gap), so that tensors can be used where they lie; code is compressed. Sizes and offsets beyond 4 GiB are written as zip64.
+import { crc32, deflateRawSync } from 'node:zlib';
 
 export const recordAlignment = 64;
 const noDate = 0x21; // 1 January 1980, the first day that zip knows
@@ -9,6 +9,8 @@ const largest32 = 0xffffffff;
 interface Written {
   readonly name: Buffer;
   readonly crc: number;
+  readonly method: number;
+  readonly compressedSize: number;
   readonly size: number;
   readonly header: number;
 }
@@ -25,15 +27,18 @@ export class ZipWriter {
     this.at += bytes.length;
   }
 
-  add(name: string, bytes: Uint8Array): void {
+  add(name: string, bytes: Uint8Array, { deflate = false } = {}): void {
+    const contents = deflate ? deflateRawSync(bytes) : bytes;
     const entry: Written = {
       name: Buffer.from(name),
       crc: crc32(bytes),
+      method: deflate ? 8 : 0,
+      compressedSize: contents.length,
       size: bytes.length,
       header: this.at,
     };
     const wide = entry.size >= largest32;
-    const zip64 = wide ? zip64Field([entry.size, entry.size]) : Buffer.alloc(0);
+    const zip64 = wide ? zip64Field([entry.size, entry.compressedSize]) : Buffer.alloc(0);
     const start = this.at + 30 + entry.name.length + zip64.length + 4;
     const padding = (recordAlignment - (start % recordAlignment)) % recordAlignment;
     const fill = Buffer.alloc(4 + padding, 'Z');
@@ -45,19 +50,19 @@ export class ZipWriter {
     header.writeUInt16LE(entry.name.length, 26);
     header.writeUInt16LE(zip64.length + fill.length, 28);
     this.emit(Buffer.concat([header, entry.name, zip64, fill]));
-    if (bytes.length > 0) this.emit(bytes);
+    if (contents.length > 0) this.emit(contents);
     this.entries.push(entry);
   }
 
   /** What both headers of an entry have: version, flags, method, date, checksum, sizes. */
-  private common(header: Buffer, { crc, size }: Written, wide: boolean): void {
+  private common(header: Buffer, { crc, method, compressedSize, size }: Written, wide: boolean): void {
     header.writeUInt16LE(wide ? 45 : 20, 0);
     header.writeUInt16LE(0x0800, 2);
-    header.writeUInt16LE(0, 4);
+    header.writeUInt16LE(method, 4);
     header.writeUInt16LE(0, 6);
     header.writeUInt16LE(noDate, 8);
     header.writeUInt32LE(crc, 10);
-    header.writeUInt32LE(wide ? largest32 : size, 14);
+    header.writeUInt32LE(wide ? largest32 : compressedSize, 14);
     header.writeUInt32LE(wide ? largest32 : size, 18);
   }
 
@@ -81,7 +86,10 @@ export class ZipWriter {
   private centralHeader(entry: Written): Buffer {
     const wideSize = entry.size >= largest32;
     const wideOffset = entry.header >= largest32;
-    const wide = [...(wideSize ? [entry.size, entry.size] : []), ...(wideOffset ? [entry.header] : [])];
+    const wide = [
+      ...(wideSize ? [entry.size, entry.compressedSize] : []),
+      ...(wideOffset ? [entry.header] : []),
+    ];
     const zip64 = wide.length > 0 ? zip64Field(wide) : Buffer.alloc(0);
     const header = Buffer.alloc(46);
     header.writeUInt32LE(0x02014b50, 0);

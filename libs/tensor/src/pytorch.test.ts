@@ -219,7 +219,7 @@ const programs: Record<string, () => unknown> = {
   train_mlp_adamw() {
     const m = mlp();
     const o = new optim.AdamW(m.parameters(), { lr: 0.01 });
-    const scheduler = new optim.OneCycleLR(o, { maxLr: 0.02, totalSteps: 40 });
+    const scheduler = new optim.OneCycleLR(o, { maxLr: 0.02, totalSteps: 40, cycleMomentum: false });
     return train(m, o, points, 30, classify, { scheduler });
   },
   train_mlp_rmsprop() {

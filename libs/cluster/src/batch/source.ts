@@ -106,8 +106,8 @@ export function stepValues(
     0n,
   ]).flat();
   return new Map([
-    [stepInputs.learningRate, literal('float32', [], [rate])],
-    [stepInputs.step, literal('float32', [], [step])],
+    [stepInputs.learningRate, literal('float64', [], [rate])],
+    [stepInputs.step, literal('float64', [], [step])],
     [stepInputs.random, literal('uint64', [states.length], states)],
   ]);
 }

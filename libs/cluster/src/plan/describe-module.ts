@@ -58,11 +58,12 @@ export function describeTraining(lowered: LoweredModule, settings: TrainingSetti
   };
   const { zeros, filled } = initialState(description);
   const values = new Map(stateValues(lowered));
-  for (const { name, parameter, value } of filled) {
+  for (const { name, parameter, value, isScalar } of filled) {
     const { dtype, sizes } = specOf(
       lowered.graph.inputs[lowered.parameters.find((one) => one.name === parameter)!.input],
     );
-    values.set(name, dense(splatLiteral(value, dtype, sizes)));
+    const literal = isScalar ? splatLiteral(value, 'float32', []) : splatLiteral(value, dtype, sizes);
+    values.set(name, dense(literal));
   }
   return { description, values, zeros };
 }

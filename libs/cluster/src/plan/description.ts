@@ -1,7 +1,7 @@
 // A model as data: what a job carries, so that the scheduler can plan it again for whatever devices are there. Graphs are in
 // text form. Made from a lowered module (describe-module.ts).
 import { asTensorSpec, parseGraph, verifyGraph } from '@weft/ir';
-import { hyperparameters, optimizerUpdate } from '@weft/ops';
+import { constantNumbers, hyperparameters, optimizerUpdate } from '@weft/ops';
 import { planInference } from './inference.ts';
 import type { MeshShape } from './mesh.ts';
 import { Mesh, PlanError } from './mesh.ts';
@@ -98,25 +98,26 @@ export function fitMesh(wanted: MeshShape, devices: number, microBatch: number):
 export function updateRule({ name, hyperparameters: given = {} }: OptimizerDescription): UpdateRule {
   const update = optimizerUpdate(name);
   const hyper = hyperparameters(update, given);
-  return { name, slots: update.slots(hyper), emit: (b, site) => update.update(b, hyper, site) };
+  const emit: UpdateRule['emit'] = (b, site) =>
+    update.update(b, hyper, { ...site, number: constantNumbers(b, hyper) });
+  return { name, slots: update.slots(hyper), emit };
 }
 
 /** Optimizer state that begins at zero, and what begins otherwise, for the trained parameters. */
 export function initialState(description: TrainingDescription): {
   zeros: string[];
-  filled: { name: string; parameter: string; value: number }[];
+  filled: { name: string; parameter: string; value: number; isScalar: boolean }[];
 } {
   const update = optimizerUpdate(description.optimizer.name);
   const hyper = hyperparameters(update, description.optimizer.hyperparameters ?? {});
   const zeros: string[] = [];
-  const filled: { name: string; parameter: string; value: number }[] = [];
+  const filled: { name: string; parameter: string; value: number; isScalar: boolean }[] = [];
   for (const { name, trained } of description.parameters) {
     if (!trained) continue;
-    for (const slot of update.slots(hyper)) {
-      const value = update.initial?.(slot, hyper) ?? 0;
+    for (const { name: slot, initial: value = 0, isScalar = false } of update.slots(hyper)) {
       const state = `${update.name}.${slot}.${name}`;
       if (value === 0) zeros.push(state);
-      else filled.push({ name: state, parameter: name, value });
+      else filled.push({ name: state, parameter: name, value, isScalar });
     }
   }
   return { zeros, filled };

@@ -1,6 +1,7 @@
 // What the planner is given: a core graph, what each of its inputs and outputs is, and how it is to be trained. Made from a
 // scripted module by lowering (client/…), or by hand in tests.
 import type { CoreBuilder, Graph, TensorSpec, Value } from '@weft/ir';
+import type { StateSlot } from '@weft/ops';
 
 /** A forward pass over one whole micro-batch (all data shards together). */
 export interface TrainingModel {
@@ -24,9 +25,9 @@ export interface TrainingModel {
 /** The update of one parameter as core operators; what `optimizerUpdate` of @weft/ops gives. */
 export interface UpdateRule {
   readonly name: string;
-  /** Names of the state kept for each parameter, such as `exp_avg`; all start at zero with the parameter's shape. */
-  readonly slots: readonly string[];
-  /** Emits the new parameter and the new state, in the order of `slots`. `learningRate` and `step` are float32 scalars. */
+  /** The state kept for each parameter, such as `exp_avg`. */
+  readonly slots: readonly StateSlot[];
+  /** Emits the new parameter and the new state, in the order of `slots`. `learningRate` and `step` are float64 scalars. */
   emit(
     b: CoreBuilder,
     site: {

@@ -20,7 +20,7 @@ export interface PersistentSlot {
 }
 
 /**
- * Inputs of a step that are not rows of the batch, by these names: `lr` (float32, the learning rate), `step` (float32, the
+ * Inputs of a step that are not rows of the batch, by these names: `lr` (float64, the learning rate), `step` (float64, the
  * number of this update from 1) and `rng` (uint64[2 × micro-batches], a Philox key and counter for each).
  */
 export const stepInputs = { learningRate: 'lr', step: 'step', random: 'rng' } as const;

@@ -7,6 +7,7 @@ import { ProgramRunner } from '../runner/program-runner.ts';
 import { InMemoryNetwork } from '../transport/in-memory.ts';
 import type { TrainingModel, UpdateRule } from './model.ts';
 import type { Plan } from './program.ts';
+import { updateRule } from './description.ts';
 import { planTraining } from './training.ts';
 
 const rows = 8;
@@ -50,12 +51,13 @@ function deepNetwork(microBatches: number): TrainingModel {
 
 const momentum: UpdateRule = {
   name: 'sgd',
-  slots: ['momentum_buffer'],
+  slots: [{ name: 'momentum_buffer' }],
   emit(b, { parameter, gradient, state, learningRate }) {
     const { sizes } = parameter.type as TensorSpec;
     const next = b.add(b.multiply(state[0], b.full(0.9, 'float32', sizes)), gradient);
+    const rate = b.broadcastTo(b.convert(learningRate, 'float32'), sizes);
     return {
-      parameter: b.subtract(parameter, b.multiply(next, b.broadcastTo(learningRate, sizes))),
+      parameter: b.subtract(parameter, b.multiply(next, rate)),
       state: [next],
     };
   },
@@ -70,7 +72,7 @@ const wave = (spec: TensorSpec, seed: number): TensorLiteral => {
 };
 
 /** Runs a plan in one process; returns the loss of each step and the final parameters by name. */
-async function train(plan: Plan, steps: number) {
+async function train(plan: Plan, steps: number, rule = momentum) {
   const network = new InMemoryNetwork();
   const runners = plan.programs.map(
     (program) => new ProgramRunner(program, referenceDevice(), network.transport(program.device)),
@@ -78,7 +80,11 @@ async function train(plan: Plan, steps: number) {
   await Promise.all(
     runners.map((runner) =>
       runner.load(({ name, spec }) => {
-        if (name.startsWith('sgd.')) return new Uint8Array(numel(spec.sizes) * 4);
+        const state = rule.slots.find((slot) => name.startsWith(`${rule.name}.${slot.name}.`));
+        if (state !== undefined) {
+          const data = new Float32Array(numel(spec.sizes)).fill(state.initial ?? 0);
+          return new Uint8Array(data.buffer);
+        }
         return wave(
           spec,
           [...name].reduce((sum, character) => sum + character.charCodeAt(0), 0),
@@ -88,7 +94,7 @@ async function train(plan: Plan, steps: number) {
   );
   const losses: number[] = [];
   const scalar = (value: number) =>
-    new TensorLiteral('float32', [], new Uint8Array(Float32Array.of(value).buffer));
+    new TensorLiteral('float64', [], new Uint8Array(Float64Array.of(value).buffer));
   for (let step = 1; step <= steps; step++) {
     const inputs = new Map(
       plan.inputs.map(({ name, spec }) => [
@@ -157,6 +163,28 @@ describe('a partitioned training run', () => {
       }
     },
   );
+
+  test.each([
+    'sgd',
+    'adam',
+    'adamw',
+    'adamax',
+    'nadam',
+    'radam',
+    'adadelta',
+    'adagrad',
+    'rmsprop',
+    'rprop',
+    'asgd',
+  ])('%s is the same over stages and shards', async (name) => {
+    const update = updateRule({ name });
+    const alone = await train(planTraining(deepNetwork(1), { mesh: {}, update }), 7, update);
+    const mesh = { pipeline: 2, data: 2 };
+    const parts = await train(planTraining(deepNetwork(2), { mesh, microBatches: 2, update }), 7, update);
+    expect([...parts.parameters.keys()].sort()).toEqual([...alone.parameters.keys()].sort());
+    parts.losses.forEach((loss, step) => expect(Math.abs(loss / alone.losses[step] - 1)).toBeLessThan(1e-4));
+    expect(alone.losses[6]).not.toBe(alone.losses[0]);
+  });
 
   test('clipping takes the norm over all stages', async () => {
     const options = { mesh: { pipeline: 2, data: 2 }, microBatches: 2, update: momentum, clipGradNorm: 0.05 };

@@ -188,29 +188,36 @@ class StepEnd {
       inputs.push(slot);
       return b.input(spec);
     };
-    const scalar = tensorSpec('float32', []);
+    const scalar = tensorSpec('float64', []);
     const learningRate = input(stepInputs.learningRate, scalar);
     const step = input(stepInputs.step, scalar);
     for (const name of [stepInputs.learningRate, stepInputs.step]) {
       this.batchInputs.push({ slot: name, input: name, microBatch: 0, spec: scalar, start: 0 });
     }
-    const norm = squares === undefined ? undefined : b.sqrt(input(squares, scalar));
+    const norm = squares === undefined ? undefined : b.sqrt(input(squares, tensorSpec('float32', [])));
     for (const { name, spec } of parameters) {
       const parameter = input(name, spec);
       const gradient = this.scaled(b, input(gradientSlot(name), spec), norm);
-      const slots = rule.slots.map((slot) => `${rule.name}.${slot}.${name}`);
+      const slots = rule.slots.map(({ name: slot, isScalar = false }) => ({
+        slot: `${rule.name}.${slot}.${name}`,
+        spec: isScalar ? tensorSpec('float32', []) : spec,
+        isScalar,
+      }));
       const next = rule.emit(b, {
         parameter,
         gradient,
-        state: slots.map((slot) => input(slot, spec)),
+        state: slots.map(({ slot, spec: own }) => input(slot, own)),
         learningRate,
         step,
       });
       const place = persistent.find(({ slot }) => slot === name)!;
-      outputs.push(name, ...slots);
+      outputs.push(name, ...slots.map(({ slot }) => slot));
       b.graph.addOutput(next.parameter);
       next.state.forEach((value) => b.graph.addOutput(value));
-      state.push(...slots.map((slot) => ({ ...place, slot, name: slot })));
+      for (const { slot, spec: own, isScalar } of slots) {
+        const part = isScalar ? { spec: own, whole: own, start: [] } : {};
+        state.push({ ...place, ...part, slot, name: slot });
+      }
     }
     this.graphs.update = printGraph(b.graph);
     this.actions.push({ kind: 'run', graph: 'update', inputs, outputs, label: 'update' });
@@ -304,7 +311,7 @@ export function inputRoles(
 }
 
 function stepInputSpecs(model: TrainingModel, microBatches: number): Plan['inputs'] {
-  const scalar = tensorSpec('float32', []);
+  const scalar = tensorSpec('float64', []);
   return [
     ...model.batch.map(({ name, input }) => {
       const spec = specOf(model.graph.inputs[input]);

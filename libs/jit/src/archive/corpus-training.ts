@@ -47,8 +47,12 @@ export function makeScheduler(recorded: RecordedOptions, optimizer: optim.Optimi
       return new optim.CosineAnnealingLR(optimizer, options.TMax, options.etaMin);
     case 'linear':
       return new optim.LinearLR(optimizer, options.startFactor, options.endFactor, options.totalIters);
+    case 'constant':
+      return new optim.ConstantLR(optimizer, options.factor, options.totalIters);
     case 'onecycle':
-      return new optim.OneCycleLR(optimizer, { maxLr: options.maxLr, totalSteps: options.totalSteps });
+      return new optim.OneCycleLR(optimizer, options as unknown as optim.OneCycleOptions);
+    case 'cyclic':
+      return new optim.CyclicLR(optimizer, options as unknown as optim.CyclicOptions);
     default:
       throw new UnsupportedError(`schedule '${recorded.name}' is not there`);
   }

@@ -1,70 +1,67 @@
-// The base of all optimizers: parameter groups, state, and a step that runs as one compiled graph over all parameters. The
-// formulas are in @weft/ops (optimizerUpdate), where the cluster's planner takes them from too.
-import type { Device } from '@weft/devices';
-import type { TensorSpec } from '@weft/ir';
-import { CoreBuilder, Graph, OperatorError, WeftError, tensorSpec } from '@weft/ir';
-import type { Hyperparameters, OptimizerUpdate } from '@weft/ops';
-import { hyperparameters, optimizerUpdate } from '@weft/ops';
-import { enableGrad, noGrad } from '../autograd/grad-mode.ts';
-import { CoreFunction } from '../core-function.ts';
-import { tensor } from '../creation.ts';
-import { write } from '../dispatch/call.ts';
-import { full } from '../functions.generated.ts';
+// The base of all optimizers: parameter groups, gradients to forget, and state that can be saved in PyTorch's form. What a step
+// does is for its kinds: compiled-optimizer.ts (all but one) and lbfgs.ts.
+import { OperatorError, WeftError } from '@weft/ir';
+import { noGrad } from '../autograd/grad-mode.ts';
 import { Tensor } from '../tensor.ts';
 
-/** Parameters with hyperparameters of their own. */
+/** Parameters with options of their own. */
 export interface ParameterGroup {
   readonly parameters: Tensor[];
   /** The learning rate of the next step; schedulers change it. */
   lr: number;
-  /** The rate that schedulers start from. */
-  initialLr: number;
-  hyper: Hyperparameters;
+  /** What schedulers keep with the group, by PyTorch's names: `initial_lr`, `max_lr`, …. Saved with it. */
+  readonly schedule: Record<string, number>;
 }
 
 /** What a caller gives for a group: its parameters and what differs from the optimizer's options. */
 export interface GroupOptions {
-  readonly parameters: Iterable<Tensor>;
+  readonly parameters: Iterable<Tensor> | Tensor;
   readonly lr?: number;
-  readonly [hyperparameter: string]: unknown;
+  readonly [option: string]: unknown;
 }
+
+/** Parameters to train, or groups of them with options of their own. */
+export type Parameters = Iterable<Tensor> | Iterable<GroupOptions>;
 
 /** A state dict that does not fit the optimizer: says what differs. */
 export class OptimizerStateError extends WeftError {}
 
-/** As PyTorch's: state by the parameter's number, groups with the numbers of their parameters. */
+export type StateValue = Tensor | number | boolean | string | null | readonly StateValue[];
+
+/** As PyTorch's, by PyTorch's names: state by the parameter's number, groups with the numbers of their parameters. */
 export interface OptimizerStateDict {
-  readonly state: ReadonlyMap<number, ReadonlyMap<string, Tensor>>;
-  readonly paramGroups: readonly {
-    readonly parameters: readonly number[];
-    readonly lr: number;
-    readonly initialLr: number;
-    readonly hyper: Hyperparameters;
-  }[];
+  readonly state: Readonly<Record<number, Readonly<Record<string, StateValue>>>>;
+  readonly param_groups: readonly ({ readonly params: readonly number[]; readonly lr: number } & Readonly<
+    Record<string, StateValue>
+  >)[];
 }
 
-interface ParameterState {
-  step: number;
-  readonly slots: readonly Tensor[];
-}
+export const snakeCase = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+export const camelCase = (name: string): string =>
+  name.replace(/_+(\w)/g, (_, letter: string) => letter.toUpperCase());
 
-export class Optimizer {
-  readonly paramGroups: ParameterGroup[] = [];
-  private readonly update: OptimizerUpdate;
-  private readonly states = new Map<Tensor, ParameterState>();
-  private readonly compiled = new Map<string, CoreFunction>();
+/** Numbers of schedulers in a saved group. */
+const scheduled: ReadonlySet<string> = new Set([
+  'initial_lr',
+  'max_lr',
+  'min_lr',
+  'base_momentum',
+  'max_momentum',
+]);
 
-  /**
-   * @param name of the update rule: `sgd`, `adam`, …
-   * @param parameters to train, or groups of them
-   * @param options lr and hyperparameters in camel case; PyTorch's defaults
-   */
-  constructor(
-    name: string,
-    parameters: Iterable<Tensor> | Iterable<GroupOptions>,
-    private readonly options: Readonly<Record<string, unknown>> & { readonly lr: number },
-  ) {
-    this.update = optimizerUpdate(name);
+/** How PyTorch carries a step out, which changes nothing in its result. */
+const implementation: ReadonlySet<string> = new Set(['foreach', 'fused', 'capturable', 'differentiable']);
+
+export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
+  readonly paramGroups: G[] = [];
+  /** The option that schedules of momentum move: the momentum, or the first of the betas; undefined when there is none. */
+  abstract readonly momentum: 'momentum' | 'betas' | undefined;
+  /** Steps taken by this object; schedulers want one before their own. */
+  stepCount = 0;
+
+  /** Called by constructors once their own fields are there. */
+  protected addParameters(parameters: Parameters): void {
     const given = [...parameters] as (Tensor | GroupOptions)[];
     if (given.length === 0) throw new OperatorError('optimizer got an empty parameter list');
     if (given.every((each) => each instanceof Tensor)) this.addParamGroup({ parameters: given });
@@ -73,7 +70,7 @@ export class Optimizer {
 
   /** Trains more parameters, with options of their own where given. Throws OperatorError for a parameter that is there. */
   addParamGroup({ parameters, ...own }: GroupOptions): void {
-    const list = [...parameters];
+    const list = parameters instanceof Tensor ? [parameters] : [...parameters];
     const known = new Set(this.paramGroups.flatMap((group) => group.parameters));
     for (const parameter of list) {
       if (!(parameter instanceof Tensor)) throw new OperatorError('optimizer can only optimize Tensors');
@@ -83,174 +80,116 @@ export class Optimizer {
       }
       known.add(parameter);
     }
-    const { lr, ...hyper } = { ...this.options, ...own };
-    if (!(lr >= 0)) throw new OperatorError(`Invalid learning rate: ${String(lr)}`);
-    this.paramGroups.push({
-      parameters: list,
-      lr,
-      initialLr: lr,
-      hyper: hyperparameters(this.update, hyper),
-    });
+    this.paramGroups.push(this.makeGroup(list, own));
   }
 
-  /** Forgets the gradients (they become null, or zeros when `setToNone` is false). */
-  zeroGrad(setToNone = true): void {
+  /** A group from the options that were given for it, over those of the optimizer. */
+  protected abstract makeGroup(
+    parameters: Tensor[],
+    options: Readonly<Record<string, unknown>> & { readonly lr?: number },
+  ): G;
+
+  /** Sets gradients to zero, or to null with `setToNone`: then a step passes over parameters that get no new one. */
+  zeroGrad(setToNone = false): void {
     for (const { parameters } of this.paramGroups) {
       for (const parameter of parameters) {
+        const { grad } = parameter;
+        if (grad === null) continue;
         if (setToNone) parameter.grad = null;
-        else if (parameter.grad !== null) noGrad(() => parameter.grad?.zero_());
+        else {
+          if (grad.requiresGrad) parameter.grad = grad.detach();
+          noGrad(() => parameter.grad!.zero_());
+        }
       }
     }
   }
 
   /**
    * Updates every parameter that has a gradient.
-   * @param closure computes the loss again and its gradients first; its result is returned
+   * @param closure computes the loss again and its gradients; its result is returned
    */
-  step(closure?: () => Tensor): Tensor | undefined {
-    const loss = closure === undefined ? undefined : enableGrad(closure);
-    noGrad(() => this.paramGroups.forEach((group, index) => this.updateGroup(group, index)));
-    return loss;
-  }
+  abstract step(closure?: () => Tensor): Tensor | undefined;
 
-  private updateGroup(group: ParameterGroup, index: number): void {
-    // Parameters that missed steps have a step count of their own.
-    const bySteps = new Map<number, Tensor[]>();
-    for (const parameter of group.parameters) {
-      if (parameter.grad === null) continue;
-      const state = this.stateOf(parameter, group.hyper);
-      const members = bySteps.get(state.step);
-      if (members === undefined) bySteps.set(state.step, [parameter]);
-      else members.push(parameter);
-    }
-    for (const [step, parameters] of bySteps) this.updateTogether(parameters, group, index, step + 1);
-  }
+  /** What `momentum` names, in one group. */
+  abstract momentumOf(group: G): number;
+  abstract setMomentum(group: G, value: number): void;
 
-  private updateTogether(
-    parameters: readonly Tensor[],
-    group: ParameterGroup,
-    index: number,
-    step: number,
-  ): void {
-    const device: Device = parameters[0].storage.device;
-    const states = parameters.map((parameter) => this.stateOf(parameter, group.hyper));
-    const key = `${index}|${parameters.map((parameter) => parameter.specKey).join('|')}|${JSON.stringify(group.hyper)}`;
-    let fn = this.compiled.get(key);
-    if (fn === undefined) {
-      fn = this.compile(parameters, states, group.hyper);
-      this.compiled.set(key, fn);
-    }
-    const inputs = [tensor(group.lr, { dtype: 'float32' }), tensor(step, { dtype: 'float32' })];
-    parameters.forEach((parameter, at) => inputs.push(parameter, parameter.grad!, ...states[at].slots));
-    const results = fn.run(inputs, device);
-    let at = 0;
-    parameters.forEach((parameter, position) => {
-      write(parameter, results[at++]);
-      for (const slot of states[position].slots) write(slot, results[at++]);
-      states[position].step = step;
-    });
-  }
+  /** The group's options by PyTorch's names, without `lr` and `params`. */
+  protected abstract optionsOf(group: G): Readonly<Record<string, StateValue>>;
+  /** Gives the group options that were saved. */
+  protected abstract takeOptions(group: G, options: Readonly<Record<string, unknown>>): void;
+  /** What is kept for a parameter by PyTorch's names; undefined when there is nothing. */
+  protected abstract stateOf(parameter: Tensor, group: G): Readonly<Record<string, StateValue>> | undefined;
+  /**
+   * Reads saved state of a parameter without taking it on yet.
+   * @returns what takes it on
+   */
+  protected abstract readState(
+    parameter: Tensor,
+    group: G,
+    state: Readonly<Record<string, StateValue>>,
+    number: number,
+  ): () => void;
+  protected abstract forgetState(): void;
 
-  private compile(
-    parameters: readonly Tensor[],
-    states: readonly ParameterState[],
-    hyper: Hyperparameters,
-  ): CoreFunction {
-    const b = new CoreBuilder(new Graph());
-    const scalar: TensorSpec = tensorSpec('float32', []);
-    const learningRate = b.input(scalar, 'lr');
-    const step = b.input(scalar, 'step');
-    const outputs = parameters.flatMap((parameter, index) => {
-      const site = {
-        parameter: b.input(parameter.spec),
-        gradient: b.input(parameter.spec),
-        state: states[index].slots.map((slot) => b.input(slot.spec)),
-        learningRate,
-        step,
-      };
-      const updated = this.update.update(b, hyper, site);
-      return [updated.parameter, ...updated.state];
-    });
-    // A value that two outputs share, or that is an input, still takes a place of its own.
-    for (const output of outputs) b.graph.addOutput(output);
-    return new CoreFunction(b.graph);
-  }
-
-  private stateOf(parameter: Tensor, hyper: Hyperparameters): ParameterState {
-    let state = this.states.get(parameter);
-    if (state === undefined) {
-      const slots = this.update.slots(hyper).map((slot) =>
-        noGrad(() =>
-          full(parameter.sizes, this.update.initial?.(slot, hyper) ?? 0, {
-            dtype: parameter.dtype,
-            device: parameter.device,
-          }),
-        ),
-      );
-      this.states.set(parameter, (state = { step: 0, slots }));
-    }
-    return state;
-  }
-
-  /** The state with PyTorch's names (`exp_avg`, `momentum_buffer`, `step`). The tensors are the optimizer's own. */
+  /** The state in PyTorch's form and with its names (`exp_avg`, `momentum_buffer`, `step`). The tensors are the optimizer's own. */
   stateDict(): OptimizerStateDict {
-    const all = this.paramGroups.flatMap((group) => group.parameters);
-    const state = new Map<number, Map<string, Tensor>>();
-    for (const group of this.paramGroups) {
-      const names = this.update.slots(group.hyper);
-      for (const parameter of group.parameters) {
-        const own = this.states.get(parameter);
-        if (own === undefined) continue;
-        const entries = new Map<string, Tensor>([['step', tensor(own.step, { dtype: 'float32' })]]);
-        names.forEach((name, index) => entries.set(name, own.slots[index]));
-        state.set(all.indexOf(parameter), entries);
-      }
-    }
+    const state: Record<number, Readonly<Record<string, StateValue>>> = {};
     let first = 0;
-    const paramGroups = this.paramGroups.map(({ parameters, lr, initialLr, hyper }) => {
-      const numbers = parameters.map((_, index) => first + index);
-      first += parameters.length;
-      return { parameters: numbers, lr, initialLr, hyper };
+    const groups = this.paramGroups.map((group) => {
+      const params = group.parameters.map((parameter, index) => {
+        const own = this.stateOf(parameter, group);
+        if (own !== undefined) state[first + index] = own;
+        return first + index;
+      });
+      first += params.length;
+      return { lr: group.lr, ...this.optionsOf(group), ...group.schedule, params };
     });
-    return { state, paramGroups };
+    return { state, param_groups: groups };
   }
 
-  /** Takes on a state; its tensors are copied. Throws OptimizerStateError when it has other groups or shapes. */
-  loadStateDict({ state, paramGroups }: OptimizerStateDict): void {
-    if (paramGroups.length !== this.paramGroups.length) {
-      throw new OptimizerStateError(
-        `loaded state dict has a different number of parameter groups: ${paramGroups.length} for ${this.paramGroups.length}`,
-      );
+  /** Takes on a state; its tensors are copied. Throws OptimizerStateError when it has other groups or shapes; then nothing changed. */
+  loadStateDict({ state, param_groups: groups }: OptimizerStateDict): void {
+    if (groups.length !== this.paramGroups.length) {
+      throw new OptimizerStateError('loaded state dict has a different number of parameter groups');
     }
-    paramGroups.forEach((group, index) => {
-      if (group.parameters.length !== this.paramGroups[index].parameters.length) {
+    groups.forEach((saved, index) => {
+      if (saved.params.length !== this.paramGroups[index].parameters.length) {
         throw new OptimizerStateError(
           "loaded state dict contains a parameter group that doesn't match the size of optimizer's group",
         );
       }
     });
-    const made = new Map<Tensor, ParameterState>();
-    paramGroups.forEach((group, index) => {
-      group.parameters.forEach((number, at) => {
-        const entries = state.get(number);
-        if (entries === undefined) return;
-        const parameter = this.paramGroups[index].parameters[at];
-        const slots = this.update.slots(group.hyper).map((name) => {
-          const slot = entries.get(name);
-          if (slot === undefined || slot.sizes.join() !== parameter.sizes.join()) {
-            throw new OptimizerStateError(
-              `state '${name}' of parameter ${number} is ${slot === undefined ? 'missing' : `of shape [${slot.sizes.join(', ')}]`}; the parameter has shape [${parameter.sizes.join(', ')}]`,
-            );
-          }
-          return noGrad(() => slot.clone());
-        });
-        made.set(parameter, { step: entries.get('step')?.item() ?? 0, slots });
-      });
-    });
-    paramGroups.forEach(({ lr, initialLr, hyper }, index) => {
-      Object.assign(this.paramGroups[index], { lr, initialLr, hyper });
-    });
-    this.states.clear();
-    for (const [parameter, own] of made) this.states.set(parameter, own);
+    const taken = groups.map((saved, index) => this.readGroup(this.paramGroups[index], saved));
+    const states = groups.flatMap(({ params }, index) =>
+      params.flatMap((number, at) => {
+        const own = state[number] as Readonly<Record<string, StateValue>> | undefined;
+        if (own === undefined) return [];
+        return [this.readState(this.paramGroups[index].parameters[at], taken[index], own, number)];
+      }),
+    );
+    this.forgetState();
+    this.paramGroups.splice(0, this.paramGroups.length, ...taken);
+    for (const take of states) take();
   }
+
+  private readGroup(own: G, saved: OptimizerStateDict['param_groups'][number]): G {
+    const group = { ...own, lr: saved.lr, schedule: {} as Record<string, number> };
+    const options: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(saved)) {
+      if (name === 'params' || name === 'lr' || implementation.has(name)) continue;
+      if (scheduled.has(name)) group.schedule[name] = value as number;
+      else options[camelCase(name)] = value;
+    }
+    this.takeOptions(group, options);
+    return group;
+  }
+}
+
+/** Throws OperatorError for a learning rate that is missing or negative. */
+export function checkLearningRate(lr: unknown): asserts lr is number {
+  if (lr === undefined) {
+    throw new OperatorError("parameter group didn't specify a value of required optimization parameter lr");
+  }
+  if (!((lr as number) >= 0)) throw new OperatorError(`Invalid learning rate: ${String(lr)}`);
 }

@@ -1,7 +1,7 @@
 // Optimizers whose update is a lowering of @weft/ops: a step runs as one compiled graph over all parameters of a group. The
 // formulas are where the cluster's planner takes them from too.
 import type { TensorSpec, Value } from '@weft/ir';
-import { CoreBuilder, Graph, dtypes, isComplex, numel, realDType, specOf, tensorSpec } from '@weft/ir';
+import { CoreBuilder, Graph, isComplex, realDType, specOf, tensorSpec } from '@weft/ir';
 import type { Hyperparameters, OptimizerUpdate, StateSlot } from '@weft/ops';
 import { hyperparameters, optimizerUpdate } from '@weft/ops';
 import { enableGrad, noGrad } from '../autograd/grad-mode.ts';

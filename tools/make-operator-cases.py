@@ -3,7 +3,8 @@
     python3 tools/make-operator-cases.py [family...]      (PyTorch 1.13; Debian: apt-get install python3-torch)
 
 libs/tensor/src/operators/operators.test.ts runs every case. A line `case("add.Tensor", T(2, 3), T(3), alpha=2)` is one
-call; "after" holds the arguments that were written to where the result does not show them. Values: tensors {"t": dtype, "s": sizes, "d": data}, floats {"f": 1.5}, ints, bools, strings, null, lists.
+call; nested tensors are {"nested": parts}; "seed" is
+the generator's before the call; "after" holds the arguments that were written to where the result does not show them. Values: tensors {"t": dtype, "s": sizes, "d": data}, floats {"f": 1.5}, ints, bools, strings, null, lists.
 Gradients are those of the sum of the outputs times `cotangent(n)`, which the test computes in the same way.
 """
 
@@ -71,6 +72,8 @@ def number(value, dtype):
 
 
 def encode(value):
+    if isinstance(value, torch.Tensor) and value.is_nested:
+        return {"nested": [encode(part) for part in value.unbind()]}
     if isinstance(value, torch.Tensor):
         value = value.detach().resolve_conj().resolve_neg()
         flat = value.contiguous()
@@ -108,7 +111,7 @@ def tensors_in(value):
     return []
 
 
-def case(name, *args, grad=True, tolerance=None, strict=False, **kwargs):
+def case(name, *args, grad=True, tolerance=None, strict=False, seed=None, **kwargs):
     base, _, overload = name.partition(".")
     namespace, _, base = base.rpartition("::")
     operator = getattr(getattr(getattr(torch.ops, namespace or "aten"), base), overload or "default")
@@ -124,17 +127,25 @@ def case(name, *args, grad=True, tolerance=None, strict=False, **kwargs):
     assert not kwargs, (name, kwargs)
     positional = [x for x, formal in zip(full, formals) if not formal.kwarg_only]
     keywords = {formal.name: x for x, formal in zip(full, formals) if formal.kwarg_only}
-    floats = [t for t in tensors_in(full) if t.is_floating_point() or t.is_complex()]
+    floats = [t for t in tensors_in(full) if not t.is_nested and (t.is_floating_point() or t.is_complex())]
     before = encode(full)
     record = {"op": name if "::" in name else f"aten::{name}", "args": before}
     if tolerance is not None:
         record["tolerance"] = tolerance
+    if seed is not None:
+        record["seed"] = seed
+
+    def run():
+        if seed is not None:
+            torch.manual_seed(seed)
+        return operator(*positional, **keywords)
+
     try:
         wants = grad and bool(floats) and all(t.dtype in (torch.float32, torch.float64, torch.complex64, torch.complex128) for t in floats)
         for t in floats:
             t.requires_grad_(wants)
         try:
-            out = operator(*positional, **keywords)
+            out = run()
             outs = [t for t in tensors_in(out) if t.requires_grad]
             if wants and outs:
                 total = sum((t * cotangent(t).conj()).sum().real if t.is_complex() else (t * cotangent(t)).sum() for t in outs)
@@ -145,7 +156,7 @@ def case(name, *args, grad=True, tolerance=None, strict=False, **kwargs):
                 raise
             for t in floats:
                 t.requires_grad_(False)
-            out = operator(*positional, **keywords)
+            out = run()
         finally:
             for t in floats:
                 t.requires_grad_(False)
@@ -1210,6 +1221,229 @@ def foreach():
     for p in [0, 1, 2, 3, inf]:
         case("_foreach_norm.Scalar", lists(*two), p)
     case("_foreach_norm.Scalar", [I(3)], 2)
+
+
+@family
+def nested():
+    def N(*parts):
+        return torch._nested_tensor_from_tensor_list(list(parts))
+
+    def same(op, *args, **kwargs):
+        case(op, *args, grad=False, **kwargs)
+
+    two = lambda: N(T(2, 3), T(1, 3))
+    cube = lambda: N(T(2, 2, 3), T(2, 1, 3))
+    holes = torch.tensor([[True, False, True], [True, False, False]])
+    left = torch.tensor([[True, True, False], [True, False, False]])
+    case("_nested_tensor_from_mask", T(2, 3, 4), left, grad=False)
+    case("_nested_tensor_from_mask", T(2, 3, 4), holes, grad=False)
+    case("_nested_tensor_from_mask", T(2, 3, 4), holes, False, grad=False)
+    for mask in [left, holes]:
+        case("_nested_tensor_from_mask_left_aligned", T(2, 3, 4), mask, grad=False)
+    case("_nested_tensor_from_mask", T(2, 3), left, grad=False)
+    case("_nested_tensor_from_mask", T(2, 3, 4), I(2, 3), grad=False)
+    case("_nested_tensor_from_mask", T(2, 3, 4), B(2), grad=False)
+    case("_nested_tensor_from_mask", T(2, 3, 4), B(2, 4), grad=False)
+    same("_nested_tensor_from_tensor_list", [T(2), T(3)], dtype=f64)
+    same("_nested_tensor_from_tensor_list", [T(2), T(3, 1)])
+    for op in ["to_padded_tensor", "nested_to_padded_tensor"]:
+        same(op, two(), 0.5)
+        same(op, cube(), 0.0, [3, 2, 4, 3])
+        same(op, two(), 0.0, [2, 1, 3])
+        same(op, two(), 0.0, [2, 3])
+    for op in ["_nested_tensor_size", "_nested_tensor_strides", "_nested_tensor_offsets", "relu", "relu_", "gelu", "clone", "detach", "dim", "numel", "is_contiguous"]:
+        same(op, two())
+    same("size.int", two(), 0)
+    same("size.int", two(), 1)
+    same("size.int", two(), -1)
+    same("size.int", two(), 3)
+    for op in ["add", "mul"]:
+        x = two()
+        same(f"{op}.Tensor", x, x)
+        same(f"{op}_.Tensor", two(), two())
+        same(f"{op}.Tensor", two(), N(T(2, 3), T(2, 3)))
+        same(f"{op}.Tensor", two(), torch.tensor(2.0))
+        same(f"{op}.Tensor", two(), T(3))
+        same(f"{op}.Tensor", T(3), two())
+    same("bmm", two(), N(T(3, 2), T(3, 4)))
+    same("bmm", two(), two())
+    same("bmm", two(), T(2, 3))
+    same("bmm", two(), N(T(3, 2)))
+    same("bmm", cube(), cube())
+    same("matmul", cube(), cube().transpose(2, 3))
+    same("matmul", two(), two())
+    same("matmul", two(), cube())
+    same("matmul", two(), N(T(2, 3), T(1, 3), T(1, 3)))
+    same("linear", two(), T(2, 3), T(2))
+    same("linear", two(), T(2, 4))
+    same("linear", cube(), T(2, 3))
+    for dim in [-1, 1, 0, 5]:
+        same("softmax.int", two(), dim)
+    same("transpose.int", two(), 1, 2)
+    same("transpose.int", two(), 0, 1)
+    same("view", two(), [2, -1, 3, 1])
+    same("view", two(), [2, -1, -1])
+    same("view", two(), [2, 4, 3])
+    same("view", two(), [3, -1, 3])
+    same("view", two(), [2, -2, 3])
+    same("reshape", two(), [2, -1, 1, 3])
+    same("reshape", two(), [3, 1, 1])
+    same("sum.dim_IntList", two(), [2], True)
+    same("sum.dim_IntList", two(), [2])
+    same("sum.dim_IntList", two(), [1], True)
+    same("sum.dim_IntList", two(), [1, 2], True)
+    same("sum.dim_IntList", two(), [2], True, dtype=f64)
+    for dim, index in [(0, 0), (0, -1), (0, 2), (1, 0)]:
+        same("select.int", two(), dim, index)
+    same("unbind.int", two())
+    same("unbind.int", two(), 1)
+    same("embedding", T(4, 2), N(I(2, high=3), I(3, high=3)))
+    same("_nested_from_padded", T(2, 3, 3), torch.tensor([[2, 3], [1, 3]]))
+    same("_nested_from_padded", T(2, 2, 3, 4), torch.tensor([[3, 8], [2, 8]]), True)
+    same("_nested_from_padded_and_nested_example", T(2, 3, 3), two())
+    same("_nested_tensor_softmax_with_shape", T(2, 2, 3, 3), two())
+    same("_nested_tensor_layer_norm", two(), P(3), T(3), 1e-5)
+    same("_nested_view_from_buffer", T(9), torch.tensor([[2, 3], [1, 3]]), torch.tensor([[3, 1], [3, 1]]), [0, 6])
+    layer = lambda first: [4, 2, T(12, 4), T(12), T(4, 4), T(4), first, first, 1e-5, P(4), T(4), P(4), T(4), T(8, 4), T(8), T(4, 8), T(4)]
+    three = lambda: N(T(3, 4), T(1, 4))
+    for first in [False, True]:
+        same("_transformer_encoder_layer_fwd", three(), *layer(first), tolerance=1e-4)
+    heads = lambda: [4, 2, T(12, 4), T(12), T(4, 4), T(4)]
+    for weights in [False, True]:
+        x = three()
+        same("_native_multi_head_attention", x, x, x, *heads(), None, weights, True, tolerance=1e-4)
+    x = three()
+    same("_native_multi_head_attention", x, x, x, *heads(), B(2, 3), False)
+
+
+@family
+def distributions():
+    for dtype in [f32, f64]:
+        tolerance = 2e-4 if dtype == f32 else 1e-7
+        shapes = torch.tensor([0.05, 0.5, 1.0, 2.0, 5.0, 9.0, 20.0, 100.0], dtype=dtype)
+        for factor in [0.3, 0.95, 1.0, 1.05, 2.5]:
+            case("_standard_gamma_grad", shapes, shapes * factor, grad=False, tolerance=tolerance)
+        for alpha, beta in [(0.3, 0.7), (1.0, 2.0), (3.0, 0.5), (2.0, 9.0), (10.0, 12.0), (40.0, 8.0)]:
+            x = torch.tensor([0.001, 0.02, 0.2, 0.45, alpha / (alpha + beta), 0.6, 0.9, 0.99], dtype=dtype)
+            full = lambda value: torch.full_like(x, value)
+            case("_dirichlet_grad", x, full(alpha), full(alpha + beta), grad=False, tolerance=tolerance)
+        rates = torch.tensor([0.0, 0.5, 3.0, 9.9, 10.0, 50.0, 1e4], dtype=dtype)
+        counts = torch.tensor([10.0, 10, 100, 100, 1000, 1000, 5, 5, 0, 7], dtype=dtype)
+        probs = torch.tensor([0.2, 0.8, 0.3, 0.7, 0.001, 0.999, 0, 1, 0.5, nan], dtype=dtype)
+        for seed in [1, 2]:
+            case("poisson", rates, seed=seed)
+            case("binomial", counts, probs, seed=seed)
+            case("_standard_gamma", shapes, seed=seed, tolerance=1e-4)
+            case("_standard_gamma", torch.tensor([0.0, 1e-3], dtype=dtype), seed=seed)
+            case("_sample_dirichlet", shapes.reshape(2, 4), seed=seed, tolerance=1e-4)
+            case("poisson.out", rates, seed=seed, out=torch.zeros(0, dtype=dtype), grad=False)
+    case("binomial", torch.full((2, 1), 8.0), U(3), seed=3)
+    case("binomial", P(2), U(3))
+    case("binomial", P(2), U(2, dtype=f64), grad=False)
+    case("binomial", I(2), I(2), strict=True)
+    case("poisson", T(3, low=-2, high=-1), seed=3)
+    case("poisson", torch.tensor([nan]), seed=3)
+    case("poisson", I(2), strict=True)
+    case("poisson", P(2, dtype=f16), grad=False, strict=True)
+    case("_standard_gamma", I(2), strict=True)
+    case("_sample_dirichlet", I(2), strict=True)
+    case("_sample_dirichlet", torch.tensor(2.0), seed=1)
+    case("_standard_gamma_grad", I(2), I(2), strict=True)
+    case("_dirichlet_grad", P(2, dtype=f16), P(2, dtype=f16), P(2, dtype=f16), grad=False, strict=True)
+
+
+@family
+def random():
+    for dtype in [f32, f64, f16, bf16]:
+        z = lambda *sizes: torch.zeros(*sizes, dtype=dtype)
+        near = {f32: 1e-6, f64: 1e-12, f16: 2e-3, bf16: 1e-2}[dtype]
+        for size in [(5,), (4, 5)]:
+            same = lambda op, *args, **kwargs: case(op, *args, seed=7, grad=False, **kwargs)
+            same("uniform_", z(*size), -1.0, 2.0)
+            same("exponential_", z(*size), 2.0, tolerance=near)
+            same("geometric_", z(*size), 0.3)
+            same("log_normal_", z(*size), 0.5, 0.25, tolerance=near)
+            same("cauchy_", z(*size), 1.0, 2.0, tolerance=near)
+            same("bernoulli_.float", z(*size), 0.3)
+            same("bernoulli", z(*size).fill_(0.3))
+            same("bernoulli.p", z(*size), 0.3)
+            same("bernoulli_.Tensor", z(*size), torch.full(size, 0.3, dtype=f64))
+            same("bernoulli_.Tensor", z(*size), torch.full(size, 0.3))
+            same("bernoulli_.Tensor", z(*size), torch.full(size[-1:], 0.3))
+            same("random_", z(*size))
+            same("random_.from", z(*size), -3, 9)
+            same("random_.to", z(*size), 9)
+            same("normal_", z(*size), 1.0, 2.0, tolerance=max(near, 1e-5))
+            same("rand", list(size), dtype=dtype)
+            same("rand_like", z(*size))
+            same("randn", list(size), dtype=dtype, tolerance=max(near, 1e-5))
+            same("randn_like", z(*size), tolerance=max(near, 1e-5))
+            same("normal.Tensor_float", z(*size), 2.0, tolerance=max(near, 1e-5))
+            same("normal.float_Tensor", 1.0, z(*size).fill_(0.5), tolerance=max(near, 1e-5))
+            same("normal.Tensor_Tensor", z(*size), z(*size).fill_(0.5), tolerance=max(near, 1e-5))
+            same("normal.float_float", 1.0, 2.0, list(size), dtype=dtype, tolerance=max(near, 1e-5))
+    for dtype in [i64, i32, i16, i8, u8, boolean]:
+        z = torch.zeros(6, dtype=dtype)
+        case("random_", z.clone(), seed=3)
+        case("random_.to", z.clone(), 2, seed=3)
+        case("bernoulli_.float", z.clone(), 0.3, seed=3)
+        case("bernoulli_.Tensor", z.clone(), torch.full((6,), 0.3), seed=3)
+        if dtype != boolean:
+            case("geometric_", z.clone(), 0.3, seed=3)
+            case("randint", 9, [6], dtype=dtype, seed=3)
+            case("randint_like", z, 9, seed=3)
+            case("randint_like.low_dtype", z, 2, 9, seed=3)
+    case("random_.from", torch.zeros(6, dtype=i64), -(2**40), 2**40, seed=3)
+    out = lambda dtype=f32: torch.zeros(0, dtype=dtype)
+    case("rand.out", [5], seed=4, out=out())
+    case("rand.generator_out", [5], None, seed=4, out=out(f64))
+    case("rand.generator", [5], None, seed=4)
+    case("rand_like.out", T(5), seed=4, out=out(), grad=False)
+    case("randn.out", [5], seed=4, out=out())
+    case("randn.generator_out", [5], None, seed=4, out=out())
+    case("randn.generator", [5], None, seed=4)
+    case("randn_like.out", T(5), seed=4, out=out(), grad=False)
+    case("randint.out", 9, [5], seed=4, out=out(i64))
+    case("randint.generator_out", 9, [5], None, seed=4, out=out(i32))
+    case("randint.low_out", 2, 9, [5], seed=4, out=out(i64))
+    case("randint.low_generator_out", 2, 9, [5], None, seed=4, out=out())
+    case("randint.low", 2, 9, [5], seed=4)
+    case("randint.low_generator", 2, 9, [5], None, seed=4)
+    case("randint.generator", 9, [5], None, seed=4)
+    case("randint_like.out", I(5), 9, seed=4, out=out(i64))
+    case("randint_like.low_dtype_out", I(5), 2, 9, seed=4, out=out(i64))
+    case("randperm", 9, seed=4)
+    case("randperm.generator", 9, None, seed=4)
+    case("randperm.out", 9, seed=4, out=out(i64))
+    case("randperm.generator_out", 9, None, seed=4, out=out(i64))
+    case("normal.float_float_out", 1.0, 2.0, [5], seed=4, out=out())
+    case("normal.Tensor_float_out", T(5), 2.0, seed=4, out=torch.zeros(5), grad=False)
+    case("normal.float_Tensor_out", 0.0, P(5), seed=4, out=torch.zeros(5), grad=False)
+    case("normal.Tensor_Tensor_out", T(5), P(5), seed=4, out=torch.zeros(5), grad=False)
+    case("normal.out", T(5), 1.0, 2.0, seed=4, out=torch.zeros(5), grad=False)
+    case("normal_functional", T(5), 1.0, 2.0, seed=4, grad=False)
+    case("bernoulli.out", U(5), seed=4, out=out(), grad=False)
+    case("bernoulli.Tensor", T(5), U(5), seed=4, grad=False)
+    for probs in [P(6), P(2, 5), P(3, 4, dtype=f64)]:
+        for count, replacement in [(1, False), (3, False), (4, True), (1, True)]:
+            case("multinomial", probs, count, replacement, seed=4, grad=False)
+    case("multinomial.out", P(6), 2, False, seed=4, out=out(i64), grad=False)
+    case("dropout", P(8), 0.4, True, seed=4)
+    case("native_dropout", P(8), 0.4, True, seed=4)
+    case("alpha_dropout", P(8), 0.4, True, seed=4)
+    case("feature_dropout", P(2, 4, 2), 0.4, True, seed=4)
+    case("feature_alpha_dropout", P(2, 4, 2), 0.4, True, seed=4)
+    for op in ["uniform_", "exponential_", "geometric_", "log_normal_", "cauchy_", "bernoulli_.float", "normal_"]:
+        case(op, torch.zeros(2), -1.0, **({"to": -2.0} if op == "uniform_" else {}), seed=5, grad=False)
+    for op in ["normal_", "log_normal_", "cauchy_"]:
+        case(op, torch.zeros(2), 0.0, -1.0, seed=5, grad=False)
+    case("exponential_", torch.zeros(2), 0.0, seed=5, grad=False)
+    case("random_.from", torch.zeros(2), 3, 1, seed=5, grad=False)
+    case("randint", 0, [2], seed=5)
+    case("multinomial", T(4, low=-2, high=-1), 2, seed=5)
+    case("multinomial", P(4), 5, seed=5)
+    case("multinomial", P(4), 0, seed=5)
+    case("multinomial", torch.zeros(4), 1, seed=5)
 
 
 @family

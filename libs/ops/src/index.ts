@@ -41,4 +41,6 @@ import './histograms.ts';
 import './detection.ts';
 import './backward.ts';
 import './foreach.ts';
+import './pathwise.ts';
+import './distributions.ts';
 export * from './host/index.ts';

@@ -116,8 +116,14 @@ function nativeDropout(b: CoreBuilder, input: Value, p: number, train: boolean |
 function bernoulli(b: CoreBuilder, self: Value): Value {
   const dtype = dtypeOf(self);
   checkFloat('bernoulli_tensor_cpu_p_', dtype);
-  const drawn = draw(b, 'uniform', dtype, sizesOf(self), [0, 1]);
-  return b.convert(b.compare(drawn, self, 'LT'), dtype);
+  return bernoulliOf(b, self, sizesOf(self), dtype);
+}
+
+/** A uniform number of single precision, or double where the probabilities are, below each probability. */
+function bernoulliOf(b: CoreBuilder, p: Value, sizes: Sizes, dtype: DType): Value {
+  const wide = dtypeOf(p) === 'float64' ? 'float64' : 'float32';
+  const drawn = draw(b, 'uniform', wide, sizes, [0, 1]);
+  return b.convert(b.compare(drawn, b.broadcastTo(b.convert(p, wide), sizes), 'LT'), dtype);
 }
 
 function bernoulliFill(b: CoreBuilder, self: Value, p: number): Value {
@@ -130,12 +136,11 @@ const uniform64 = (b: CoreBuilder, self: Value): Value =>
   draw(b, 'uniform', 'float64', sizesOf(self), [0, 1]);
 
 function exponential(b: CoreBuilder, self: Value, lambda: number): Value {
-  check(lambda > 0, () => `exponential_ expects lambda > 0.0, but found lambda=${lambda}`);
+  check(lambda >= 0, () => `exponential_ expects lambda >= 0.0, but found lambda=${lambda}`);
   return draw(b, 'exponential', dtypeOf(self), sizesOf(self), [lambda]);
 }
 
 function cauchy(b: CoreBuilder, self: Value, median: number, sigma: number): Value {
-  check(sigma > 0, () => `cauchy_ expects sigma > 0.0, but found sigma=${sigma}`);
   const angle = times(b, plus(b, uniform64(b, self), -0.5), Math.PI);
   return b.convert(plus(b, times(b, b.tan(angle), sigma), median), dtypeOf(self));
 }
@@ -149,8 +154,7 @@ function geometric(b: CoreBuilder, self: Value, p: number): Value {
 
 function logNormal(b: CoreBuilder, self: Value, mean: number, std: number): Value {
   check(std > 0, () => `log_normal_ expects std > 0.0, but found std=${std}`);
-  const drawn = draw(b, 'normal', 'float64', sizesOf(self), [mean, std]);
-  return b.convert(b.exponential(drawn), dtypeOf(self));
+  return draw(b, 'log_normal', dtypeOf(self), sizesOf(self), [mean, std]);
 }
 
 /** mean + std * standard normal numbers. */
@@ -191,7 +195,7 @@ function multinomial(b: CoreBuilder, self: Value, count: number, replacement: bo
     replacement || count <= width,
     () => 'cannot sample n_sample > prob_dist.size(-1) samples without replacement',
   );
-  if (!replacement || count === 1) {
+  if (!replacement) {
     // The order of p / e, with exponential e, is that of drawing without replacement.
     const scores = b.divide(self, draw(b, 'exponential', dtype, sizes, [1]));
     return b.convert(b.topK(scores, count)[1], 'int64');
@@ -277,6 +281,7 @@ lowerings({
   'aten::randperm.generator': (b, n: number, _g: null, dtype: DType | null) => randperm(b, n, dtype),
   'aten::normal_': normalFill,
   'aten::normal_functional': normalFill,
+  'aten::normal.out': normalFill,
   'aten::_no_grad_uniform_': fills.uniform,
   'aten::_no_grad_normal_': normalFill,
   'aten::_no_grad_fill_': (b, self: Value, value: number) => like(b, self, value),
@@ -288,10 +293,7 @@ lowerings({
     normal(b, sizes, dtype, mean, std),
   'aten::bernoulli': bernoulli,
   'aten::multinomial': multinomial,
-  'aten::bernoulli.Tensor': (b, self: Value, p: Value) => {
-    const drawn = draw(b, 'uniform', dtypeOf(p), sizesOf(self), [0, 1]);
-    return b.convert(b.compare(drawn, b.broadcastTo(p, sizesOf(self)), 'LT'), dtypeOf(self));
-  },
+  'aten::bernoulli.Tensor': (b, self: Value, p: Value) => bernoulliOf(b, p, sizesOf(self), dtypeOf(self)),
   'aten::dropout': dropout,
   'aten::feature_dropout': featureDropout,
   'aten::alpha_dropout': (b, input: Value, p: number, train: boolean) =>

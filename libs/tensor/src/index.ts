@@ -5,6 +5,8 @@ import { methodNames } from './methods.generated.ts';
 
 import './dispatch/queries.ts';
 import './random/rrelu.ts';
+import './random/distributions.ts';
+import './nested/operators.ts';
 
 installMethods(methodNames);
 namesOperator('aten::tensor', tensor);
@@ -13,6 +15,7 @@ namesOperator('aten::scalar_tensor', scalarTensor);
 export * from './types.ts';
 export { Storage } from './storage.ts';
 export { Tensor } from './tensor.ts';
+export { NestedTensor } from './nested/nested-tensor.ts';
 export type { NestedList } from './tensor.ts';
 export * from './functions.generated.ts';
 // JavaScript data makes tensors; these hide the operators of the same names.

@@ -81,6 +81,10 @@ export class Tensor implements TensorLike, Strided {
   get ndim(): number {
     return this.sizes.length;
   }
+  /** Whether this is a batch of tensors of different sizes (NestedTensor), which has no sizes and memory of its own. */
+  get isNested(): boolean {
+    return false;
+  }
   get spec(): TensorSpec {
     return tensorSpec(this.dtype, this.sizes);
   }

@@ -91,8 +91,12 @@ export interface RandomSource {
   draw(b: CoreBuilder, request: RandomRequest): Value;
 }
 export interface RandomRequest {
-  /** As PyTorch's in-place fills: uniform_(from, to), normal_(mean, std), bernoulli_(p), exponential_(lambda), random_(from, to). */
-  readonly distribution: 'uniform' | 'normal' | 'bernoulli' | 'exponential' | 'randint' | 'randperm';
+  /**
+   * As PyTorch's in-place fills: uniform_(from, to), normal_(mean, std), log_normal_(mean, std), bernoulli_(p),
+   * exponential_(lambda), random_(from, to).
+   */
+  readonly distribution:
+    'uniform' | 'normal' | 'log_normal' | 'bernoulli' | 'exponential' | 'randint' | 'randperm';
   readonly dtype: DType;
   readonly sizes: readonly number[];
   readonly parameters: readonly number[];

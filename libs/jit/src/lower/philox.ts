@@ -30,6 +30,10 @@ export class PhiloxSource implements RandomSource {
         const [mean = 0, deviation = 1] = parameters;
         return b.convert(affine(b, this.normal(b, work, sizes), deviation, mean), dtype);
       }
+      case 'log_normal': {
+        const [mean = 0, deviation = 1] = parameters;
+        return b.convert(b.exponential(affine(b, this.normal(b, work, sizes), deviation, mean)), dtype);
+      }
       case 'bernoulli': {
         const uniform = this.uniform(b, work, sizes);
         return b.convert(b.compare(uniform, b.fullLike(uniform, parameters[0] ?? 0.5), 'LT'), dtype);

@@ -125,6 +125,7 @@ export function loweringArguments<T extends Value | TensorLike>(
     switch (kinds[index]) {
       case 'tensor':
         if (Array.isArray(value)) return value.map(Number);
+        if (typeof value === 'number') return value;
         return tensor(value as unknown as Tensor) as unknown as LoweringArgument;
       case 'tensors':
         return (value as IValue[]).map((element) =>

@@ -41,6 +41,7 @@ import {
 import type { CompiledOperator, ReturnShape } from './cache.ts';
 import { cached } from './cache.ts';
 import { dispatchHook, withDispatchHook } from './hook.ts';
+import { callNested, hasNested } from './nested.ts';
 import type { Operator } from './operator.ts';
 import { findOperator, functionalArguments } from './operator.ts';
 import { userLine } from './user-line.ts';
@@ -113,6 +114,7 @@ const wrapNumber = (value: IValue): Tensor => scalarTensor(value as bigint | num
 function execute(operator: Operator, given: readonly IValue[]): IValue {
   let args = given;
   const { kinds } = operator;
+  if (hasNested(args)) return callNested(operator, args);
   if (operator.eager !== undefined) return operator.eager(...(args as never[]));
   for (let index = 0; index < kinds.length; index++) {
     const value = args[index];

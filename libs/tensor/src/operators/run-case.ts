@@ -17,7 +17,7 @@ import {
 import { executeOnHost } from '@weft/devices';
 import type { DataArgument, LoweringArgument } from '@weft/ops';
 import { dataCheckOf, literalOf, numbersOf, operatorMeaning, preparationOf } from '@weft/ops';
-import { Tensor, callOperator, grad, hostDevice } from '../index.ts';
+import { NestedTensor, Tensor, callOperator, grad, hostDevice, manualSeed } from '../index.ts';
 
 export interface TensorData {
   readonly t: DType;
@@ -33,6 +33,7 @@ type Recorded =
   | { f: number | string }
   | { c: [number, number] }
   | { dtype: DType }
+  | { nested: TensorData[] }
   | Recorded[];
 export interface OperatorCase {
   readonly op: string;
@@ -43,6 +44,8 @@ export interface OperatorCase {
   readonly after?: readonly Recorded[];
   readonly error?: string;
   readonly tolerance?: number;
+  /** The generator's before the call. */
+  readonly seed?: number;
 }
 
 const isData = (value: Recorded): value is TensorData =>
@@ -74,6 +77,7 @@ function argument(
   if (type.kind === 'ScalarType' && typeof value === 'number') return dtypeOfScalarType(value)!;
   if (typeof value === 'object') {
     if ('dtype' in value) return value.dtype;
+    if ('nested' in value) throw new Error('a nested tensor has no literal');
     if ('c' in value) return new Complex(value.c[0], value.c[1]);
     return numberOf(value.f);
   }
@@ -94,7 +98,9 @@ const flatten = (value: Recorded | undefined): TensorData[] =>
       ? [value]
       : Array.isArray(value)
         ? value.flatMap(flatten)
-        : [];
+        : typeof value === 'object' && 'nested' in value
+          ? value.nested
+          : [];
 
 /** ((37 i mod 11) - 4) / 4, and -½ of it as the imaginary part. */
 function cotangent(dtype: DType, sizes: readonly number[]): TensorLiteral {
@@ -149,7 +155,11 @@ function execute(recorded: OperatorCase): string | null {
   const schema = findSchema(recorded.op);
   const meaning = operatorMeaning(recorded.op);
   if (schema === undefined) return 'has no schema';
-  if (meaning === undefined || meaning.kind === 'host' || recorded.after !== undefined) {
+  const hasNested = recorded.args.some(
+    (each) => typeof each === 'object' && each !== null && 'nested' in each,
+  );
+  const isSpecial = recorded.after !== undefined || recorded.seed !== undefined || hasNested;
+  if (meaning === undefined || meaning.kind === 'host' || isSpecial) {
     return executeEagerly(schema, recorded);
   }
   const read = (tensor: TensorLike): TensorLiteral => tensor as TensorLiteral;
@@ -211,6 +221,10 @@ function valueOf(value: Recorded, type: Type, tensors: Tensor[]): IValue {
   }
   if (typeof value === 'object') {
     if ('dtype' in value) return BigInt(dtypes[value.dtype].scalarType);
+    if ('nested' in value) {
+      const parts = value.nested.map((each) => Tensor.fromLiteral(literal(each), hostDevice()));
+      return new NestedTensor(parts) as unknown as IValue;
+    }
     return 'c' in value ? new Complex(value.c[0], value.c[1]) : numberOf(value.f);
   }
   const isFloat = type.kind === 'float' || (type.kind === 'List' && type.element.kind === 'float');
@@ -223,7 +237,14 @@ function executeEagerly(schema: Schema, recorded: OperatorCase): string | null {
   const floats = tensors.filter(({ dtype }) => isFloatingPoint(dtype) || isComplex(dtype));
   if (recorded.grads !== undefined) for (const each of floats) each.requiresGrad = true;
   const tensorsIn = (value: IValue | readonly IValue[]): Tensor[] =>
-    value instanceof Tensor ? [value] : Array.isArray(value) ? value.flatMap(tensorsIn) : [];
+    value instanceof NestedTensor
+      ? [...value.parts]
+      : value instanceof Tensor
+        ? [value]
+        : Array.isArray(value)
+          ? value.flatMap(tensorsIn)
+          : [];
+  if (recorded.seed !== undefined) manualSeed(recorded.seed);
   const result = callOperator(recorded.op, args);
   const expected = flatten(recorded.out);
   if (expected.length === 0 && recorded.out !== null && recorded.out !== undefined) {

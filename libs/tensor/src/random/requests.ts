@@ -75,6 +75,9 @@ const fills: Readonly<Record<RandomRequest['distribution'], Fill>> = {
     if (count >= 16 && rowMajor) return normalBlocks(g, request.dtype, count, write, mean, scale);
     for (let index = 0; index < count; index++) write(index, g.normal64() * scale + mean);
   },
+  log_normal(g, { parameters: [mean, std] }, count, write) {
+    for (let index = 0; index < count; index++) write(index, Math.exp(g.normal64() * std + mean));
+  },
   bernoulli(g, { parameters: [p] }, count, write) {
     for (let index = 0; index < count; index++) write(index, g.uniform64() < p ? 1 : 0);
   },

@@ -5,7 +5,7 @@ export * from './types/types.ts';
 export * from './types/ivalue.ts';
 export * from './types/lattice.ts';
 export * from './types/literal.ts';
-export { unionOf } from './types/union.ts';
+export { flatten, sortMembers, unionOf } from './types/union.ts';
 export * from './schema/schema.ts';
 export { parseSchema, schemaToString } from './schema/parse.ts';
 export * from './schema/registry.ts';

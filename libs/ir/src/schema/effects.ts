@@ -8,6 +8,8 @@ const effectful = new Set([
   'aten::_assert_async',
   'aten::_assert_tensor_metadata',
   'aten::backward',
+  'aten::is_autocast_cpu_enabled',
+  'aten::is_autocast_enabled',
   'aten::is_grad_enabled',
   'aten::manual_seed',
   'aten::save',

@@ -52,10 +52,12 @@ export function unionOf(types: readonly Type[]): Type {
   const others = members.filter((member) => member.kind !== 'None');
   if (members.length === 2 && others.length === 1) return { kind: 'Optional', element: others[0] };
   if (members.length === 3 && members.every((member) => isNumber(member))) return NumberType;
-  // The sort is stable: members of one kind keep the order they were given in.
-  members.sort((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind));
-  return { kind: 'Union', members };
+  return { kind: 'Union', members: sortMembers(members) };
 }
+
+/** Sorts by kind; types of one kind keep the order they were given in. */
+export const sortMembers = (members: readonly Type[]): readonly Type[] =>
+  [...members].sort((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind));
 
 const isNumber = (type: Type): boolean =>
   type.kind === 'int' || type.kind === 'float' || type.kind === 'complex';

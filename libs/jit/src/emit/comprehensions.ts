@@ -4,7 +4,7 @@ import { AnyTensorType, StringType, dictOf, listOf } from '@weft/ir';
 import type * as tree from '../frontend/tree.ts';
 import { emitCondition } from './conditions.ts';
 import type { Emitter } from './emitter.ts';
-import { emitExpression, emitSugared } from './expressions.ts';
+import { emitExpression, emitSugared, itemHint } from './expressions.ts';
 import { emitOperator } from './schema-matching.ts';
 import { fail } from './script-error.ts';
 import type { SugaredValue } from './sugared-value.ts';
@@ -40,7 +40,7 @@ export function emitListLoop(
   const list = e.graph.insert('prim::ListConstruct', [], [wanted ?? listOf(AnyTensorType)]).output;
   let known = wanted !== undefined;
   inScope(e, comprehension, iterable, () => {
-    const value = element(wanted?.element);
+    const value = element(itemHint(wanted?.element));
     if (!known) list.setType(listOf(value.type));
     known = true;
     emitOperator(e.graph, range, 'aten::append', [list, value]);
@@ -70,8 +70,8 @@ export function emitDictComprehension(
   let known = hint !== undefined;
   const source = emitSugared(e, iterable).iterable(e, iterable.range);
   inScope(e, comprehension, source, () => {
-    const keyValue = emitExpression(e, key, hint?.key);
-    const entry = emitExpression(e, value, hint?.value);
+    const keyValue = emitExpression(e, key, itemHint(hint?.key));
+    const entry = emitExpression(e, value, itemHint(hint?.value));
     if (!known) dict.setType(dictOf(keyValue.type, entry.type));
     known = true;
     emitOperator(e.graph, range, 'aten::_set_item', [dict, keyValue, entry]);

@@ -1,13 +1,13 @@
 // Conditions: short circuits, `is None`, isinstance, and the truth of a value in either language. A condition has a bool,
 // what it tells about types, and, when it is known while compiling, its value, so that only one branch is compiled.
 import type { SourceRange, Type, Value } from '@weft/ir';
-import { InternalError, isSubtype } from '@weft/ir';
+import { InternalError, flatten, isSubtype, sortMembers, typesEqual, unionOf } from '@weft/ir';
 import type * as tree from '../frontend/tree.ts';
 import { constantValue, insertConstant, isNone } from './constants.ts';
 import { annotationString } from '@weft/ir';
 import type { Emitter } from './emitter.ts';
 import { emitExpression, emitSugared } from './expressions.ts';
-import type { RefinementPair } from './refinements.ts';
+import type { RefinementPair, Refinements } from './refinements.ts';
 import { bothRefinements, eitherRefinements, negateRefinements, noRefinements } from './refinements.ts';
 import { emitOperator } from './schema-matching.ts';
 import { fail } from './script-error.ts';
@@ -242,34 +242,41 @@ export function emitIsInstance(e: Emitter, object: tree.Expression, classes: tre
 
 export function emitTypeTest(e: Emitter, object: tree.Expression, types: readonly Type[]): Condition {
   const value = emitExpression(e, object);
-  const actual = value.type;
-  const name = refinableName(object);
-  let refinements = noRefinements;
-  if (types.length === 1 && name !== undefined && isSubtype(types[0], actual)) {
-    const rest =
-      actual.kind === 'Union' ? actual.members.filter((member) => !isSubtype(member, types[0])) : [];
-    const other: Type | undefined =
-      rest.length === 0 ? undefined : rest.length === 1 ? rest[0] : { kind: 'Union', members: rest };
-    refinements = {
-      whenTrue: [{ name, type: types[0] }],
-      whenFalse: other === undefined ? [] : [{ name, type: other }],
-    };
+  const wanted = alternatives(types);
+  /** What the value can be when the test holds, and when it does not. */
+  const yes: Type[] = [];
+  const no: Type[] = [];
+  for (const actual of alternatives([value.type])) {
+    if (actual.kind === 'Any') {
+      yes.push(...wanted);
+      if (!wanted.every(({ kind }) => kind === 'Any')) no.push(actual);
+      continue;
+    }
+    const found = wanted
+      .map((type) => (isSubtype(actual, type) ? actual : isSubtype(type, actual) ? type : undefined))
+      .find((type) => type !== undefined);
+    if (found !== undefined) yes.push(found);
+    if (found !== actual) no.push(actual);
   }
-  if (types.some((type) => isSubtype(actual, type))) return known(e, true, refinements);
-  if (!types.some((type) => mayBe(actual, type))) return known(e, false, refinements);
+  const name = refinableName(object);
+  const refine = (members: readonly Type[]): Refinements =>
+    name === undefined || members.length === 0 ? [] : [{ name, type: unionOf(members) }];
+  const refinements: RefinementPair = { whenTrue: refine(yes), whenFalse: refine(no) };
+  if (yes.length === 0) return known(e, false, refinements);
+  if (no.length === 0) return known(e, true, refinements);
   const node = e.graph.insert('prim::isinstance', [value], [{ kind: 'bool' }]);
-  node.set('types', { kind: 'tys', value: types });
+  node.source = object.range;
+  node.set('types', { kind: 'tys', value: wanted });
   return { value: node.output, refinements };
 }
 
-function mayBe(actual: Type, type: Type): boolean {
-  if (isSubtype(type, actual)) return true;
-  const inner = actual.kind === 'Optional' ? actual.element.kind : actual.kind;
-  if (type.kind === 'AnyList') return inner === 'List' || inner === 'Any';
-  if (type.kind === 'AnyTuple') return inner === 'Tuple' || inner === 'Any';
-  if (actual.kind === 'Union')
-    return actual.members.some((member) => mayBe(member, type) || isSubtype(member, type));
-  return false;
+/** The types that a value of one of `types` can have, each once, in PyTorch's order. */
+function alternatives(types: readonly Type[]): readonly Type[] {
+  const members: Type[] = [];
+  for (const type of types.flatMap(flatten)) {
+    if (!members.some((member) => typesEqual(member, type))) members.push(type);
+  }
+  return sortMembers(members);
 }
 
 export function emitHasAttr(e: Emitter, apply: tree.Apply): Condition {

@@ -305,6 +305,10 @@ export function emitElements(
   return values;
 }
 
+/** The hint for what is put into a container: what goes into a container of anything stays as it is. */
+export const itemHint = (type: Type | undefined): Type | undefined =>
+  type?.kind === 'Any' ? undefined : type;
+
 function emitList(e: Emitter, expression: tree.ListLiteral, hint: Type | undefined): Value {
   const { elements, range } = expression;
   const wanted = hint && unwrapOptional(hint);
@@ -319,7 +323,7 @@ function emitList(e: Emitter, expression: tree.ListLiteral, hint: Type | undefin
     const joined = emitSpreadList(e, expression, hint);
     if (joined !== undefined) return joined;
   }
-  let values = emitElements(e, elements, () => elementHint);
+  let values = emitElements(e, elements, () => itemHint(elementHint));
   let element = elementHint;
   if (element === undefined && values.length > 0) {
     const types = values.map((value) => value.type);
@@ -391,7 +395,7 @@ function emitDict(
   const wanted = hint && unwrapOptional(hint);
   const type = wanted?.kind === 'Dict' ? wanted : undefined;
   const pairs = entries.map(
-    ({ key, value }) => [key(type?.key), emitExpression(e, value, type?.value)] as const,
+    ({ key, value }) => [key(itemHint(type?.key)), emitExpression(e, value, itemHint(type?.value))] as const,
   );
   const widening = entries.some(({ value }) => isWidening(value));
   const keyType = type?.key ?? pairs[0]?.[0].type ?? StringType;

@@ -1,8 +1,7 @@
 // Forked closures: the block of a prim::Closure becomes a graph of its own, which prim::fork runs; what the block used from
-// outside becomes the fork's operands, constants are copied. After TorchScript's liftClosures and inlineForkedClosures.
+// outside becomes the fork's operands. After TorchScript's liftClosures and inlineForkedClosures.
 import type { Block, Node, Value } from '@weft/ir';
 import { Graph } from '@weft/ir';
-import { constantValue, insertConstant } from './constants.ts';
 
 /** @param clean what every graph that is made here goes through */
 export function liftClosures(graph: Graph, clean: (made: Graph) => void): void {
@@ -27,11 +26,8 @@ function liftFork(node: Node, clean: (made: Graph) => void): void {
   const map = new Map<Value, Value>();
   const operands: Value[] = [];
   for (const value of capturedBy(body)) {
-    if (value.node.kind === 'prim::Constant') map.set(value, copyConstant(made, value));
-    else {
-      operands.push(value);
-      map.set(value, made.addInput(value.type).copyMetadata(value));
-    }
+    operands.push(value);
+    map.set(value, made.addInput(value.type).copyMetadata(value));
   }
   made.block.copyFrom(body, map);
   clean(made);
@@ -40,15 +36,6 @@ function liftFork(node: Node, clean: (made: Graph) => void): void {
   fork.set('Subgraph', { kind: 'g', value: made });
   node.output.replaceAllUsesWith(fork.output);
   node.destroy();
-}
-
-function copyConstant(graph: Graph, value: Value): Value {
-  const { type } = value;
-  if (type.kind !== 'Function') return insertConstant(graph, constantValue(value) ?? null, type);
-  const name = value.node.attributes.get('name');
-  const callee = graph.insert('prim::Constant', [], [type]);
-  if (name !== undefined) callee.attributes.set('name', name);
-  return callee.output;
 }
 
 /** Values from outside that nodes of a block use, in the order of their first use. */

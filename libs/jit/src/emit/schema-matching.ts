@@ -5,6 +5,7 @@ import type {
   Argument,
   DType,
   Graph,
+  IValue,
   Schema,
   SourceRange,
   TupleType,
@@ -22,6 +23,7 @@ import {
   qualifiedName,
   schemasOf,
   substituteVariables,
+  tagContainer,
   typesEqual,
   unwrapOptional,
   valueType,
@@ -314,22 +316,13 @@ function insertDefault(graph: Graph, argument: Argument): Value {
   const { default: value = null } = argument;
   const type = valueType(argument.type);
   if (value === null) return insertConstant(graph, null);
-  // A default such as `int[2] stride=1` is one int for every element.
   const list = unwrapOptional(type);
-  if (list.kind === 'List' && !Array.isArray(value)) {
-    const element = insertConstant(graph, value);
-    return insertList(
-      graph,
-      list.element,
-      Array.from({ length: argument.listSize ?? 1 }, () => element),
-    );
-  }
-  if (Array.isArray(value) && list.kind === 'List') {
-    return insertList(
-      graph,
-      list.element,
-      value.map((element) => insertConstant(graph, element)),
-    );
+  if (list.kind === 'List') {
+    // A default such as `int[2] stride=1` is one int for every element.
+    const items = Array.isArray(value)
+      ? value
+      : Array.from({ length: argument.listSize ?? 1 }, (): IValue => value);
+    return insertConstant(graph, tagContainer([...items], list), list);
   }
   if (type.kind === 'float' && typeof value === 'bigint')
     return insertConstant(graph, Number(value), FloatType);

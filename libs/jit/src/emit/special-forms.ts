@@ -216,7 +216,7 @@ export function insertToList(e: Emitter, tensor: Value, type: Type): Value {
   let depth = 0n;
   let element = type;
   for (; element.kind === 'List'; element = element.element) depth++;
-  const code = { int: 0n, bool: 1n, float: 2n, complex: 3n }[
+  const code = { int: 0n, float: 1n, bool: 2n, complex: 3n }[
     element.kind as 'int' | 'bool' | 'float' | 'complex'
   ];
   const inputs = [tensor, insertConstant(e.graph, depth), insertConstant(e.graph, code)];

@@ -208,12 +208,23 @@ function removeExtraIfOutputs(node: Node, state: State): void {
   }
 }
 
-export const sameConstant = (a: IValue, b: IValue | undefined): boolean =>
-  Object.is(a, b) ||
-  (a instanceof TupleValue &&
-    b instanceof TupleValue &&
-    a.items.length === b.items.length &&
-    a.items.every((item, index) => sameConstant(item, b.items[index])));
+/** Whether two constants are the same value. Members of enums are told apart by identity, as PyTorch does. */
+export function sameConstant(a: IValue, b: IValue | undefined): boolean {
+  if (Object.is(a, b)) return true;
+  if (a instanceof TupleValue && b instanceof TupleValue) return sameItems(a.items, b.items);
+  if (Array.isArray(a) && Array.isArray(b)) return sameItems(a, b);
+  if (a instanceof Complex && b instanceof Complex) return Object.is(a.re, b.re) && Object.is(a.im, b.im);
+  if (a instanceof DeviceValue && b instanceof DeviceValue) return a.toString() === b.toString();
+  if (a instanceof TensorLiteral && b instanceof TensorLiteral) {
+    return a.dtype === b.dtype && a.shape.join() === b.shape.join() && sameBytes(a.bytes, b.bytes);
+  }
+  return false;
+}
+
+const sameItems = (a: readonly IValue[], b: readonly IValue[]): boolean =>
+  a.length === b.length && a.every((item, index) => sameConstant(item, b[index]));
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, index) => byte === b[index]);
 
 /** Values that the body hands on unchanged. */
 function removeExtraLoopOutputs(node: Node, state: State): void {

@@ -4,21 +4,45 @@ import type { Block, Graph, Node, ScriptFunction, Value } from '@weft/ir';
 import { cloneNode } from '@weft/ir';
 import type { Pass } from './pass.ts';
 
-/** Every call in the graph, also in blocks and in the bodies put in; returns whether there was one. */
-export function inlineCalls(graph: Graph): boolean {
-  return inlineBlock(graph.block, []);
+/**
+ * Every call in the graph, also in blocks and in the bodies put in; returns whether there was one.
+ * @param prepare what the body of a function goes through, once, before it is put in
+ */
+export function inlineCalls(graph: Graph, prepare?: (body: Graph) => void): boolean {
+  return new Inliner(prepare).inline(graph.block);
 }
 
-function inlineBlock(block: Block, callers: readonly ScriptFunction[]): boolean {
-  let changed = false;
-  for (const node of [...block.nodes()]) {
-    for (const inner of node.blocks) changed = inlineBlock(inner, callers) || changed;
-    const callee = calleeOf(node);
-    if (callee === undefined || callers.includes(callee)) continue;
-    inlineCall(node, callee, callers);
-    changed = true;
+class Inliner {
+  private readonly bodies = new Map<ScriptFunction, Graph>();
+  /** Functions whose bodies are being made: a call of one of them would expand itself. */
+  private readonly open = new Set<ScriptFunction>();
+
+  constructor(private readonly prepare: (body: Graph) => void = () => {}) {}
+
+  inline(block: Block): boolean {
+    let changed = false;
+    for (const node of [...block.nodes()]) {
+      for (const inner of node.blocks) changed = this.inline(inner) || changed;
+      const callee = calleeOf(node);
+      if (callee === undefined || this.open.has(callee)) continue;
+      putBody(node, this.bodyOf(callee));
+      changed = true;
+    }
+    return changed;
   }
-  return changed;
+
+  private bodyOf(callee: ScriptFunction): Graph {
+    let body = this.bodies.get(callee);
+    if (body === undefined) {
+      body = callee.graph.clone();
+      this.open.add(callee);
+      this.inline(body.block);
+      this.open.delete(callee);
+      this.prepare(body);
+      this.bodies.set(callee, body);
+    }
+    return body;
+  }
 }
 
 /** The function that a node calls, if it is known. */
@@ -33,38 +57,13 @@ export function calleeOf(node: Node): ScriptFunction | undefined {
 const asCompiled = (callee: object | undefined): ScriptFunction | undefined =>
   callee !== undefined && 'graph' in callee ? (callee as ScriptFunction) : undefined;
 
-function inlineCall(call: Node, callee: ScriptFunction, callers: readonly ScriptFunction[]): void {
+/** A copy of the body takes the place of the call. */
+function putBody(call: Node, body: Graph): void {
   const { graph } = call;
-  const body = callee.graph.block;
   const given = call.kind === 'prim::CallFunction' ? call.inputs.slice(1) : call.inputs;
   const map = new Map<Value, Value>(body.inputs.map((input, index) => [input, given[index]]));
-  for (const node of body.nodes()) {
-    const copy = cloneNode(graph, node, map).insertBefore(call);
-    addCaller(copy, call);
-    // Copies of blocks hold calls as well.
-    for (const inner of copy.blocks) inlineBlock(inner, [...callers, callee]);
-    const next = calleeOf(copy);
-    if (next !== undefined && next !== callee && !callers.includes(next)) {
-      const outputs = node.outputs;
-      inlineInto(copy, next, [...callers, callee], outputs, map);
-    }
-  }
+  for (const node of body.nodes()) addCaller(cloneNode(graph, node, map).insertBefore(call), call);
   call.replaceWith(body.outputs.map((output) => map.get(output)!));
-}
-
-/** Inlines a call that was just copied, and maps the original's outputs to what takes the copy's place. */
-function inlineInto(
-  copy: Node,
-  callee: ScriptFunction,
-  callers: readonly ScriptFunction[],
-  originals: readonly Value[],
-  map: Map<Value, Value>,
-): void {
-  // A reader that is replaced with the copy's outputs shows what they became.
-  const probe = copy.graph.create('prim::Return', [...copy.outputs], 0).insertAfter(copy);
-  inlineCall(copy, callee, callers);
-  originals.forEach((original, index) => map.set(original, probe.inputs[index]));
-  probe.destroy();
 }
 
 function addCaller(node: Node, call: Node): void {
@@ -77,5 +76,5 @@ export const inlinePass: Pass = {
   name: 'inline',
   level: 'torch',
   summary: 'Puts the bodies of called functions and methods in the place of the calls.',
-  run: inlineCalls,
+  run: (graph) => inlineCalls(graph),
 };

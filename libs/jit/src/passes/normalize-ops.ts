@@ -8,7 +8,7 @@ export const operatorAliases: Readonly<Record<string, string>> = {
   'aten::absolute_': 'aten::abs_',
   'aten::clip': 'aten::clamp',
   'aten::clip_': 'aten::clamp_',
-  'aten::linalg_det': 'aten::det',
+  'aten::det': 'aten::linalg_det',
   'aten::ger': 'aten::outer',
   'aten::arccos': 'aten::acos',
   'aten::arccos_': 'aten::acos_',

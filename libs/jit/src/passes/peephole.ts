@@ -1,6 +1,6 @@
 // Local simplifications of torch graphs: one node at a time, looking at what makes its operands. A rule returns the value that
-// can stand for the node's only output, or undefined. Types of tensors are not consulted: what a trace saw of them is no promise.
-import type { Block, Graph, IValue, Node, Value } from '@weft/ir';
+// can stand for the node's output, or undefined. Types of tensors are not consulted: what a trace saw of them is no promise.
+import type { Block, Graph, IValue, Node, Type, Value } from '@weft/ir';
 import {
   AliasAnalysis,
   constantValue,
@@ -8,6 +8,7 @@ import {
   insertConstant,
   isSubtype,
   schemaOfNode,
+  unifyTypes,
 } from '@weft/ir';
 import type { Pass } from './pass.ts';
 
@@ -17,27 +18,66 @@ interface Site {
   readonly alias: () => AliasAnalysis;
 }
 
-type Rule = (node: Node, site: Site) => Value | undefined;
+/** What can stand for the node's output, or for each of them. */
+type Rule = (node: Node, site: Site) => Value | readonly (Value | undefined)[] | undefined;
 
-/** Returns whether something was simplified. */
-export function simplifyPeepholes(graph: Graph): boolean {
+type Rules = Readonly<Record<string, Rule>>;
+
+/**
+ * Returns whether something was simplified.
+ * @param rules by default all; `torchRules` does what PyTorch does with the body of every function before it runs
+ */
+export function simplifyPeepholes(graph: Graph, rules: Rules = allRules): boolean {
   let analysis: AliasAnalysis | undefined;
   const site: Site = { graph, alias: () => (analysis ??= new AliasAnalysis(graph)) };
-  return visit(graph.block, site);
+  return visit(graph.block, site, rules);
 }
 
-function visit(block: Block, site: Site): boolean {
+function visit(block: Block, site: Site, rules: Rules): boolean {
   let changed = false;
   for (const node of block.nodes()) {
-    for (const inner of node.blocks) changed = visit(inner, site) || changed;
-    const rule = rules[node.kind];
-    if (rule === undefined || node.outputs.length === 0) continue;
-    const unused = node.outputs.every((output) => !output.hasUses);
-    if (unused) continue;
-    const replacement = site.graph.withInsertPoint(node, () => rule(node, site));
-    if (replacement === undefined || !isSubtype(replacement.type, node.output.type)) continue;
-    node.output.replaceAllUsesWith(replacement);
+    for (const inner of node.blocks) changed = visit(inner, site, rules) || changed;
+    changed = simplifyNode(node, site, rules) || changed;
+  }
+  return changed;
+}
+
+function simplifyNode(node: Node, site: Site, rules: Rules): boolean {
+  const rule = rules[node.kind];
+  const isRead = node.outputs.some((output) => output.hasUses);
+  if (!isRead || node.kind === 'prim::Constant') return false;
+  const refined = node.kind === 'prim::If' && refineOptionals(node);
+  const found = site.graph.withInsertPoint(node, () => rule?.(node, site));
+  const replacements = Array.isArray(found) ? (found as readonly (Value | undefined)[]) : [found as Value];
+  let changed = refined;
+  for (const [index, output] of node.outputs.entries()) {
+    if (!output.hasUses) continue;
+    // What has the type of None is None.
+    const replacement =
+      output.type.kind === 'None'
+        ? site.graph.withInsertPoint(node, () => constant(node, null))
+        : replacements[index];
+    if (replacement === undefined || !isSubtype(replacement.type, output.type)) continue;
+    output.replaceAllUsesWith(replacement);
+    changed = true;
+  }
+  if (changed && !node.outputs.some((output) => output.hasUses) && holdsConstantsOnly(node)) {
     if (!hasSideEffects(node)) node.destroy();
+  }
+  return changed;
+}
+
+const holdsConstantsOnly = (node: Node): boolean =>
+  node.blocks.every((block) => [...block.nodes()].every((inner) => inner.kind === 'prim::Constant'));
+
+/** A result that is None in neither branch is no optional. */
+function refineOptionals(node: Node): boolean {
+  let changed = false;
+  for (const [index, output] of node.outputs.entries()) {
+    const types = node.blocks.map((block) => block.outputs[index].type);
+    const type = output.type.kind === 'Optional' ? unifyTypes(types[0], types[1]) : undefined;
+    if (type === undefined || isNoneType(type) !== false) continue;
+    output.setType(type);
     changed = true;
   }
   return changed;
@@ -64,6 +104,39 @@ const neutral =
     return commutes && isInt(a, value) ? b : undefined;
   };
 
+const wrap = (value: bigint): bigint => BigInt.asIntN(64, value);
+
+/** Constants added to an int, one after the other, are added up; of an operand and a constant the constant comes second. */
+const sumOfInts: Rule = (node, site) => {
+  if (node.inputs.length !== 2 || !areInts(node)) return undefined;
+  const [a, b] = node.inputs;
+  const second = constantValue(b);
+  if (typeof second !== 'bigint') return constantSecond(node, site);
+  if (second === 0n) return a;
+  const { kind, inputs } = a.node;
+  const inner = inputs.length === 2 && areInts(a.node) ? constantValue(inputs[1]) : undefined;
+  if ((kind !== 'aten::add' && kind !== 'aten::sub') || typeof inner !== 'bigint') return undefined;
+  const sum = wrap(kind === node.kind ? second + inner : second - inner);
+  return sum === 0n ? inputs[0] : sameKind(node, [inputs[0], constant(node, sum)]);
+};
+
+const constantSecond: Rule = (node) => {
+  const [a, b] = node.inputs;
+  const isFirst = constantValue(a) !== undefined && constantValue(b) === undefined;
+  return isFirst && node.kind !== 'aten::sub' ? sameKind(node, [b, a]) : undefined;
+};
+
+const productOfInts: Rule = (node, site) =>
+  neutral(1n, true)(node, site) ??
+  (node.inputs.length === 2 && areInts(node) ? constantSecond(node, site) : undefined);
+
+function sameKind(node: Node, inputs: readonly Value[]): Value {
+  const made = node.graph.insert(node.kind, inputs, [node.output.type]);
+  made.overload = node.overload;
+  made.source = node.source;
+  return made.output;
+}
+
 /** The operand, when the conversion changes nothing about its type. */
 const toOwnType: Rule = (node) => {
   const [x] = node.inputs;
@@ -80,8 +153,9 @@ const readBack: Rule = (node, site) => {
 };
 
 /** Whether a value is None: true, false, or unknown. */
-function isNone(value: Value): boolean | undefined {
-  const { type } = value;
+const isNone = (value: Value): boolean | undefined => isNoneType(value.type);
+
+function isNoneType(type: Type): boolean | undefined {
   if (type.kind === 'None') return true;
   const mayBeNone = ['Optional', 'Union', 'Any', 'Var', 'Interface'].includes(type.kind);
   return mayBeNone ? undefined : false;
@@ -123,18 +197,77 @@ const itemAt: Rule = (node, site) => {
 
 const unwrap: Rule = (node) => (isNone(node.inputs[0]) === false ? node.inputs[0] : undefined);
 
-const rules: Readonly<Record<string, Rule>> = {
-  'aten::add': neutral(0n, true),
-  'aten::sub': neutral(0n, false),
-  'aten::mul': neutral(1n, true),
+/** A number compared with itself: as PyTorch, which holds that NaN too equals itself where it is the same value. */
+const comparesItself =
+  (result: boolean): Rule =>
+  (node) => {
+    const [a, b] = node.inputs;
+    const kind = a.type.kind === 'List' ? a.type.element.kind : a.type.kind;
+    return a === b && ['int', 'float', 'bool'].includes(kind) ? constant(node, result) : undefined;
+  };
+
+/** Bools that say what the condition said. */
+const repeatsCondition: Rule = (node) => {
+  const [then, otherwise] = node.blocks;
+  return node.outputs.map((output, index) =>
+    output.type.kind === 'bool' &&
+    constantValue(then.outputs[index]) === true &&
+    constantValue(otherwise.outputs[index]) === false
+      ? node.inputs[0]
+      : undefined,
+  );
+};
+
+/** What convolutions give has their own number of dimensions (where an input without a batch has one less, this is wrong). */
+const dimensionsOf: Rule = (node, site) => {
+  const [x] = node.inputs;
+  const dims = { 'aten::conv1d': 3n, 'aten::conv2d': 4n, 'aten::conv3d': 5n }[x.node.kind];
+  return dims === undefined || site.alias().hasWriters(x) ? undefined : constant(node, dims);
+};
+
+/** What PyTorch simplifies in the body of a function before it runs. */
+export const torchRules: Rules = {
+  'aten::add': sumOfInts,
+  'aten::sub': sumOfInts,
+  'aten::mul': productOfInts,
   'aten::floordiv': neutral(1n, false),
-  'aten::pow': (node, site) => (node.output.type.kind === 'int' ? neutral(1n, false)(node, site) : undefined),
+  'aten::eq': comparesItself(true),
+  'aten::ne': comparesItself(false),
   'aten::Int': readBack,
   'aten::Float': readBack,
-  'aten::Bool': readBack,
   'aten::IntImplicit': readBack,
   'aten::FloatImplicit': readBack,
   'aten::ScalarImplicit': readBack,
+  'aten::__is__': identity(true),
+  'aten::__isnot__': identity(false),
+  'aten::_unwrap_optional': unwrap,
+  'prim::unchecked_unwrap_optional': unwrap,
+  'prim::unchecked_cast': (node) =>
+    isSubtype(node.inputs[0].type, node.output.type) ? node.inputs[0] : undefined,
+  'prim::ListUnpack': (node, site) => {
+    const list = items(node.inputs[0], site);
+    return list?.length === node.outputs.length ? list : undefined;
+  },
+  'aten::len': (node, site) => {
+    const list = items(node.inputs[0], site);
+    return list && constant(node, BigInt(list.length));
+  },
+  'aten::__getitem__': itemAt,
+  'aten::dim': dimensionsOf,
+  'prim::If': repeatsCondition,
+  'aten::t': (node, site) => {
+    const maker = node.inputs[0].node;
+    if (maker.kind !== 'aten::t' || site.alias().hasWriters(maker.output)) return undefined;
+    return maker.inputs[0];
+  },
+};
+
+const { 'aten::dim': _wrong, ...soundRules } = torchRules;
+
+const allRules: Rules = {
+  ...soundRules,
+  'aten::pow': (node, site) => (node.output.type.kind === 'int' ? neutral(1n, false)(node, site) : undefined),
+  'aten::Bool': readBack,
   'aten::str': toOwnType,
   'aten::neg': (node) =>
     areInts(node) && node.inputs[0].node.kind === 'aten::neg' ? node.inputs[0].node.inputs[0] : undefined,
@@ -149,35 +282,18 @@ const rules: Readonly<Record<string, Rule>> = {
     flipped.source = node.source;
     return schemaOfNode(flipped) === undefined ? undefined : flipped.output;
   },
-  'aten::__is__': identity(true),
-  'aten::__isnot__': identity(false),
-  'aten::_unwrap_optional': unwrap,
-  'prim::unchecked_unwrap_optional': unwrap,
-  'prim::unchecked_cast': (node) =>
-    isSubtype(node.inputs[0].type, node.output.type) ? node.inputs[0] : undefined,
-  'aten::len': (node, site) => {
-    const list = items(node.inputs[0], site);
-    return list && constant(node, BigInt(list.length));
-  },
-  'aten::__getitem__': itemAt,
   'prim::TupleIndex': itemAt,
-  'prim::If': (node) => {
-    if (node.outputs.length !== 1) return undefined;
-    const [then, otherwise] = node.blocks.map((block) =>
-      block.outputs.length === 1 && [...block.nodes()].every((inner) => inner.kind === 'prim::Constant')
-        ? constantValue(block.outputs[0])
-        : undefined,
-    );
-    if (then === true && otherwise === false) return node.inputs[0];
-    if (then !== false || otherwise !== true) return undefined;
-    const not = node.graph.insert('aten::__not__', [node.inputs[0]], [node.output.type]);
-    not.source = node.source;
-    return not.output;
-  },
-  'aten::t': (node, site) => {
-    const maker = node.inputs[0].node;
-    if (maker.kind !== 'aten::t' || site.alias().hasWriters(maker.output)) return undefined;
-    return maker.inputs[0];
+  'prim::If': (node, site) => {
+    const [then, otherwise] = node.blocks;
+    const repeated = repeatsCondition(node, site) as readonly (Value | undefined)[];
+    return repeated.map((value, index) => {
+      const isOpposite =
+        constantValue(then.outputs[index]) === false && constantValue(otherwise.outputs[index]) === true;
+      if (value !== undefined || !isOpposite) return value;
+      const not = node.graph.insert('aten::__not__', [node.inputs[0]], [node.outputs[index].type]);
+      not.source = node.source;
+      return not.output;
+    });
   },
 };
 
@@ -186,5 +302,5 @@ export const peepholePass: Pass = {
   level: 'torch',
   summary:
     'Simplifies single nodes: neutral operands, double negations, items of known lists, tests for None.',
-  run: simplifyPeepholes,
+  run: (graph) => simplifyPeepholes(graph),
 };

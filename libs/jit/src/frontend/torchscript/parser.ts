@@ -564,10 +564,6 @@ class Parser {
         return { kind: 'Bool', value: token.text === 'True', range };
       case 'None':
         return { kind: 'None', range };
-      case 'inf':
-        return { kind: 'Float', value: Infinity, range };
-      case 'nan':
-        return { kind: 'Float', value: NaN, range };
       case 'lambda':
       case 'yield':
       case 'await':

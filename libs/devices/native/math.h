@@ -130,7 +130,9 @@ inline Floats<L> logarithmPlusOne(Floats<L> x) {
 
 template <int L>
 inline Floats<L> logistic(Floats<L> x) {
-  return 1.0f / (1.0f + exponential<L>(-x));
+  // Of the smaller exponential, so that small results keep their bits.
+  const Floats<L> e = exponential<L>(-absolute<L>(x));
+  return (x < 0.0f ? e : splat<Floats<L>>(1.0f)) / (1.0f + e);
 }
 
 template <int L>

@@ -1,8 +1,10 @@
 // The library's one translation unit, and its C interface: what TypeScript calls (libs/devices/src/cpu/library.ts).
 #include "control.h"
 #include "copy.h"
+#include "dot.h"
 #include "pointwise-instructions.h"
 #include "program.h"
+#include "reduce.h"
 
 using namespace weft;
 

@@ -52,10 +52,15 @@ export interface NativeLink {
 }
 
 /** Throws UnsupportedError naming the node that neither the library nor the reference device evaluates. */
-export function compileForCpu(source: Graph, library: NativeLibrary): CpuProgram {
+export function compileForCpu(
+  source: Graph,
+  library: NativeLibrary,
+  constantInputs: readonly number[] = [],
+): CpuProgram {
   const graph = source.clone();
   openComposites(graph.block);
-  return new Compiler(library).compile(graph);
+  const constants = new Set(constantInputs.map((index) => graph.inputs[index]));
+  return new Compiler(library, constants).compile(graph);
 }
 
 const isView = (value: Value): boolean => isViewNode(value.node);
@@ -78,7 +83,10 @@ class Compiler {
   private flops = 0;
   private bytes = 0;
 
-  constructor(private readonly library: NativeLibrary) {
+  constructor(
+    private readonly library: NativeLibrary,
+    private readonly constants: ReadonlySet<Value>,
+  ) {
     this.rules = {
       kindOf: (node) =>
         isPointwise(node, library)
@@ -331,6 +339,10 @@ class Compiler {
       outSpecs: node.outputs.map(specOf),
       results: node.outputs.map((output) => this.slotOf.get(output)!),
       scratch,
+      isConstant: (index) => {
+        const { source } = this.operandOf(node.inputs[index]);
+        return source.node.kind === 'core::constant' || this.constants.has(source);
+      },
       operand: (index) => this.storedOperandOf(node.inputs[index]),
       dense: (index) => {
         const operand = this.storedOperandOf(node.inputs[index]);

@@ -1,0 +1,246 @@
+// Reductions by one operator: along rows (what is folded is dense) or down columns (what is kept is dense), of any strides outside
+// of that. Sums and products of float32 go through float64, so long ones lose nothing; NaN goes through maximum and minimum.
+#pragma once
+#include "gemm.h"
+#include "pointwise-instructions.h"
+
+namespace weft {
+
+/** What the elements of T are folded in. */
+template <class Op, class T>
+using AccumulatorOf = std::conditional_t<Op::widens && std::is_same_v<T, float>, double, T>;
+
+struct SumOf {
+  static constexpr bool widens = true;
+  template <class T> static T identity() { return T(0); }
+  template <class T, class V> static V apply(V a, V b) { return a + b; }
+};
+struct ProductOf {
+  static constexpr bool widens = true;
+  template <class T> static T identity() { return T(1); }
+  template <class T, class V> static V apply(V a, V b) { return a * b; }
+};
+struct MaximumOf {
+  static constexpr bool widens = false;
+  template <class T> static T identity() { return std::is_floating_point_v<T> ? T(-INFINITY) : std::numeric_limits<T>::lowest(); }
+  template <class T, class V> static V apply(V a, V b) { return largerOf<T>(a, b); }
+};
+struct MinimumOf {
+  static constexpr bool widens = false;
+  template <class T> static T identity() { return std::is_floating_point_v<T> ? T(INFINITY) : std::numeric_limits<T>::max(); }
+  template <class T, class V> static V apply(V a, V b) { return smallerOf<T>(a, b); }
+};
+struct AndOf {
+  static constexpr bool widens = false;
+  template <class T> static T identity() { return T(-1); }
+  template <class T, class V> static V apply(V a, V b) { return a & b; }
+};
+struct OrOf {
+  static constexpr bool widens = false;
+  template <class T> static T identity() { return T(0); }
+  template <class T, class V> static V apply(V a, V b) { return a | b; }
+};
+struct XorOf {
+  static constexpr bool widens = false;
+  template <class T> static T identity() { return T(0); }
+  template <class T, class V> static V apply(V a, V b) { return a ^ b; }
+};
+
+/** Folds two numbers, through a vector so that there is one definition. */
+template <class Op, class A>
+inline A foldPair(A a, A b) {
+  using W = Vector<A, 16 / int(sizeof(A))>;
+  W x{}, y{};
+  x[0] = a;
+  y[0] = b;
+  return Op::template apply<A, W>(x, y)[0];
+}
+
+/** Folds `count` dense elements into `start`. */
+template <class Op, class T>
+__attribute__((noinline)) AccumulatorOf<Op, T> foldDense(const T* from, int64_t count, AccumulatorOf<Op, T> start) {
+  using A = AccumulatorOf<Op, T>;
+  constexpr int L = lanesOf<A>;
+  using W = Vector<A, L>;
+  using N = Vector<T, L>;
+  A result = start;
+  int64_t at = 0;
+  if (count >= 4 * L) {
+    W sums[4];
+    for (int v = 0; v < 4; v++) sums[v] = splat<W>(Op::template identity<A>());
+    for (; at + 4 * L <= count; at += 4 * L) {
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; v++) sums[v] = Op::template apply<A, W>(sums[v], __builtin_convertvector(loadVector<N>(from + at + v * L), W));
+    }
+    const W all = Op::template apply<A, W>(Op::template apply<A, W>(sums[0], sums[1]), Op::template apply<A, W>(sums[2], sums[3]));
+    for (int lane = 0; lane < L; lane++) result = foldPair<Op, A>(result, A(all[lane]));
+  }
+  for (; at < count; at++) result = foldPair<Op, A>(result, A(from[at]));
+  return result;
+}
+
+/** Folds a dense row into a row of accumulators. */
+template <class Op, class T>
+__attribute__((noinline)) void foldRow(AccumulatorOf<Op, T>* to, const T* from, int64_t count) {
+  using A = AccumulatorOf<Op, T>;
+  constexpr int L = lanesOf<A>;
+  using W = Vector<A, L>;
+  using N = Vector<T, L>;
+  int64_t at = 0;
+  for (; at + L <= count; at += L)
+    storeVector(to + at, Op::template apply<A, W>(loadVector<W>(to + at), __builtin_convertvector(loadVector<N>(from + at), W)));
+  for (; at < count; at++) to[at] = foldPair<Op, A>(to[at], A(from[at]));
+}
+
+/**
+ * Words: slots of the operand, the initial value and the result; kept axes (size, stride), after their count; folded axes likewise;
+ * dense elements inside of those; whether these are folded (rows) or kept (columns).
+ */
+template <class Op, class T>
+class Reduce final : public Step {
+ public:
+  explicit Reduce(Reader& reader) {
+    from = reader.next();
+    init = reader.next();
+    to = reader.next();
+    readAxes(reader, kept, keptCount);
+    readAxes(reader, folded, foldedCount);
+    inner = reader.next();
+    isRows = reader.next() != 0;
+  }
+
+  void run(Slots slots) override {
+    const T* source = reinterpret_cast<const T*>(slots[from]);
+    const A start = A(*reinterpret_cast<const T*>(slots[init]));
+    T* target = reinterpret_cast<T*>(slots[to]);
+    if (isRows) runRows(source, start, target);
+    else runColumns(source, start, target);
+  }
+
+ private:
+  using A = AccumulatorOf<Op, T>;
+  struct WalkAxis {
+    int64_t size, stride;
+  };
+  static void readAxes(Reader& reader, std::vector<WalkAxis>& axes, int64_t& count) {
+    axes.resize(reader.nextCount());
+    count = 1;
+    for (auto& axis : axes) {
+      axis.size = reader.next();
+      axis.stride = reader.next();
+      count *= axis.size;
+    }
+  }
+  static int64_t offsetOf(const std::vector<WalkAxis>& axes, int64_t index) {
+    int64_t offset = 0;
+    for (size_t axis = axes.size(); axis-- > 0;) {
+      offset += index % axes[axis].size * axes[axis].stride;
+      index /= axes[axis].size;
+    }
+    return offset;
+  }
+  static constexpr int64_t grain = 1 << 15;
+
+  void runRows(const T* source, A start, T* target) const {
+    const int64_t length = foldedCount * inner;
+    const int64_t threads = pool().size();
+    if (keptCount < threads && length >= 4 * grain) {
+      // Few long results: each is folded in parts.
+      const int64_t parts = std::min<int64_t>(length / grain, 4 * threads);
+      std::vector<A> sums(size_t(parts * keptCount));
+      parallelFor(parts * keptCount, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t task = begin; task < end; task++) {
+          const int64_t result = task / parts, part = task % parts;
+          sums[size_t(task)] = foldRange(source + offsetOf(kept, result), length * part / parts, length * (part + 1) / parts, Op::template identity<A>());
+        }
+      });
+      for (int64_t result = 0; result < keptCount; result++) {
+        A sum = start;
+        for (int64_t part = 0; part < parts; part++) sum = foldPair<Op, A>(sum, sums[size_t(result * parts + part)]);
+        target[result] = T(sum);
+      }
+      return;
+    }
+    parallelFor(keptCount, divideUp(grain, std::max<int64_t>(1, length)), [&](int64_t begin, int64_t end) {
+      for (int64_t result = begin; result < end; result++) target[result] = T(foldRange(source + offsetOf(kept, result), 0, length, start));
+    });
+  }
+
+  /** Folds positions begin … end of what is folded into one result. */
+  A foldRange(const T* source, int64_t begin, int64_t end, A sum) const {
+    for (int64_t at = begin; at < end;) {
+      const int64_t column = at % inner;
+      const int64_t count = std::min(end - at, inner - column);
+      sum = foldDense<Op, T>(source + offsetOf(folded, at / inner) + column, count, sum);
+      at += count;
+    }
+    return sum;
+  }
+
+  void runColumns(const T* source, A start, T* target) const {
+    const int64_t threads = pool().size();
+    const int64_t width = std::clamp<int64_t>(roundUp(divideUp(inner, 2 * threads), 64), 64, 1024);
+    const int64_t tiles = divideUp(inner, width);
+    parallelFor(keptCount * tiles, divideUp(grain, std::max<int64_t>(1, foldedCount * std::min(width, inner))), [&](int64_t begin, int64_t end) {
+      alignas(64) A sums[1024];
+      for (int64_t task = begin; task < end; task++) {
+        const int64_t row = task / tiles, first = task % tiles * width;
+        const int64_t count = std::min(width, inner - first);
+        const T* base = source + offsetOf(kept, row) + first;
+        for (int64_t at = 0; at < count; at++) sums[at] = start;
+        for (int64_t part = 0; part < foldedCount; part++) foldRow<Op, T>(sums, base + offsetOf(folded, part), count);
+        T* result = target + row * inner + first;
+        for (int64_t at = 0; at < count; at++) result[at] = T(sums[at]);
+      }
+    });
+  }
+
+  int64_t from, init, to, inner, keptCount = 1, foldedCount = 1;
+  std::vector<WalkAxis> kept, folded;
+  bool isRows;
+};
+
+template <class Op, class T>
+void addReduction(const char* name, const std::string& dtype) {
+  operations()[std::string("reduce.") + name + "." + dtype] = makeStep<Reduce<Op, T>>;
+}
+template <class T>
+void addOrderReductions(const std::string& dtype) {
+  addReduction<MaximumOf, T>("maximum", dtype);
+  addReduction<MinimumOf, T>("minimum", dtype);
+}
+template <class T>
+void addSumReductions(const std::string& dtype) {
+  addReduction<SumOf, T>("add", dtype);
+  addReduction<ProductOf, T>("multiply", dtype);
+}
+/** Integers of one width: all but the order is the same for both signs. */
+template <class U>
+void addIntegerReductions(const std::string& bits) {
+  addOrderReductions<std::make_signed_t<U>>("int" + bits);
+  addOrderReductions<U>("uint" + bits);
+  for (const char* sign : {"int", "uint"}) {
+    addSumReductions<U>(sign + bits);
+    addReduction<AndOf, U>("and", sign + bits);
+    addReduction<OrOf, U>("or", sign + bits);
+    addReduction<XorOf, U>("xor", sign + bits);
+  }
+}
+
+inline const bool reductionsAreThere = [] {
+  addSumReductions<float>("float32");
+  addOrderReductions<float>("float32");
+  addSumReductions<double>("float64");
+  addOrderReductions<double>("float64");
+  addIntegerReductions<uint8_t>("8");
+  addIntegerReductions<uint16_t>("16");
+  addIntegerReductions<uint32_t>("32");
+  addIntegerReductions<uint64_t>("64");
+  // On bool, arithmetic is logic.
+  for (const char* name : {"add", "or", "maximum"}) addReduction<OrOf, uint8_t>(name, "bool");
+  for (const char* name : {"multiply", "and", "minimum"}) addReduction<AndOf, uint8_t>(name, "bool");
+  addReduction<XorOf, uint8_t>("xor", "bool");
+  return true;
+}();
+
+}  // namespace weft

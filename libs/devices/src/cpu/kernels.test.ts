@@ -1,0 +1,193 @@
+// Native kernels against the reference device at sizes where their blocking, tails and threads come into play, which the
+// conformance kit's small tensors do not reach.
+import { describe, expect, test } from '@jest/globals';
+import type { CoreBuilder, DType, Value } from '@weft/ir';
+import { specOf } from '@weft/ir';
+import type { ConformanceCase } from '../conformance/case.ts';
+import { Source, againstReference } from '../conformance/random-cases.ts';
+import { graphOfCase, runCase } from '../conformance/run.ts';
+import { CpuDevice, cpuDevice } from './device.ts';
+
+const device = cpuDevice();
+const isNative = device instanceof CpuDevice;
+
+async function agrees(kernel: ConformanceCase): Promise<void> {
+  expect(await runCase(device, kernel)).toBeUndefined();
+  if (isNative) expect(device.explain(graphOfCase(kernel))).toEqual([]);
+}
+
+type Layout = 'ab' | 'aTb' | 'abT' | 'batched';
+function product(dtype: DType, layout: Layout, m: number, n: number, k: number): ConformanceCase {
+  const source = new Source(m * 31 + n * 7 + k);
+  const batch = layout === 'batched' ? [3] : [];
+  const lhs = source.tensor(dtype, layout === 'aTb' ? [k, m] : [...batch, m, k]);
+  const rhs = source.tensor(dtype, layout === 'abT' ? [n, k] : [...batch, k, n]);
+  const first = batch.length;
+  const dimensions = {
+    lhsBatching: batch.map(() => 0),
+    rhsBatching: batch.map(() => 0),
+    lhsContracting: [layout === 'aTb' ? 0 : first + 1],
+    rhsContracting: [layout === 'abT' ? 1 : first],
+  };
+  const build = (b: CoreBuilder, x: Value, y: Value) => [b.dotGeneral(x, y, dimensions)];
+  return againstReference(`${layout} ${m} ${n} ${k}`, 'dot_general', [lhs, rhs], build, tolerances[dtype]);
+}
+const tolerances: Readonly<Partial<Record<DType, number>>> = {
+  float16: 0.02,
+  bfloat16: 0.1,
+  float32: 2e-4,
+  float64: 1e-11,
+};
+
+describe('products', () => {
+  const sizes = [
+    [1, 1, 1],
+    [1, 70, 300],
+    [70, 1, 300],
+    [3, 37, 65],
+    [6, 130, 17],
+    [12, 32, 9],
+    [13, 33, 257],
+    [40, 100, 300],
+    [97, 65, 130],
+    [60, 45, 520],
+  ];
+  for (const layout of ['ab', 'aTb', 'abT', 'batched'] as const) {
+    test.each(sizes)(`${layout} of %d × %d × %d`, async (m, n, k) => {
+      await agrees(product('float32', layout, m, n, k));
+      await agrees(product('float64', layout, m, n, k));
+    });
+  }
+  test('of halves, and through transposes and slices', async () => {
+    await agrees(product('bfloat16', 'ab', 20, 40, 33));
+    await agrees(product('float16', 'abT', 20, 40, 33));
+    const source = new Source(5);
+    const inputs = [source.tensor('float32', [2, 40, 3, 24]), source.tensor('float32', [2, 50, 3, 24])];
+    await agrees(
+      againstReference('heads', 'dot_general', inputs, (b, q, k) => [
+        b.dotGeneral(
+          b.slice(b.transpose(q, [0, 2, 1, 3]), [0, 0, 4, 0], [2, 3, 40, 24]),
+          b.transpose(k, [0, 2, 1, 3]),
+          { lhsBatching: [0, 1], rhsBatching: [0, 1], lhsContracting: [3], rhsContracting: [3] },
+        ),
+      ], 2e-4), // prettier-ignore
+    );
+  });
+  test('with constant operands, which are packed once, and run twice', () => {
+    const source = new Source(9);
+    const kernel = product('float32', 'abT', 30, 70, 90);
+    const graph = graphOfCase(kernel);
+    const executable = device.compile(graph, { constantInputs: [1] });
+    const bytes = [30 * 90 * 4, 70 * 90 * 4, 30 * 70 * 4].map((size) => device.allocate(size));
+    const specs = [...graph.inputs, ...graph.outputs].map((value) => value.type as never);
+    const views = bytes.map((buffer, index) => ({ buffer, byteOffset: 0, spec: specs[index] }));
+    device.write(bytes[1], 0, kernel.inputs[1].bytes);
+    for (let round = 0; round < 2; round++) {
+      const left = source.tensor('float32', [30, 90]);
+      device.write(bytes[0], 0, left.bytes);
+      executable.run(views.slice(0, 2), views.slice(2));
+      const again = againstReference('', 'dot_general', [left, kernel.inputs[1]], (b, x, y) =>
+        kernel.build(b, x, y),
+      );
+      const got = new Float32Array(bytes[2].bytes!.slice().buffer);
+      const wanted = new Float32Array(again.expected[0].bytes.slice().buffer);
+      got.forEach((value, index) => expect(Math.abs(value - wanted[index])).toBeLessThan(1e-3));
+    }
+  });
+});
+
+describe('reductions', () => {
+  const cases: [number[], number[]][] = [
+    [[70000], [0]],
+    [[3, 5000], [1]],
+    [[5000, 3], [0]],
+    [[130, 300], [0]],
+    [[130, 300], [1]],
+    [
+      [4, 8, 33, 35],
+      [0, 2, 3],
+    ],
+    [
+      [4, 33, 9, 17],
+      [1, 3],
+    ],
+    [[7, 1, 65], [1]],
+  ];
+  test.each(cases)('of %j over %j', async (shape, dimensions) => {
+    for (const dtype of ['float32', 'float64', 'int32', 'uint8', 'bfloat16'] as const) {
+      const inputs = [new Source(shape[0]).tensor(dtype, shape)];
+      const build = (b: CoreBuilder, x: Value) =>
+        dtype === 'bfloat16'
+          ? [b.reduceMax(x, dimensions)]
+          : [b.reduceSum(x, dimensions), b.reduceMax(x, dimensions)];
+      await agrees(againstReference(`${shape.join()} ${dtype}`, 'reduce', inputs, build, dtype === 'float32' ? 1e-5 : undefined)); // prettier-ignore
+    }
+  });
+});
+
+describe('elementwise groups', () => {
+  const build = (b: CoreBuilder, x: Value, row: Value, column: Value): Value[] => {
+    const { sizes } = specOf(x);
+    const spread = b.broadcastInDim(row, sizes, [1]);
+    const down = b.broadcastInDim(column, sizes, [0]);
+    const y = b.add(b.multiply(x, spread), down);
+    const chosen = b.select(b.compare(y, spread, 'GT'), y, b.negate(down));
+    return [b.maximum(chosen, b.subtract(x, spread)), b.multiply(chosen, chosen)];
+  };
+  test.each([
+    [3000, 7],
+    [90, 130],
+    [5, 9001],
+    [1, 3],
+    [257, 64],
+  ])('of %d × %d with broadcasts', async (rows, columns) => {
+    for (const dtype of ['float32', 'float64', 'float16', 'int64', 'int8'] as const) {
+      const source = new Source(rows);
+      const inputs = [[rows, columns], [columns], [rows]].map((shape) => source.tensor(dtype, shape));
+      await agrees(againstReference(`${rows} ${columns} ${dtype}`, 'add', inputs, build));
+    }
+  });
+
+  test('of a transpose, a slice and a reversal', async () => {
+    const source = new Source(3);
+    const inputs = [source.tensor('float32', [170, 150]), source.tensor('float32', [150, 400])];
+    await agrees(
+      againstReference('views', 'add', inputs, (b, x, y) => {
+        const sliced = b.slice(y, [0, 1], [150, 340], [1, 2]);
+        const [turned] = b.emit('reverse', [sliced], { dimensions: [1] });
+        return [b.add(b.transpose(x, [1, 0]), turned)];
+      }),
+    );
+  });
+
+  const functions = ['exponential', 'exponential_minus_one', 'log', 'log_plus_one', 'logistic', 'tanh', 'erf', 'sine', 'cosine', 'sqrt', 'rsqrt']; // prettier-ignore
+  test.each(functions)('%s of float32 to three units in the last place', async (name) => {
+    const edges = [0, -0, 1, -1, Infinity, -Infinity, NaN, 1e-40, -1e-40, 88.7, 89, -87.5, -103, -105, 3e38, 1e6, 16777216, -0.5]; // prettier-ignore
+    const spread = Array.from({ length: 4096 }, (_, index) => {
+      const magnitude = 10 ** ((index % 1024) / 128 - 5);
+      return index < 2048 ? magnitude : -magnitude;
+    });
+    const values = new Float32Array([...edges, ...spread]);
+    const source = new Source(1).tensor('float32', [values.length]);
+    source.bytes.set(new Uint8Array(values.buffer));
+    const kernel = againstReference(name, name, [source], (b, x) => b.emit(name, [x]));
+    const graph = graphOfCase(kernel);
+    const views = [0, 1].map((index) => ({
+      buffer: device.allocate(values.byteLength),
+      byteOffset: 0,
+      spec: (index === 0 ? graph.inputs[0] : graph.outputs[0]).type as never,
+    }));
+    device.write(views[0].buffer, 0, source.bytes);
+    device.compile(graph, {}).run([views[0]], [views[1]]);
+    const got = new Float32Array(views[1].buffer.bytes!.slice().buffer);
+    const wanted = new Float32Array(kernel.expected[0].bytes.slice().buffer);
+    const wrong: string[] = [];
+    values.forEach((x, index) => {
+      const [a, e] = [got[index], wanted[index]];
+      if (Object.is(a, e) || (Number.isNaN(a) && Number.isNaN(e))) return;
+      const unit = Math.max(2 ** (Math.floor(Math.log2(Math.abs(e))) - 23), 2 ** -149);
+      if (!(Math.abs(a - e) <= 3 * unit)) wrong.push(`${name}(${x}) is ${a}, not ${e}`);
+    });
+    expect(wrong.slice(0, 8)).toEqual([]);
+  });
+});

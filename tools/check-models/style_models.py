@@ -288,8 +288,8 @@ class Cells(nn.Module):
     def forward(self, x: Tensor, start: Optional[Tensor] = None):
         y, last = self.gru(x, start)
         y, _ = self.rnn(y)
-        h, c = torch.zeros(x.size(1), 4), torch.zeros(x.size(1), 4)
-        g = torch.zeros(x.size(1), 3)
+        h, c = x.new_zeros(x.size(1), 4), x.new_zeros(x.size(1), 4)
+        g = x.new_zeros(x.size(1), 3)
         outputs: List[Tensor] = []
         for step in y.unbind(0):
             h, c = self.cell(step, (h, c))
@@ -498,9 +498,9 @@ class GraphNet(nn.Module):
         self.head = nn.Bilinear(8, 8, 3)
 
     def softmax_by(self, scores: Tensor, index: Tensor, count: int) -> Tensor:
-        most = torch.full([count], -1e9).scatter_reduce(0, index, scores, reduce="amax")
+        most = torch.full([count], -1e9, dtype=scores.dtype).scatter_reduce(0, index, scores, reduce="amax")
         weights = torch.exp(scores - most[index])
-        return weights / torch.zeros(count).index_add(0, index, weights)[index]
+        return weights / scores.new_zeros(count).index_add(0, index, weights)[index]
 
     def forward(self, nodes: Tensor, edges: Tensor, features: Tensor, graph: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         x = torch.relu(self.embed(nodes))
@@ -512,8 +512,8 @@ class GraphNet(nn.Module):
             x = self.update(gathered, x)
         graphs = int(graph.max().item()) + 1
         sizes = torch.bincount(graph, minlength=graphs).clamp(min=1)
-        means = torch.zeros(graphs, 8).index_add_(0, graph, x) / sizes.unsqueeze(1)
-        largest = torch.full((graphs, 8), -1e9).scatter_reduce_(0, graph.unsqueeze(1).expand_as(x), x, "amax")
+        means = x.new_zeros(graphs, 8).index_add_(0, graph, x) / sizes.unsqueeze(1)
+        largest = torch.full((graphs, 8), -1e9, dtype=x.dtype).scatter_reduce_(0, graph.unsqueeze(1).expand_as(x), x, "amax")
         degrees, order = torch.unique(target, return_counts=True)[1].sort(descending=True, stable=True)
         return self.head(means, largest), degrees, order
 

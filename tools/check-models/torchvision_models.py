@@ -55,9 +55,9 @@ case("inception_aux", lambda: models.inception_v3(aux_logits=True, init_weights=
 # Gradients of whole models, batch norms and dropout as in training.
 for kind in ("script", "trace"):
     case("resnet18_training", lambda: models.resnet18(num_classes=10), images((2, 3, 64, 64)), kind,
-         training=True, gradients=True, rtol=1e-2, atol=1e-3)
+         training=True, gradients=True)
 case("mobilenet_v3_training", lambda: models.mobilenet_v3_small(num_classes=10), images((4, 3, 64, 64)), "script",
-     training=True, gradients=True, rtol=1e-2, atol=1e-3)
+     training=True, gradients=True)
 case("vit_training", lambda: models.VisionTransformer(
     image_size=32, patch_size=8, num_layers=2, num_heads=4, hidden_dim=32, mlp_dim=64, num_classes=10, dropout=0.1),
     images((2, 3, 32, 32)), "script", training=True, gradients=True)

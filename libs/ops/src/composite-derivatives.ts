@@ -24,6 +24,11 @@ function wide(b: CoreBuilder, values: readonly Value[], body: (...values: Value[
 
 const dimOf = (node: Node): number => Number(compositeAttributes(node).dim);
 
+registerComposite('stop_gradient', { vjp: (_, node) => node.inputs.map(() => null) });
+/** The identity that no gradient passes. */
+export const stopGradient = (b: CoreBuilder, x: Value): Value =>
+  b.composite('stop_gradient', [x], {}, (_, inner) => [inner])[0];
+
 registerComposite('softmax', {
   vjp: rule((b, node, g) => [
     wide(b, [g, node.outputs[0]], (dy, y) => {

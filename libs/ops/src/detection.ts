@@ -1,172 +1,228 @@
-// Operators of object detection, as torchvision has them: nms and roi_align.
-import type { CoreBuilder, TensorLike, TensorLiteral, Value } from '@weft/ir';
+// Operators of object detection, as torchvision has them: suppression of overlapping boxes, and pooling of regions without
+// interpolation. Sampling of regions is in roi-align.ts.
+import type { CoreBuilder, TensorLiteral, Value } from '@weft/ir';
 import { numel, registerSchema } from '@weft/ir';
-import { kernels, lowerings, preparations } from './operator.ts';
-import { check, range, sizesOf } from './broadcast.ts';
-import { dtypeOf, is, like, over, plus, times, zeroUnless } from './elementwise.ts';
-import { sliceDim } from './shapes.ts';
-import { takeAlong } from './gathering.ts';
+import type { KernelVjp } from './operator.ts';
+import { kernels, lowerings } from './operator.ts';
+import { check, contiguousStrides, range, sizesOf } from './broadcast.ts';
+import { stopGradient } from './composite-derivatives.ts';
+import { dtypeOf, is, like, over, plus, times } from './elementwise.ts';
+import { putSlices } from './gathering.ts';
 import { literalOf, numbersOf } from './literal.ts';
+import { sliceDim } from './shapes.ts';
+
+registerSchema('torchvision::nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor');
+registerSchema(
+  'torchvision::roi_pool(Tensor input, Tensor rois, float spatial_scale, int pooled_height, int pooled_width) -> (Tensor, Tensor)',
+);
+registerSchema(
+  'torchvision::ps_roi_pool(Tensor input, Tensor rois, float spatial_scale, int pooled_height, int pooled_width) -> (Tensor, Tensor)',
+);
 
 /** Boxes (x1, y1, x2, y2) in the order of their scores, without those that overlap a better one too much. */
 function nms(boxes: TensorLiteral, scores: TensorLiteral, threshold: number): TensorLiteral {
   check(boxes.shape.length === 2, () => `boxes should be a 2d tensor, got ${boxes.shape.length}D`);
   check(boxes.shape[1] === 4, () => `boxes should have 4 elements in dimension 1, got ${boxes.shape[1]}`);
+  check(scores.shape.length === 1, () => `scores should be a 1d tensor, got ${scores.shape.length}D`);
   check(
-    boxes.shape[0] === numel(scores.shape),
+    boxes.shape[0] === scores.shape[0],
     () =>
-      `boxes and scores should have same number of elements in dimension 0, got ${boxes.shape[0]} and ${numel(scores.shape)}`,
+      `boxes and scores should have same number of elements in dimension 0, got ${boxes.shape[0]} and ${scores.shape[0]}`,
+  );
+  check(
+    boxes.dtype === scores.dtype,
+    () => `dets should have the same type as scores, got ${boxes.dtype} and ${scores.dtype}`,
   );
   const box = numbersOf(boxes);
   const score = numbersOf(scores);
-  const area = (at: number): number => (box[4 * at + 2] - box[4 * at]) * (box[4 * at + 3] - box[4 * at + 1]);
-  const order = range(score.length).sort((p, q) => score[q] - score[p] || p - q);
-  const suppressed = new Set<number>();
+  // Rounded at every step as PyTorch does, since an overlap may be just the threshold.
+  const round = boxes.dtype === 'float64' ? (x: number): number => x : Math.fround;
+  const count = score.length;
+  const areas = Float64Array.from({ length: count }, (_, at) =>
+    round(round(box[4 * at + 2] - box[4 * at]) * round(box[4 * at + 3] - box[4 * at + 1])),
+  );
+  const order = range(count).sort((p, q) => score[q] - score[p] || p - q);
+  const suppressed = new Uint8Array(count);
   const kept: number[] = [];
-  for (const [rank, p] of order.entries()) {
-    if (suppressed.has(p)) continue;
+  for (let rank = 0; rank < count; rank++) {
+    const p = order[rank];
+    if (suppressed[p] === 1) continue;
     kept.push(p);
-    for (const q of order.slice(rank + 1)) {
-      const width = Math.max(0, Math.min(box[4 * p + 2], box[4 * q + 2]) - Math.max(box[4 * p], box[4 * q]));
-      const height = Math.max(
-        0,
-        Math.min(box[4 * p + 3], box[4 * q + 3]) - Math.max(box[4 * p + 1], box[4 * q + 1]),
-      );
-      const overlap = width * height;
-      if (overlap / (area(p) + area(q) - overlap) > threshold) suppressed.add(q);
+    const [x1, y1, x2, y2] = box.subarray(4 * p, 4 * p + 4);
+    for (let other = rank + 1; other < count; other++) {
+      const q = order[other];
+      if (suppressed[q] === 1) continue;
+      const width = Math.max(0, round(Math.min(x2, box[4 * q + 2]) - Math.max(x1, box[4 * q])));
+      const height = Math.max(0, round(Math.min(y2, box[4 * q + 3]) - Math.max(y1, box[4 * q + 1])));
+      const shared = round(width * height);
+      const union = round(round(areas[p] + areas[q]) - shared);
+      if (round(shared / union) > threshold) suppressed[q] = 1;
     }
   }
   return literalOf('int64', [kept.length], kept);
 }
-kernels({ 'torchvision::nms': { kernel: nms } });
 
-/**
- * Averages of bilinear samples in the bins of regions (index, x1, y1, x2, y2). A bin has `samplingRatio` samples each way;
- * a negative one means as many as fit the region's size, of which -samplingRatio is the most (see the preparation).
- */
-function roiAlign(
-  b: CoreBuilder,
-  input: Value,
-  rois: Value,
+const checkRegions = (rois: readonly number[]): void =>
+  check(rois.length === 2 && rois[1] === 5, () => 'rois must have shape as Tensor[K, 5]');
+
+/** As C rounds: halves away from zero. */
+const roundHalf = (x: number): number => (x < 0 ? -Math.round(-x) : Math.round(x));
+const clamp = (x: number, low: number, high: number): number => Math.min(Math.max(x, low), high);
+
+/** The largest element in every bin of the regions (index, x1, y1, x2, y2), and its position in the image or -1. */
+function roiPool(
+  input: TensorLiteral,
+  rois: TensorLiteral,
   spatialScale: number,
   pooledHeight: number,
   pooledWidth: number,
-  samplingRatio: number,
-  aligned: boolean,
-): Value {
-  const [batch, channels, height, width] = sizesOf(input);
-  const count = sizesOf(rois)[0];
-  check(sizesOf(rois)[1] === 5, () => 'rois must have shape as Tensor[K, 5]');
-  const grid = Math.abs(samplingRatio);
-  const column = (at: number): Value => b.reshape(sliceDim(b, rois, 1, at, at + 1), [count]);
-  const offset = aligned ? -0.5 : 0;
-  const scaled = (at: number): Value => plus(b, times(b, column(at), spatialScale), offset);
-  const [x1, y1, x2, y2] = [1, 2, 3, 4].map(scaled);
-  const extent = (low: Value, high: Value): Value => {
-    const size = b.subtract(high, low);
-    return aligned ? size : b.maximum(size, like(b, size, 1));
-  };
-  /** Sample positions along one axis, [rois, bins · samples], which of them count, and how many a bin has. */
-  const samplesOf = (start: Value, size: Value, bins: number) => {
-    const shape = [count, bins, grid];
-    const spreadOf = (value: Value): Value => b.broadcastInDim(value, shape, [0]);
-    const binSize = over(b, size, bins);
-    const amount = samplingRatio > 0 ? like(b, size, grid) : b.ceil(binSize);
-    const number = b.iota(dtypeOf(rois), shape, 2);
-    const step = b.divide(spreadOf(binSize), spreadOf(amount));
-    const inBin = b.multiply(plus(b, number, 0.5), step);
-    const at = b.add(
-      b.add(spreadOf(start), b.multiply(b.iota(dtypeOf(rois), shape, 1), spreadOf(binSize))),
-      inBin,
-    );
-    const counts = b.compare(number, spreadOf(amount), 'LT');
-    const flat = [count, bins * grid];
-    return { at: b.reshape(at, flat), counts: b.reshape(counts, flat), amount };
-  };
-  const ys = samplesOf(y1, extent(y1, y2), pooledHeight);
-  const xs = samplesOf(x1, extent(x1, x2), pooledWidth);
-  const axis = ({ at, counts }: { at: Value; counts: Value }, size: number) => {
-    const inside = b.and(counts, b.and(is(b, at, 'GE', -1), is(b, at, 'LE', size)));
-    const clipped = b.maximum(b.select(inside, at, like(b, at, 0)), like(b, at, 0));
-    const low = b.minimum(b.floor(clipped), like(b, at, size - 1));
-    const position = b.select(is(b, low, 'GE', size - 1), low, clipped);
-    const share = b.subtract(position, low);
-    const next = b.minimum(plus(b, low, 1), like(b, low, size - 1));
-    const weight = (value: Value): Value => zeroUnless(b, inside, value);
-    return [
-      { at: b.convert(low, 'int64'), weight: weight(b.subtract(like(b, share, 1), share)) },
-      { at: b.convert(next, 'int64'), weight: weight(share) },
-    ];
-  };
-  const [rows, columns] = [pooledHeight * grid, pooledWidth * grid];
-  const shape = [count, rows, columns];
-  const image = b.convert(column(0), 'int64');
-  // Pixels of each image in the last place: [batch, height · width, channels].
-  const pixels = b.reshape(b.transpose(input, [0, 2, 3, 1]), [batch * height * width, channels]);
-  let total: Value | undefined;
-  for (const row of axis(ys, height)) {
-    for (const col of axis(xs, width)) {
-      const spreadRow = (value: Value): Value => b.broadcastInDim(value, shape, [0, 1]);
-      const spreadColumn = (value: Value): Value => b.broadcastInDim(value, shape, [0, 2]);
-      const first = b.multiply(
-        b.broadcastInDim(image, shape, [0]),
-        b.full(BigInt(height * width), 'int64', shape),
-      );
-      const line = b.multiply(spreadRow(row.at), b.full(BigInt(width), 'int64', shape));
-      const index = b.reshape(b.add(b.add(first, line), spreadColumn(col.at)), [numel(shape), 1]);
-      const values = takeAlong(b, pixels, b.broadcastInDim(index, [numel(shape), channels], [0, 1]), 0);
-      const weight = b.reshape(b.multiply(spreadRow(row.weight), spreadColumn(col.weight)), [numel(shape)]);
-      const term = b.multiply(
-        values,
-        b.broadcastInDim(b.convert(weight, dtypeOf(input)), [numel(shape), channels], [0]),
-      );
-      total = total === undefined ? term : b.add(total, term);
+): TensorLiteral[] {
+  checkRegions(rois.shape);
+  const [, channels, height, width] = input.shape;
+  const shape = [rois.shape[0], channels, pooledHeight, pooledWidth];
+  const elements = numbersOf(input);
+  const regions = numbersOf(rois);
+  const round = rois.dtype === 'float64' ? (x: number): number => x : Math.fround;
+  const largest = new Float64Array(numel(shape));
+  const places = new Float64Array(numel(shape)).fill(-1);
+  const strides = contiguousStrides(shape);
+  for (let region = 0; region < shape[0]; region++) {
+    const [image, x1, y1, x2, y2] = regions.subarray(5 * region, 5 * region + 5);
+    const scaled = (x: number): number => roundHalf(round(x * round(spatialScale)));
+    /** First element of each bin along one axis, and the one after its last. */
+    const bins = (low: number, high: number, count: number, limit: number): [number, number][] => {
+      const size = round(Math.max(scaled(high) - scaled(low) + 1, 1) / count);
+      return range(count).map((bin) => [
+        clamp(Math.floor(round(bin * size)) + scaled(low), 0, limit),
+        clamp(Math.ceil(round((bin + 1) * size)) + scaled(low), 0, limit),
+      ]);
+    };
+    const rows = bins(y1, y2, pooledHeight, height);
+    const columns = bins(x1, x2, pooledWidth, width);
+    for (let channel = 0; channel < channels; channel++) {
+      const plane = (image * channels + channel) * height * width;
+      let at = region * strides[0] + channel * strides[1];
+      for (const [top, bottom] of rows) {
+        for (const [left, right] of columns) {
+          let best = bottom <= top || right <= left ? 0 : -3.4028234663852886e38;
+          for (let y = top; y < bottom; y++) {
+            for (let x = left; x < right; x++) {
+              const element = elements[plane + y * width + x];
+              if (!(element > best)) continue;
+              best = element;
+              places[at] = y * width + x;
+            }
+          }
+          largest[at++] = best;
+        }
+      }
     }
   }
-  const binned = b.reshape(total!, [count, pooledHeight, grid, pooledWidth, grid, channels]);
-  const sums = b.reduceSum(binned, [2, 4]);
-  const samples = b.multiply(ys.amount, xs.amount);
-  const divisor = b.convert(b.maximum(samples, like(b, samples, 1)), dtypeOf(input));
-  const mean = b.divide(sums, b.broadcastInDim(divisor, sizesOf(sums), [0]));
-  return b.transpose(mean, [0, 3, 1, 2]);
+  return [literalOf(input.dtype, shape, largest), literalOf('int32', shape, places)];
 }
 
-registerSchema('torchvision::nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor');
-registerSchema(
-  'torchvision::roi_align(Tensor input, Tensor rois, float spatial_scale, int pooled_height, int pooled_width, int sampling_ratio, bool aligned) -> Tensor',
-);
+/** The cotangent of every bin goes to the element that was the largest. */
+const roiPoolVjp: KernelVjp = (b, { args, outputs, cotangents: [g] }) => {
+  if (g === null) return [null, null];
+  const [input, rois] = args as [Value, Value];
+  const [, channels, height, width] = sizesOf(input);
+  const places = outputs[1];
+  const shape = sizesOf(places);
+  const image = b.convert(b.reshape(sliceDim(b, rois, 1, 0, 1), [shape[0]]), 'int32');
+  const plane = b.add(
+    times(b, b.broadcastInDim(image, shape, [0]), channels),
+    b.iota('int32', shape, 1),
+  );
+  const index = b.add(times(b, plane, height * width), b.maximum(places, like(b, places, 0)));
+  const count = numel(shape);
+  const flat = b.select(is(b, places, 'LT', 0), like(b, g, 0), g);
+  const zeros = b.full(0, dtypeOf(input), [numel(sizesOf(input))]);
+  const spread = putSlices(b, zeros, b.reshape(index, [count]), b.reshape(flat, [count]), 0, 'add');
+  return [b.reshape(spread, sizesOf(input)), null];
+};
 
-/** Without a sampling ratio the largest region says how many samples a bin has at most. */
-preparations({
-  'torchvision::roi_align': (
-    read,
-    input: TensorLike,
-    rois: TensorLike,
-    spatialScale: number,
-    pooledHeight: number,
-    pooledWidth: number,
-    samplingRatio: number,
-    aligned: boolean,
-  ) => {
-    if (samplingRatio > 0) return null;
-    const boxes = numbersOf(read(rois));
-    let most = 1;
-    for (let at = 0; at < boxes.length; at += 5) {
-      const size = (low: number, high: number): number => {
-        const length = (boxes[at + high] - boxes[at + low]) * spatialScale;
-        return aligned ? length : Math.max(length, 1);
-      };
-      // One more than computed here: the lowering divides in the dtype of the boxes.
-      most = Math.max(
-        most,
-        Math.ceil(size(1, 3) / pooledWidth) + 1,
-        Math.ceil(size(2, 4) / pooledHeight) + 1,
-      );
-    }
-    return [input, rois, spatialScale, pooledHeight, pooledWidth, -most, aligned];
-  },
-});
+/**
+ * Averages of the bins of regions, each bin from a group of channels of its own: channel (c · height + row) · width + column
+ * is for the bin (row, column) of output channel c. A mask over the image's rows and one over its columns say what is in a
+ * bin, so the sums are a contraction with their product.
+ */
+function psRoiPool(
+  b: CoreBuilder,
+  input: Value,
+  boxes: Value,
+  spatialScale: number,
+  pooledHeight: number,
+  pooledWidth: number,
+): Value[] {
+  checkRegions(sizesOf(boxes));
+  const rois = stopGradient(b, boxes);
+  const [batch, channels, height, width] = sizesOf(input);
+  check(
+    channels % (pooledHeight * pooledWidth) === 0,
+    () => 'input channels must be a multiple of pooling height * pooling width',
+  );
+  const outputs = channels / (pooledHeight * pooledWidth);
+  const count = sizesOf(rois)[0];
+  const dtype = dtypeOf(rois);
+  const column = (at: number): Value => b.reshape(sliceDim(b, rois, 1, at, at + 1), [count]);
+  const rounded = (at: number): Value => b.roundNearestAfz(times(b, column(at), spatialScale));
+  /** [count, bins, limit]: which elements along an axis are in a bin; [count, bins]: how many. */
+  const membership = (low: Value, high: Value, bins: number, limit: number) => {
+    const size = over(b, b.maximum(b.subtract(high, low), like(b, low, 1)), bins);
+    const shape = [count, bins];
+    const spread = (value: Value): Value => b.broadcastInDim(value, shape, [0]);
+    const number = b.iota(dtype, shape, 1);
+    const within = (x: Value): Value => b.minimum(b.maximum(x, like(b, x, 0)), like(b, x, limit - 1));
+    const first = within(b.add(b.floor(b.multiply(number, spread(size))), spread(low)));
+    const end = within(b.add(b.ceil(b.multiply(plus(b, number, 1), spread(size))), spread(low)));
+    const whole = [count, bins, limit];
+    const at = b.iota(dtype, whole, 2);
+    const inside = b.and(
+      b.compare(at, b.broadcastInDim(first, whole, [0, 1]), 'GE'),
+      b.compare(at, b.broadcastInDim(end, whole, [0, 1]), 'LT'),
+    );
+    return { mask: b.convert(inside, dtypeOf(input)), amount: b.maximum(b.subtract(end, first), like(b, end, 0)) };
+  };
+  const rows = membership(rounded(2), rounded(4), pooledHeight, height);
+  const columns = membership(rounded(1), rounded(3), pooledWidth, width);
+  const image = b.compare(
+    b.broadcastInDim(column(0), [count, batch], [0]),
+    b.iota(dtype, [count, batch], 1),
+    'EQ',
+  );
+  const whole = [count, pooledHeight, pooledWidth, batch, height, width];
+  const weights = b.multiply(
+    b.multiply(b.broadcastInDim(rows.mask, whole, [0, 1, 4]), b.broadcastInDim(columns.mask, whole, [0, 2, 5])),
+    b.broadcastInDim(b.convert(image, dtypeOf(input)), whole, [0, 3]),
+  );
+  const grouped = b.reshape(input, [batch, outputs, pooledHeight, pooledWidth, height, width]);
+  const sums = b.dotGeneral(weights, grouped, {
+    lhsBatching: [1, 2],
+    rhsBatching: [2, 3],
+    lhsContracting: [3, 4, 5],
+    rhsContracting: [0, 4, 5],
+  });
+  const bins = [count, pooledHeight, pooledWidth];
+  const area = b.multiply(
+    b.broadcastInDim(rows.amount, bins, [0, 1]),
+    b.broadcastInDim(columns.amount, bins, [0, 2]),
+  );
+  const divisor = b.convert(b.maximum(area, like(b, area, 1)), dtypeOf(input));
+  const ordered = b.transpose(sums, [2, 3, 0, 1]);
+  const shape = sizesOf(ordered);
+  const mean = b.divide(ordered, b.broadcastInDim(divisor, shape, [0, 2, 3]));
+  return [mean, channelMapping(b, shape)];
+}
 
-lowerings({
-  'torchvision::roi_align': roiAlign,
+/** The input channel that each element of a position-sensitive pooling comes from. */
+export function channelMapping(b: CoreBuilder, shape: readonly number[]): Value {
+  const [, , height, width] = shape;
+  const along = (dim: number): Value => b.iota('int32', shape, dim);
+  return b.add(times(b, b.add(times(b, along(1), height), along(2)), width), along(3));
+}
+
+kernels({
+  'torchvision::nms': { kernel: nms },
+  'torchvision::roi_pool': { kernel: roiPool, vjp: roiPoolVjp },
 });
+lowerings({ 'torchvision::ps_roi_pool': psRoiPool });

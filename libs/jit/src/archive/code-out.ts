@@ -2,6 +2,7 @@
 // says (`__torch__.a.B` in `__torch__/a.py`), with everything it refers to; and for each file where its parts come from.
 import type { ClassType, IValue, Node, ScriptFunction } from '@weft/ir';
 import { UnsupportedError, typesEqual } from '@weft/ir';
+import { isCustomClass } from '../frontend/torchscript/custom-classes.ts';
 import type { Dependency } from '../print-code.ts';
 import { CodePrinter } from '../print-code.ts';
 import { debugInformation } from './debug-ranges-out.ts';
@@ -39,7 +40,7 @@ export class CodeWriter {
 
   /** Writes a definition and, before it, what it needs. */
   add(definition: Dependency): void {
-    if (this.written.has(definition)) return;
+    if (this.written.has(definition) || isCustomClass(definition.name!)) return;
     this.written.add(definition);
     const isType = 'kind' in definition;
     const qualified = definition.name!;

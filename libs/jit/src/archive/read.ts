@@ -5,6 +5,7 @@ import type { IValue } from '@weft/ir';
 import { ObjectValue, TupleValue } from '@weft/ir';
 import { ArchiveError, io } from '@weft/tensor';
 import type { ProgramFile } from '../frontend/torchscript/program.ts';
+import { customClass } from '../frontend/torchscript/custom-classes.ts';
 import { ArchiveProgram } from '../frontend/torchscript/program.ts';
 import type { ScriptModule } from '../script-module.ts';
 import { scriptModuleOf } from '../script-module.ts';
@@ -85,6 +86,7 @@ export function readObject(archive: io.ArchiveFile): ObjectValue {
   const program = new ArchiveProgram({
     file: codeOf(archive),
     constant: (index) => table()[index],
+    namedType: customClass,
   });
   const root = reader('data').read(archive.bytes('data.pkl'));
   // Methods that compile later use the table when the archive is closed.

@@ -14,13 +14,12 @@ import {
   specOf,
 } from '@weft/ir';
 import type { Strided } from '@weft/ops';
-import { valuesEqual } from '@weft/ops';
+import { stopGradient, valuesEqual } from '@weft/ops';
 import type { Tensor } from '@weft/tensor';
 import { symbolicArgument } from './arguments.ts';
 import { Evaluator } from './evaluator.ts';
 import { ModuleCopy } from './module-copy.ts';
 import { Requirements } from './requirements.ts';
-import { stopGradient } from './tensor-operators.ts';
 import type { SymbolicStorage, SymbolicTensor } from './symbolic.ts';
 import { isSymbolic } from './symbolic.ts';
 

@@ -8,7 +8,6 @@ import {
   UnsupportedError,
   dtypes,
   qualifiedName,
-  registerComposite,
   schemasOf,
   specOf,
   tensorSpec,
@@ -21,6 +20,7 @@ import {
   preparationOf,
   resultType,
   scalarDType,
+  stopGradient,
 } from '@weft/ops';
 import type { Operator, Tensor } from '@weft/tensor';
 import {
@@ -37,11 +37,6 @@ import type { NumberKind } from './symbolic.ts';
 import type { Requirements } from './requirements.ts';
 import { SymbolicTensor, isInScope, isSymbolic, isSymbolicNumber } from './symbolic.ts';
 import { writeThroughView } from './view-write.ts';
-
-/** The identity that no gradient passes: what `detach` and `no_grad` are in one graph. */
-registerComposite('stop_gradient', { vjp: (_, node) => node.inputs.map(() => null) });
-export const stopGradient = (b: CoreBuilder, x: Value): Value =>
-  b.composite('stop_gradient', [x], {}, (_, inner) => [inner])[0];
 
 const detaching = new Set(['aten::detach', 'aten::detach_', 'aten::detach_copy']);
 

@@ -1,7 +1,9 @@
 // The graph that is run in place of a function's own. PyTorch's executor optimises a graph before it runs it, and two of its
 // passes can be seen in results, so that they are part of what a program means: numbers in the place of constant tensors, and
-// equal computations merged across a switch of grad mode (the result made first is used, whatever the mode was).
+// equal computations merged across a switch of grad mode (the result made first is used, whatever the mode was). Operators that are
+// functions written in TorchScript become calls of these.
 import type { Block, Graph, Node } from '@weft/ir';
+import { customOperator, isCustomOperator } from '../frontend/torchscript/custom-classes.ts';
 import { mergeCommonSubexpressions } from './common-subexpressions.ts';
 import { inlineCalls } from './inline.ts';
 import { numbersForScalarTensors, scalarOperand } from './scalar-operands.ts';
@@ -16,15 +18,32 @@ export function executable(graph: Graph): Graph {
 }
 
 function prepare(graph: Graph): Graph {
+  const custom = some(graph.block, (node) => isCustomOperator(node.kind));
   const switches = some(graph.block, (node) => node.kind === 'prim::Enter');
-  if (!switches && !some(graph.block, (node) => scalarOperand(node) !== undefined)) return graph;
+  if (!custom && !switches && !some(graph.block, (node) => scalarOperand(node) !== undefined)) return graph;
   const copy = graph.clone();
+  if (custom) callCustomOperators(copy.block);
   if (switches) {
     inlineCalls(copy);
     mergeCommonSubexpressions(copy);
   }
   numbersForScalarTensors(copy);
   return copy;
+}
+
+function callCustomOperators(block: Block): void {
+  for (const node of [...block.nodes()]) {
+    for (const inner of node.blocks) callCustomOperators(inner);
+    const callee = customOperator(node.kind);
+    if (callee === undefined) continue;
+    const { graph, output } = node;
+    graph.withInsertPoint(node, () => {
+      const called = graph.insert('prim::Constant', [], [{ kind: 'Function', function: callee }]);
+      const call = graph.insert('prim::CallFunction', [called.output, ...node.inputs], [output.type]);
+      call.source = node.source;
+      node.replaceWith([call.output]);
+    });
+  }
 }
 
 function some(block: Block, holds: (node: Node) => boolean): boolean {

@@ -5,6 +5,7 @@ import { findSchema, qualifiedName, schemaOfNode } from '@weft/ir';
 import { operatorMeaning } from '@weft/ops';
 import { findOperator, invoke, isCallable } from '@weft/tensor';
 import { vjpOperators } from '../autodiff/vjp-operator.ts';
+import { isCustomOperator } from '../frontend/torchscript/custom-classes.ts';
 import type { ContextCallee } from './instruction.ts';
 import { contextOperators, nodeOperators } from './intrinsics.ts';
 import './tensor-values.ts';
@@ -46,6 +47,7 @@ function defaultsFor(schema: Schema, given: number): IValue[] {
 /** Whether a program may use the operator of this qualified name. */
 export function isRunnable(name: string): boolean {
   if (name in contextOperators || name in nodeOperators || name in vjpOperators) return true;
+  if (isCustomOperator(name)) return true;
   if (operatorMeaning(name) !== undefined) return true;
   return findSchema(name) !== undefined && isCallable(name);
 }

@@ -50,6 +50,8 @@ export interface ProgramSource {
   file(path: string): ProgramFile | undefined;
   /** Entry `c<index>` of the table of constants, or undefined when it has none. */
   constant(index: number): IValue | undefined;
+  /** The type of a qualified name that no file defines. */
+  namedType?(qualified: string): NamedType | undefined;
 }
 
 type Definition = tree.ClassDef | tree.Def;
@@ -145,7 +147,7 @@ export class ArchiveProgram implements Resolver {
     const known = this.types.get(qualified);
     if (known !== undefined) return known;
     const definition = this.definition(qualified);
-    if (definition?.kind !== 'ClassDef') return undefined;
+    if (definition?.kind !== 'ClassDef') return this.source.namedType?.(qualified);
     const [base] = definition.bases.map((expression) => dottedName(expression));
     switch (base) {
       case undefined:

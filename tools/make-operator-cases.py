@@ -1132,10 +1132,35 @@ def detection():
         return torch.cat([low, low + P(n, 2) * 2], 1)
 
     case("torchvision::nms", boxes(8), U(8), 0.3, grad=False)
+    # Overlaps that are the threshold itself.
+    touching = torch.tensor([[0.0, 0, 4, 3], [0, 0, 4, 6], [0.1, 0.2, 0.7, 0.9], [0.1, 0.2, 0.7, 1.6]])
+    case("torchvision::nms", touching, torch.tensor([0.9, 0.8, 0.7, 0.6]), 0.5, grad=False)
+    case("torchvision::nms", touching.double(), torch.tensor([0.5, 0.5, 0.5, 0.5]).double(), 0.5, grad=False)
+    case("torchvision::nms", T(0, 4), T(0), 0.5, grad=False)
     regions = lambda n: torch.cat([I(n, 1, high=1).float(), boxes(n)], 1)
     for ratio in [2, -1]:
         for aligned in [False, True]:
-            case("torchvision::roi_align", T(2, 2, 6, 6), regions(3), 0.7, 2, 3, ratio, aligned, grad=False, tolerance=1e-4)
+            case("torchvision::roi_align", T(2, 2, 6, 6), regions(3), 0.7, 2, 3, ratio, aligned, tolerance=1e-4)
+        case("torchvision::ps_roi_align", T(2, 12, 5, 6), regions(3), 0.9, 2, 3, ratio, tolerance=1e-4)
+    outside = torch.tensor([[0.0, -3, -4, 2, 3], [1, 4, 5, 30, 9], [1, 2.5, 3.5, 2.6, 3.4], [0, 20, 20, 30, 30]])
+    for boxes_of in [regions(3), outside]:
+        case("torchvision::roi_align", T(2, 1, 5, 6), boxes_of, 0.5, 2, 2, -1, True, tolerance=1e-4)
+        case("torchvision::roi_pool", T(2, 2, 6, 5), boxes_of, 0.7, 2, 3)
+        case("torchvision::ps_roi_pool", T(2, 12, 5, 6), boxes_of, 0.9, 2, 3)
+    case("torchvision::roi_align", T(1, 2, 4, 4), T(0, 5), 1.0, 2, 2, 2, True)
+    case("torchvision::roi_pool", T(1, 2, 4, 4), T(0, 5), 1.0, 2, 2)
+
+    def deform(batch, channels, outputs, size, kernel, stride, pad, dilation, groups, offset_groups, masked):
+        rows, columns = [(n + 2 * p - (d * (k - 1) + 1)) // s + 1 for n, k, s, p, d in zip(size, kernel, stride, pad, dilation)]
+        taps = kernel[0] * kernel[1]
+        mask = U(batch, offset_groups * taps, rows, columns) if masked else torch.zeros(batch, 1)
+        case("torchvision::deform_conv2d", T(batch, channels, *size), T(outputs, channels // groups, *kernel),
+             T(batch, 2 * offset_groups * taps, rows, columns), mask, T(outputs),
+             *stride, *pad, *dilation, groups, offset_groups, masked, tolerance=1e-4)
+
+    deform(2, 2, 3, (4, 5), (3, 2), (1, 2), (1, 0), (1, 1), 1, 1, True)
+    deform(1, 4, 4, (6, 6), (2, 2), (2, 1), (0, 1), (2, 1), 2, 2, False)
+    deform(1, 4, 2, (3, 4), (1, 3), (1, 1), (1, 2), (1, 2), 1, 4, True)
 
 
 @family

@@ -80,6 +80,8 @@ def settle(module, run):
     for norm in norms:
         norm.momentum = norm.usual
         del norm.usual
+        # A channel that hardly varied in that batch must not be blown up in the next.
+        norm.running_var.clamp_(min=norm.running_var.mean())
 
 
 def doubled(x):

@@ -50,7 +50,10 @@ function deformableConvolution(
     Math.floor((size + 2 * pad - (dilation * (kernel - 1) + 1)) / stride) + 1;
   const rows = span(height, padHeight, dilationHeight, kernelHeight, strideHeight);
   const columns = span(width, padWidth, dilationWidth, kernelWidth, strideWidth);
-  check(depth * groups === channels, () => `Input channels must be divisible by the number of groups: ${depth} * ${groups} is not ${channels}`);
+  check(
+    depth * groups === channels,
+    () => `Input channels must be divisible by the number of groups: ${depth} * ${groups} is not ${channels}`,
+  );
   check(
     sizesOf(offset)[1] === offsetGroups * 2 * taps,
     () => `offset.shape[1] is not valid: got: ${sizesOf(offset)[1]} expected: ${offsetGroups * 2 * taps}`,
@@ -61,7 +64,8 @@ function deformableConvolution(
   );
   check(
     sizesOf(offset)[2] === rows && sizesOf(offset)[3] === columns,
-    () => `offset output dims: (${sizesOf(offset).slice(2).join(', ')}) - computed output dims: (${rows}, ${columns})`,
+    () =>
+      `offset output dims: (${sizesOf(offset).slice(2).join(', ')}) - computed output dims: (${rows}, ${columns})`,
   );
   const each = channels / offsetGroups;
   // Samples: [batch, offset group, kernel row, kernel column, output row, output column].
@@ -76,7 +80,10 @@ function deformableConvolution(
   const y = b.add(base(4, 2, strideHeight, dilationHeight, padHeight), selectDim(b, moved, 4, 0));
   const x = b.add(base(5, 3, strideWidth, dilationWidth, padWidth), selectDim(b, moved, 4, 1));
   const planes = b.reshape(input, [batch, offsetGroups, each, height, width]);
-  const pixels = b.reshape(b.transpose(planes, [0, 1, 3, 4, 2]), [batch * offsetGroups * height * width, each]);
+  const pixels = b.reshape(b.transpose(planes, [0, 1, 3, 4, 2]), [
+    batch * offsetGroups * height * width,
+    each,
+  ]);
   const plane = b.add(times(b, b.iota('int32', shape, 0), offsetGroups), b.iota('int32', shape, 1));
   const count = numel(shape);
   let samples: Value | undefined;
@@ -90,7 +97,10 @@ function deformableConvolution(
     }
   }
   if (useMask) samples = b.multiply(samples!, b.broadcastInDim(b.reshape(mask, [count]), [count, each], [0]));
-  const ordered = b.transpose(b.reshape(samples!, [batch, offsetGroups, taps, rows * columns, each]), [0, 1, 4, 2, 3]);
+  const ordered = b.transpose(
+    b.reshape(samples!, [batch, offsetGroups, taps, rows * columns, each]),
+    [0, 1, 4, 2, 3],
+  );
   const patches = b.reshape(ordered, [batch, groups, depth * taps, rows * columns]);
   const kernels = b.reshape(weight, [groups, outputs / groups, depth * taps]);
   // [groups, batch, positions, outputs of a group]

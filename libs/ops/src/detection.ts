@@ -1,12 +1,11 @@
-// Operators of object detection, as torchvision has them: suppression of overlapping boxes, and pooling of regions without
-// interpolation. Sampling of regions is in roi-align.ts.
-import type { CoreBuilder, TensorLiteral, Value } from '@weft/ir';
+// Operators of object detection on host data, as torchvision has them: suppression of overlapping boxes, and the largest
+// elements of regions. roi-align.ts and ps-roi-pool.ts have those that are lowerings.
+import type { TensorLiteral, Value } from '@weft/ir';
 import { numel, registerSchema } from '@weft/ir';
 import type { KernelVjp } from './operator.ts';
-import { kernels, lowerings } from './operator.ts';
+import { kernels } from './operator.ts';
 import { check, contiguousStrides, range, sizesOf } from './broadcast.ts';
-import { stopGradient } from './composite-derivatives.ts';
-import { dtypeOf, is, like, over, plus, times } from './elementwise.ts';
+import { dtypeOf, is, like, times } from './elementwise.ts';
 import { putSlices } from './gathering.ts';
 import { literalOf, numbersOf } from './literal.ts';
 import { sliceDim } from './shapes.ts';
@@ -14,9 +13,6 @@ import { sliceDim } from './shapes.ts';
 registerSchema('torchvision::nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor');
 registerSchema(
   'torchvision::roi_pool(Tensor input, Tensor rois, float spatial_scale, int pooled_height, int pooled_width) -> (Tensor, Tensor)',
-);
-registerSchema(
-  'torchvision::ps_roi_pool(Tensor input, Tensor rois, float spatial_scale, int pooled_height, int pooled_width) -> (Tensor, Tensor)',
 );
 
 /** Boxes (x1, y1, x2, y2) in the order of their scores, without those that overlap a better one too much. */
@@ -62,7 +58,7 @@ function nms(boxes: TensorLiteral, scores: TensorLiteral, threshold: number): Te
   return literalOf('int64', [kept.length], kept);
 }
 
-const checkRegions = (rois: readonly number[]): void =>
+export const checkRegions = (rois: readonly number[]): void =>
   check(rois.length === 2 && rois[1] === 5, () => 'rois must have shape as Tensor[K, 5]');
 
 /** As C rounds: halves away from zero. */
@@ -129,10 +125,7 @@ const roiPoolVjp: KernelVjp = (b, { args, outputs, cotangents: [g] }) => {
   const places = outputs[1];
   const shape = sizesOf(places);
   const image = b.convert(b.reshape(sliceDim(b, rois, 1, 0, 1), [shape[0]]), 'int32');
-  const plane = b.add(
-    times(b, b.broadcastInDim(image, shape, [0]), channels),
-    b.iota('int32', shape, 1),
-  );
+  const plane = b.add(times(b, b.broadcastInDim(image, shape, [0]), channels), b.iota('int32', shape, 1));
   const index = b.add(times(b, plane, height * width), b.maximum(places, like(b, places, 0)));
   const count = numel(shape);
   const flat = b.select(is(b, places, 'LT', 0), like(b, g, 0), g);
@@ -141,88 +134,7 @@ const roiPoolVjp: KernelVjp = (b, { args, outputs, cotangents: [g] }) => {
   return [b.reshape(spread, sizesOf(input)), null];
 };
 
-/**
- * Averages of the bins of regions, each bin from a group of channels of its own: channel (c · height + row) · width + column
- * is for the bin (row, column) of output channel c. A mask over the image's rows and one over its columns say what is in a
- * bin, so the sums are a contraction with their product.
- */
-function psRoiPool(
-  b: CoreBuilder,
-  input: Value,
-  boxes: Value,
-  spatialScale: number,
-  pooledHeight: number,
-  pooledWidth: number,
-): Value[] {
-  checkRegions(sizesOf(boxes));
-  const rois = stopGradient(b, boxes);
-  const [batch, channels, height, width] = sizesOf(input);
-  check(
-    channels % (pooledHeight * pooledWidth) === 0,
-    () => 'input channels must be a multiple of pooling height * pooling width',
-  );
-  const outputs = channels / (pooledHeight * pooledWidth);
-  const count = sizesOf(rois)[0];
-  const dtype = dtypeOf(rois);
-  const column = (at: number): Value => b.reshape(sliceDim(b, rois, 1, at, at + 1), [count]);
-  const rounded = (at: number): Value => b.roundNearestAfz(times(b, column(at), spatialScale));
-  /** [count, bins, limit]: which elements along an axis are in a bin; [count, bins]: how many. */
-  const membership = (low: Value, high: Value, bins: number, limit: number) => {
-    const size = over(b, b.maximum(b.subtract(high, low), like(b, low, 1)), bins);
-    const shape = [count, bins];
-    const spread = (value: Value): Value => b.broadcastInDim(value, shape, [0]);
-    const number = b.iota(dtype, shape, 1);
-    const within = (x: Value): Value => b.minimum(b.maximum(x, like(b, x, 0)), like(b, x, limit - 1));
-    const first = within(b.add(b.floor(b.multiply(number, spread(size))), spread(low)));
-    const end = within(b.add(b.ceil(b.multiply(plus(b, number, 1), spread(size))), spread(low)));
-    const whole = [count, bins, limit];
-    const at = b.iota(dtype, whole, 2);
-    const inside = b.and(
-      b.compare(at, b.broadcastInDim(first, whole, [0, 1]), 'GE'),
-      b.compare(at, b.broadcastInDim(end, whole, [0, 1]), 'LT'),
-    );
-    return { mask: b.convert(inside, dtypeOf(input)), amount: b.maximum(b.subtract(end, first), like(b, end, 0)) };
-  };
-  const rows = membership(rounded(2), rounded(4), pooledHeight, height);
-  const columns = membership(rounded(1), rounded(3), pooledWidth, width);
-  const image = b.compare(
-    b.broadcastInDim(column(0), [count, batch], [0]),
-    b.iota(dtype, [count, batch], 1),
-    'EQ',
-  );
-  const whole = [count, pooledHeight, pooledWidth, batch, height, width];
-  const weights = b.multiply(
-    b.multiply(b.broadcastInDim(rows.mask, whole, [0, 1, 4]), b.broadcastInDim(columns.mask, whole, [0, 2, 5])),
-    b.broadcastInDim(b.convert(image, dtypeOf(input)), whole, [0, 3]),
-  );
-  const grouped = b.reshape(input, [batch, outputs, pooledHeight, pooledWidth, height, width]);
-  const sums = b.dotGeneral(weights, grouped, {
-    lhsBatching: [1, 2],
-    rhsBatching: [2, 3],
-    lhsContracting: [3, 4, 5],
-    rhsContracting: [0, 4, 5],
-  });
-  const bins = [count, pooledHeight, pooledWidth];
-  const area = b.multiply(
-    b.broadcastInDim(rows.amount, bins, [0, 1]),
-    b.broadcastInDim(columns.amount, bins, [0, 2]),
-  );
-  const divisor = b.convert(b.maximum(area, like(b, area, 1)), dtypeOf(input));
-  const ordered = b.transpose(sums, [2, 3, 0, 1]);
-  const shape = sizesOf(ordered);
-  const mean = b.divide(ordered, b.broadcastInDim(divisor, shape, [0, 2, 3]));
-  return [mean, channelMapping(b, shape)];
-}
-
-/** The input channel that each element of a position-sensitive pooling comes from. */
-export function channelMapping(b: CoreBuilder, shape: readonly number[]): Value {
-  const [, , height, width] = shape;
-  const along = (dim: number): Value => b.iota('int32', shape, dim);
-  return b.add(times(b, b.add(times(b, along(1), height), along(2)), width), along(3));
-}
-
 kernels({
   'torchvision::nms': { kernel: nms },
   'torchvision::roi_pool': { kernel: roiPool, vjp: roiPoolVjp },
 });
-lowerings({ 'torchvision::ps_roi_pool': psRoiPool });

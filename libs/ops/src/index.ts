@@ -41,6 +41,7 @@ import './ctc.ts';
 import './histograms.ts';
 import './detection.ts';
 import './roi-align.ts';
+import './ps-roi-pool.ts';
 import './deformable-convolution.ts';
 import './backward.ts';
 import './foreach.ts';

@@ -4,12 +4,13 @@ import type { CoreBuilder, TensorLike, Value } from '@weft/ir';
 import { numel, registerSchema } from '@weft/ir';
 import type { ReadTensor } from './operator.ts';
 import { lowerings, preparations } from './operator.ts';
-import { check, sizesOf } from './broadcast.ts';
+import { sizesOf } from './broadcast.ts';
 import { stopGradient } from './composite-derivatives.ts';
-import { channelMapping } from './detection.ts';
+import { checkRegions } from './detection.ts';
 import { dtypeOf, is, like, over, plus, times, zeroUnless } from './elementwise.ts';
 import { takeSlices } from './gathering.ts';
 import { numbersOf } from './literal.ts';
+import { channelMapping, checkBinChannels } from './ps-roi-pool.ts';
 import { sliceDim } from './shapes.ts';
 
 registerSchema(
@@ -35,7 +36,7 @@ function sampleRegions(b: CoreBuilder, input: Value, boxes: Value, sampling: Sam
   // PyTorch gives no gradient of the regions.
   const rois = stopGradient(b, boxes);
   const { spatialScale, pooledHeight, pooledWidth, samplingRatio, aligned, perBin } = sampling;
-  check(sizesOf(rois).length === 2 && sizesOf(rois)[1] === 5, () => 'rois must have shape as Tensor[K, 5]');
+  checkRegions(sizesOf(rois));
   const [batch, depth, height, width] = sizesOf(input);
   const bins = perBin ? pooledHeight * pooledWidth : 1;
   const channels = depth / bins;
@@ -195,10 +196,7 @@ lowerings({
     pooledWidth: number,
     samplingRatio: number,
   ) => {
-    check(
-      sizesOf(input)[1] % (pooledHeight * pooledWidth) === 0,
-      () => 'input channels must be a multiple of pooling height * pooling width',
-    );
+    checkBinChannels(sizesOf(input)[1], pooledHeight, pooledWidth);
     const sampling = { spatialScale, pooledHeight, pooledWidth, samplingRatio, aligned: true, perBin: true };
     const result = sampleRegions(b, input, rois, sampling);
     return [result, channelMapping(b, sizesOf(result))];

@@ -23,11 +23,13 @@ import {
   constantValue,
   containerType,
   hasSideEffects,
+  isTensorLike,
   qualifiedName,
   schemaOfNode,
   tagContainer,
 } from '@weft/ir';
 import { HostError, operatorMeaning } from '@weft/ops';
+import type { Tensor } from '@weft/tensor';
 import { executable } from '../passes/executable.ts';
 import { isInstance } from '../runtime/is-instance.ts';
 import { methodOf } from '../runtime/methods.ts';
@@ -320,6 +322,14 @@ export class Evaluator {
         value.type,
       );
     }
+    // The object of a class written in C++; nothing changes it.
+    if (value instanceof ObjectValue)
+      return new ObjectValue(
+        value.type,
+        value.slots.map((slot) =>
+          this.constant(isTensorLike(slot) && 'toLiteral' in slot ? (slot as Tensor).toLiteral() : slot),
+        ),
+      );
     return value;
   }
 }

@@ -75,8 +75,7 @@ const operators: ReadonlyMap<string, string> = new Map(
 for (const name of operators.keys()) registerSchema(`${name}(Tensor X, Any W_prepack) -> Tensor Y`);
 
 const source: ProgramSource = {
-  file: (name) =>
-    name === '__torch__/torch/classes/xnnpack.py' ? { name, text: xnnpack } : undefined,
+  file: (name) => (name === '__torch__/torch/classes/xnnpack.py' ? { name, text: xnnpack } : undefined),
   constant: () => undefined,
 };
 let program: ArchiveProgram | undefined;

@@ -1,0 +1,72 @@
+// Figures of the cpu device on this machine: `node libs/devices/native/benchmark.mjs [filter]` after a build. Each is the best of many
+// runs, so that a busy machine disturbs it least; `reference` adds the reference device, `WEFT_CPU_THREADS` sets the threads.
+import { CoreBuilder, Graph, dtypes, numel, tensorSpec } from '@weft/ir';
+import { cpuDevice, referenceDevice } from '@weft/devices';
+
+const f32 = (...sizes) => tensorSpec('float32', sizes);
+const product = (b, x, y, lhs = 1, rhs = 0) =>
+  b.dotGeneral(x, y, { lhsContracting: [lhs], rhsContracting: [rhs] });
+const unary = (name) => (b, x) => b.emit(name, [x])[0];
+const size = 1 << 22;
+
+/** Name, inputs, graph, constant inputs. Flops are those of products; bytes those of inputs and outputs. */
+const cases = [
+  ['call of one element', [f32(1), f32(1)], (b, x, y) => b.add(x, y)],
+  ['call of a perceptron 1x8-16-4', [f32(1, 8), f32(8, 16), f32(16, 4)], (b, x, v, w) => product(b, b.tanh(product(b, x, v)), w)],
+  ['product 32', [f32(32, 32), f32(32, 32)], product],
+  ['product 256', [f32(256, 256), f32(256, 256)], product],
+  ['product 1024', [f32(1024, 1024), f32(1024, 1024)], product],
+  ['product 1x1024x1024', [f32(1, 1024), f32(1024, 1024)], product],
+  ['product 1x1024x1024, turned', [f32(1, 1024), f32(1024, 1024)], (b, x, y) => product(b, x, y, 1, 1)],
+  ['linear 16x768x768, constant', [f32(16, 768), f32(768, 768)], (b, x, y) => product(b, x, y, 1, 1), [1]],
+  ['linear 128x768x3072, constant', [f32(128, 768), f32(3072, 768)], (b, x, y) => product(b, x, y, 1, 1), [1]],
+  ['triad', [f32(size), f32(size)], (b, x, y) => b.add(x, b.multiply(y, b.full(3, 'float32', [size])))],
+  ['bias and relu 4096x1024', [f32(4096, 1024), f32(1024)], (b, x, y) => b.maximum(b.add(x, b.broadcastInDim(y, [4096, 1024], [1])), b.full(0, 'float32', [4096, 1024]))],
+  ...['exponential', 'log', 'tanh', 'erf', 'logistic', 'sine'].map((name) => [`${name} 65536`, [f32(65536)], unary(name)]),
+  ['sum 4096x1024 along rows', [f32(4096, 1024)], (b, x) => b.reduceSum(x, [1])],
+  ['sum 4096x1024 down columns', [f32(4096, 1024)], (b, x) => b.reduceSum(x, [0])],
+  ['transpose 2048x2048', [f32(2048, 2048)], (b, x) => b.transpose(x, [1, 0])],
+]; // prettier-ignore
+
+function measure(device, specs, build, constantInputs) {
+  const graph = new Graph();
+  const b = new CoreBuilder(graph);
+  const values = specs.map((spec) => b.input(spec));
+  graph.addOutput(build(b, ...values));
+  const bytesOf = ({ dtype, sizes }) => numel(sizes) * dtypes[dtype].bytes;
+  const view = (spec) => ({ buffer: device.allocate(bytesOf(spec)), byteOffset: 0, spec });
+  const inputs = specs.map(view);
+  for (const { buffer } of inputs) {
+    const array = new Float32Array(buffer.bytes.buffer, buffer.bytes.byteOffset, buffer.byteLength / 4);
+    array.forEach((_, index) => (array[index] = ((index * 7919) % 1000) / 1000));
+  }
+  const outputs = graph.outputs.map((output) => view(output.type));
+  const executable = device.compile(graph, { constantInputs });
+  const bytes = [...inputs, ...outputs].reduce((sum, { spec }) => sum + bytesOf(spec), 0);
+  let best = Infinity;
+  let repeat = 1;
+  const end = performance.now() + 400;
+  do {
+    const start = performance.now();
+    for (let round = 0; round < repeat; round++) executable.run(inputs, outputs);
+    const each = (performance.now() - start) / repeat;
+    best = Math.min(best, each);
+    if (each * repeat < 0.2) repeat *= 2;
+  } while (performance.now() < end);
+  return { seconds: best / 1000, flops: executable.cost.flops, bytes };
+}
+
+const [filter = ''] = process.argv.slice(2).filter((each) => each !== 'reference');
+const devices = process.argv.includes('reference') ? [cpuDevice(), referenceDevice()] : [cpuDevice()];
+console.log(devices.map(({ info }) => info.name).join(', '));
+for (const [name, specs, build, constants] of cases) {
+  if (!name.includes(filter)) continue;
+  const columns = devices.map((device) => {
+    const { seconds, flops, bytes } = measure(device, specs, build, constants);
+    const rate = /product|linear/.test(name)
+      ? `${(flops / seconds / 1e9).toFixed(1)} GFLOP/s`
+      : `${(bytes / seconds / 1e9).toFixed(1)} GB/s`;
+    return `${(seconds * 1e6).toFixed(2).padStart(11)} µs ${rate.padStart(15)}`;
+  });
+  console.log(`${name.padEnd(34)}${columns.join('   ')}`);
+}

@@ -104,4 +104,103 @@ def errors():
     }
 
 
-print(json.dumps({"errors": errors()}, ensure_ascii=False, indent=1))
+PLAIN = """
+class Main(torch.nn.Module):
+    def forward(self, x, y):
+        return x
+"""
+plain = None
+
+HISTORIC = """class Main(Module):
+  __parameters__ = []
+  __buffers__ = []
+  training : bool
+  def forward(self: __torch__.Main,
+    x: Tensor,
+    y: Tensor) -> Tensor:
+    {body}
+"""
+
+
+def historic_archive(body, version):
+    """An archive of that version by hand: PyTorch 1.13 writes none below the version that its operators need."""
+
+    global plain
+    plain = plain or saved(torch.jit.script(defined(PLAIN, "model.py")["Main"]()))
+    path = "code/__torch__/model.py"
+    result = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(plain)) as old, zipfile.ZipFile(result, "w") as new:
+        for name in old.namelist():
+            contents = old.read(name)
+            if name.endswith(path):
+                name = name.replace(path, "code/__torch__.py")
+                contents = HISTORIC.format(body=body).encode()
+            elif name.endswith("data.pkl"):
+                contents = contents.replace(b"c__torch__.model\nMain", b"c__torch__\nMain")
+            elif name.endswith("version"):
+                contents = f"{version}\n".encode()
+            elif name.endswith(".debug_pkl"):
+                continue
+            new.writestr(name, contents)
+    return result.getvalue()
+
+
+INTS = [[-7, 7, 9], [2, 2, -4]]
+FLOATS = [[-7.5, 7.0, 9.0], [2.0, 2.0, -4.0]]
+PROGRAMS = [
+    ("return torch.div(x, y)", (2, 3, 4), (INTS, FLOATS)),
+    ("return torch.div(x, torch.to(y, 6))", (3, 4), (INTS,)),
+    ("return x / y", (3, 4), (INTS, FLOATS)),
+    ("return torch.div(x, 2)", (3, 4), (INTS, FLOATS)),
+    ("return torch.div(x, 2.)", (3, 4), (INTS,)),
+    ("return torch.div_(x, y)", (3, 4), (INTS, FLOATS)),
+    ("return torch.div_(x, 4)", (3, 4), (INTS, FLOATS)),
+    ("return torch.div_(x, 4.)", (3,), (INTS, FLOATS)),
+    ("return torch.div(x, y, out=torch.zeros_like(x))", (3, 4), (INTS, FLOATS)),
+    ("return torch.div(x, y, out=torch.zeros([3]))", (3, 4), (INTS, FLOATS)),
+    ("return torch.div(x, y, rounding_mode=None)", (3,), (INTS,)),
+    ("return torch.div(x, y, rounding_mode=\"floor\")", (3, 4), (INTS, FLOATS)),
+    ("return torch.div(x, 4, rounding_mode=\"floor\")", (3,), (INTS,)),
+    ("return torch.div_(x, y, rounding_mode=\"floor\")", (3,), (INTS,)),
+    ("return torch.div_(x, 4, rounding_mode=\"trunc\")", (3,), (INTS,)),
+    ("return torch.div(x, y, rounding_mode=\"floor\", out=torch.zeros_like(x))", (3,), (INTS,)),
+    ("return torch.full([2], 3)", (3, 4, 5), (INTS,)),
+    ("return torch.full([2], True)", (4, 5), (INTS,)),
+    ("return torch.full([2], 3.5)", (4, 5), (INTS,)),
+    ("return torch.full([2], 3, dtype=4)", (4, 5), (INTS,)),
+    ("return torch.full([2], 7, out=torch.zeros([2]))", (4, 5), (INTS,)),
+    ("return torch.linspace(0, 5)", (7, 8), (INTS,)),
+    ("return torch.linspace(0, 5, 3)", (7, 8), (INTS,)),
+    ("return torch.linspace(0, 5, out=torch.zeros([0]))", (7,), (INTS,)),
+    ("return torch.linspace(0, 5, 4, out=torch.zeros([4]))", (7, 8), (INTS,)),
+    ("return torch.logspace(0, 2)", (8, 9), (INTS,)),
+    ("return torch.logspace(0, 2, 3, 2.)", (8, 9), (INTS,)),
+    ("return torch.logspace(0, 2, out=torch.zeros([0]))", (8,), (INTS,)),
+    ("return torch.gelu(x)", (9, 10), (FLOATS,)),
+    ("return torch.gelu(x, approximate=\"tanh\")", (9, 10), (FLOATS,)),
+    ("return torch.gelu(x, out=torch.zeros([3]))", (9, 10), (FLOATS,)),
+]
+
+
+def historic():
+    cases = []
+    for body, versions, inputs in PROGRAMS:
+        for version in versions:
+            for x, y in inputs:
+                case = {"body": body, "version": version, "x": x, "y": y}
+                try:
+                    module = torch.jit.load(io.BytesIO(historic_archive(body, version)))
+                except Exception:  # noqa: BLE001 - that it does not load is the result
+                    case["loads"] = False
+                else:
+                    try:
+                        result = module(torch.tensor(x), torch.tensor(y))
+                        case["dtype"] = str(result.dtype).replace("torch.", "")
+                        case["result"] = result.tolist()
+                    except Exception as error:  # noqa: BLE001 - the message is the result
+                        case["error"] = str(error).strip().split("\n")[-1]
+                cases.append(case)
+    return cases
+
+
+print(json.dumps({"errors": errors(), "historic": historic()}, ensure_ascii=False, indent=1))

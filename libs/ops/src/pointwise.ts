@@ -333,6 +333,8 @@ lowerings({
   'aten::floor_divide.Scalar': floorDivide,
   'aten::rsub.Tensor': (b, self: Value, other: Value, alpha: Scalar) => sub(b, other, self, alpha),
   'aten::rsub.Scalar': (b, self: Value, other: Scalar, alpha: Scalar) => sub(b, other, self, alpha),
+  // PyTorch's test of operators that changed their meaning (it was `other - alpha * self` once).
+  'aten::_test_serialization_subcmul': sub,
   'aten::_add_relu.Tensor': (b, self: Value, other: Value, alpha: Scalar) =>
     positive(b, add(b, self, other, alpha)),
   'aten::_add_relu.Scalar': (b, self: Value, other: Scalar, alpha: Scalar) =>

@@ -410,6 +410,8 @@ export class Graph {
   private insertPoint: Node;
   /** Source range given to nodes created from now on. */
   currentSource: SourceRange | undefined;
+  /** While code of an archive is compiled: the version whose operators it was written for. */
+  operatorVersion: number | undefined;
 
   constructor() {
     this.block = new Block(this, undefined);

@@ -1,22 +1,14 @@
 // The code of a module as files: each class, enum, named tuple, interface and function in the file that its qualified name
 // says (`__torch__.a.B` in `__torch__/a.py`), with everything it refers to; and for each file where its parts come from.
 import type { ClassType, IValue, Node, ScriptFunction } from '@weft/ir';
-import { UnsupportedError, typesEqual } from '@weft/ir';
+import { UnsupportedError, qualifiedName, schemaOfNode, typesEqual } from '@weft/ir';
+import { meaningSince } from '../emit/historic-operators.ts';
 import { isCustomClass } from '../frontend/torchscript/custom-classes.ts';
 import type { Dependency } from '../print-code.ts';
 import { CodePrinter } from '../print-code.ts';
 import { debugInformation } from './debug-ranges-out.ts';
 import { graphsOf, reachable } from './unsupported.ts';
 
-/** Operators whose meaning changed, with the archive version since which code means what it means now. */
-const changedIn: Readonly<Record<string, number | undefined>> = {
-  'aten::div': 4,
-  'aten::div_': 4,
-  'aten::full': 5,
-  'aten::linspace': 8,
-  'aten::logspace': 9,
-  'aten::gelu': 10,
-};
 const plainVersion = 3;
 
 export class CodeWriter {
@@ -77,7 +69,8 @@ export class CodeWriter {
   get version(): number {
     let version = plainVersion;
     const visit = (node: Node): void => {
-      version = Math.max(version, changedIn[node.kind] ?? 0);
+      const schema = schemaOfNode(node);
+      if (schema !== undefined) version = Math.max(version, meaningSince(qualifiedName(schema)));
       for (const block of node.blocks) for (const inner of block.nodes()) visit(inner);
     };
     for (const block of graphsOf(this.root)) for (const node of block.nodes()) visit(node);

@@ -84,6 +84,7 @@ export function readObject(archive: io.ArchiveFile): ObjectValue {
     return constants;
   };
   const program = new ArchiveProgram({
+    version: archive.version,
     file: codeOf(archive),
     constant: (index) => table()[index],
     namedType: customClass,

@@ -118,12 +118,14 @@ export class Emitter {
     readonly floatVariables: ReadonlySet<string>,
   ) {
     this.resolver = request.resolver;
+    this.graph.operatorVersion = this.resolver.operatorVersion;
     this.environment = new Environment(this, this.graph.block, undefined);
   }
 
   run(): EmittedFunction {
     const schema = this.emitDef(this.request.def, this.request.self, this.graph.block);
     this.graph.currentSource = undefined;
+    this.graph.operatorVersion = undefined;
     convertToSsa(this.graph);
     cleanUp(this.graph);
     return { schema, graph: this.graph };

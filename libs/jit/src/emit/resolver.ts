@@ -7,4 +7,6 @@ export interface Resolver {
   value(name: string, range: SourceRange): SugaredValue | undefined;
   /** The class, enum, named tuple or interface that a name in a type denotes (dotted for qualified names), or undefined. */
   type(name: string, range: SourceRange): Type | undefined;
+  /** The archive version whose operators the code was written for; today's when it is not given. */
+  readonly operatorVersion?: number;
 }

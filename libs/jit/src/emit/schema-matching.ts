@@ -29,6 +29,7 @@ import {
   valueType,
 } from '@weft/ir';
 import { constantValue, insertConstant } from './constants.ts';
+import { historicOperators } from './historic-operators.ts';
 import { overloadOrderText } from './overload-order.generated.ts';
 import { fail } from './script-error.ts';
 import { annotationString } from '@weft/ir';
@@ -394,11 +395,16 @@ export function emitBuiltin(
   keywords: readonly NamedValue[] = [],
   self?: NamedValue,
 ): Value {
-  const schemas = orderedSchemas(name);
+  const historic = historicOperators(name, graph.operatorVersion ?? Infinity);
+  const schemas = [
+    ...orderedSchemas(name).filter((schema) => !historic.has(qualifiedName(schema))),
+    ...[...historic.values()].map(({ schema }) => schema),
+  ];
   if (schemas.length === 0) fail(range, `there is no operator '${name}'`);
   const what = name.replace(/^\w+::/, '');
   const matched = matchSchemas(graph, range, what, schemas, positional, keywords, self);
-  return emitMatched(graph, range, matched);
+  const old = historic.get(qualifiedName(matched.schema));
+  return old === undefined ? emitMatched(graph, range, matched) : old.insert(graph, range, matched.inputs);
 }
 
 export function emitMatched(graph: Graph, range: SourceRange, matched: MatchedSchema): Value {

@@ -48,6 +48,8 @@ export interface ProgramFile {
 export interface ProgramSource {
   /** The file `code/<path>`, or undefined when there is none. */
   file(path: string): ProgramFile | undefined;
+  /** The archive's version, which says what its operators mean. */
+  readonly version: number;
   /** Entry `c<index>` of the table of constants, or undefined when it has none. */
   constant(index: number): IValue | undefined;
   /** The type of a qualified name that no file defines. */
@@ -62,6 +64,10 @@ export class ArchiveProgram implements Resolver {
   private readonly functions = new Map<string, ScriptFunction>();
 
   constructor(private readonly source: ProgramSource) {}
+
+  get operatorVersion(): number {
+    return this.source.version;
+  }
 
   // ---- Names --------------------------------------------------------------------------------------------------------
 
@@ -122,7 +128,8 @@ export class ArchiveProgram implements Resolver {
         const found = new Map<string, Definition>();
         for (const item of body) {
           if (item.kind === 'ClassDef' || item.kind === 'Def') found.set(item.name, item);
-          else fail(item.range, 'a file of an archive holds classes and functions only');
+          else if (!isVersionNumber(item))
+            fail(item.range, 'a file of an archive holds classes and functions only');
         }
         this.files.set(module, found);
       }
@@ -270,6 +277,10 @@ export class ArchiveProgram implements Resolver {
     return type;
   }
 }
+
+/** `op_version_set = 1`: the first line of each file in archives of PyTorch 1.3, which have the version of the archive. */
+const isVersionNumber = (item: tree.Statement): boolean =>
+  item.kind === 'Assign' && item.targets[0].kind === 'Name' && item.targets[0].name === 'op_version_set';
 
 function stringsOf(expression: tree.Expression | undefined): string[] {
   if (expression?.kind !== 'List') return [];

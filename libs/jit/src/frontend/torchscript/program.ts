@@ -48,8 +48,8 @@ export interface ProgramFile {
 export interface ProgramSource {
   /** The file `code/<path>`, or undefined when there is none. */
   file(path: string): ProgramFile | undefined;
-  /** The archive's version, which says what its operators mean. */
-  readonly version: number;
+  /** The archive's version, which says what its operators mean; default: what they mean today. */
+  readonly version?: number;
   /** Entry `c<index>` of the table of constants, or undefined when it has none. */
   constant(index: number): IValue | undefined;
   /** The type of a qualified name that no file defines. */
@@ -65,7 +65,7 @@ export class ArchiveProgram implements Resolver {
 
   constructor(private readonly source: ProgramSource) {}
 
-  get operatorVersion(): number {
+  get operatorVersion(): number | undefined {
     return this.source.version;
   }
 

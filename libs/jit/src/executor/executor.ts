@@ -1,12 +1,16 @@
 // Runs script functions: the first calls are interpreted and their patterns noted; a pattern that comes again is compiled
-// into one graph behind a guard (variant.ts). A call that no variant fits is interpreted. (TorchScript's profiling executor
+// into one graph behind a guard (variant.ts). A call that no variant fits is interpreted, or, when the function is hot, runs as
+// generated JavaScript (../codegen). (TorchScript's profiling executor
 // is the model; a guard that fails falls back, and nothing is ever computed twice with effect.)
-import type { IValue, ScriptFunction } from '@weft/ir';
+import type { Graph, IValue, ScriptFunction } from '@weft/ir';
 import { InternalError, ObjectValue } from '@weft/ir';
 import { Tensor, isGradEnabled } from '@weft/tensor';
 import { codeOf } from '../runtime/code.ts';
-import type { RunOptions } from '../runtime/frame.ts';
-import { Frame } from '../runtime/frame.ts';
+import type { GeneratedFunction } from '../codegen/index.ts';
+import { GeneratedFailure, generate } from '../codegen/index.ts';
+import { withStack } from '../runtime/errors.ts';
+import type { RunContext, RunOptions } from '../runtime/frame.ts';
+import { Frame, contextOf } from '../runtime/frame.ts';
 import { methodOf } from '../runtime/methods.ts';
 import type { Pattern } from './pattern.ts';
 import { allMatch, patternsOf } from './pattern.ts';
@@ -117,24 +121,84 @@ function holdsTensors(value: IValue): boolean {
   return value instanceof ObjectValue && value.slots.some(holdsTensors);
 }
 
-const attemptInner = (callee: ScriptFunction, args: readonly IValue[]): IValue | undefined =>
-  attempt(callee, args, innerProfileRuns());
 /** Callees are compiled later than callers, which take them along. */
 const innerProfileRuns = (): number =>
   executorSettings.mode === 'compile' ? 0 : 4 * (1 + executorSettings.profileRuns);
+
+// ---- host code ----------------------------------------------------------------------------------------------------
+
+/** Graphs by how often they were interpreted; those that became JavaScript, and those that cannot (null). */
+const heat = new WeakMap<Graph, number>();
+const generated = new WeakMap<Graph, GeneratedFunction | null>();
+
+/** The JavaScript of a function that was interpreted often enough. */
+function generatedFor({ graph }: ScriptFunction): GeneratedFunction | undefined {
+  let known = generated.get(graph);
+  if (known === undefined) {
+    const runs = heat.get(graph) ?? 0;
+    heat.set(graph, runs + 1);
+    if (executorSettings.mode === 'auto' && runs < executorSettings.profileRuns) return undefined;
+    try {
+      known = generate(graph);
+    } catch (error) {
+      if (error instanceof InternalError && executorSettings.mode === 'compile') throw error;
+      known = null;
+    }
+    generated.set(graph, known);
+  }
+  return known ?? undefined;
+}
+
+/** The context of a run whose calls go through the executor too. */
+function executorContext(options: RunOptions = {}): RunContext {
+  const context: RunContext = contextOf({
+    ...options,
+    attempt: (callee, args) => {
+      const result = attempt(callee, args, innerProfileRuns());
+      return result === undefined ? runGenerated(callee, args, context) : result;
+    },
+  });
+  context.call = (callee, args) => {
+    const result = context.attempt(callee, args);
+    return result === undefined ? interpret(callee, args, context) : result;
+  };
+  return context;
+}
+
+const shortName = ({ name }: ScriptFunction): string => name.slice(name.lastIndexOf('.') + 1);
+
+const interpret = (
+  callee: ScriptFunction,
+  args: readonly IValue[],
+  context?: RunOptions | RunContext,
+): IValue => new Frame(codeOf(callee.graph, shortName(callee)), context).run(args)[0] ?? null;
+
+/** Runs generated JavaScript; undefined when there is none. */
+function runGenerated(
+  callee: ScriptFunction,
+  args: readonly IValue[],
+  context: RunContext,
+): IValue | undefined {
+  const run = generatedFor(callee);
+  if (run === undefined) return undefined;
+  try {
+    return run(context, ...args);
+  } catch (error) {
+    if (!(error instanceof GeneratedFailure)) throw error;
+    throw withStack(error.error, [{ functionName: shortName(callee), source: error.node?.source }]);
+  }
+}
 
 /** Runs a function on values, one for each input of its graph, and returns its result. */
 export function runFunction(callee: ScriptFunction, inputs: readonly IValue[], options?: RunOptions): IValue {
   const { mode, profileRuns } = executorSettings;
   // A limit on steps is the interpreter's to keep.
-  const isInterpreted = mode === 'interpret' || options?.maxSteps !== undefined;
-  if (!isInterpreted) {
-    const result = attempt(callee, inputs, mode === 'compile' ? 0 : profileRuns);
-    if (result !== undefined) return result;
-  }
-  const name = callee.name.slice(callee.name.lastIndexOf('.') + 1);
-  const withAttempt = isInterpreted ? options : { ...options, attempt: attemptInner };
-  return new Frame(codeOf(callee.graph, name), withAttempt).run(inputs)[0] ?? null;
+  if (mode === 'interpret' || options?.maxSteps !== undefined) return interpret(callee, inputs, options);
+  const result = attempt(callee, inputs, mode === 'compile' ? 0 : profileRuns);
+  if (result !== undefined) return result;
+  const context = executorContext(options);
+  const generatedResult = runGenerated(callee, inputs, context);
+  return generatedResult === undefined ? interpret(callee, inputs, context) : generatedResult;
 }
 
 /** Runs a method of an object, which becomes the first input. */

@@ -346,7 +346,7 @@ function latest(block: Block, users: readonly Node[]): Node {
 }
 
 /** Whether a list could be taken for one of another type by its elements. */
-function needsTag(node: Node): boolean {
+export function needsTag(node: Node): boolean {
   const { type } = node.output;
   if (type.kind !== 'List' || node.inputs.length === 0) return true;
   return !['int', 'float', 'bool', 'str', 'Tensor', 'complex'].includes(type.element.kind);

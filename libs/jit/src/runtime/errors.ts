@@ -1,7 +1,7 @@
 // Errors of running programs. What went wrong is kept apart in fields (`reason`, `exceptionClass`); the message is PyTorch's:
 // the stack of source lines, innermost last, and for code from an archive the same stack in the program it was made from.
 import type { SourceRange } from '@weft/ir';
-import { WeftError } from '@weft/ir';
+import { InternalError, UnsupportedError, WeftError } from '@weft/ir';
 
 /** One level of the stack: the function and the place in it that was running. */
 export interface TraceEntry {
@@ -114,4 +114,23 @@ function linesAfter(text: string, at: number, count: number): number {
     at = newline < 0 ? text.length : newline + 1;
   }
   return at;
+}
+
+/** The error with a stack put before the one it has. What is no failure of the program stays as it is. */
+export function withStack(error: unknown, own: readonly TraceEntry[]): unknown {
+  if (error instanceof InternalError) return error;
+  if (error instanceof ScriptRuntimeError) {
+    return new ScriptRuntimeError(error.reason, error.exceptionClass, [...own, ...error.trace], {
+      cause: error.cause,
+    });
+  }
+  if (error instanceof RaisedException)
+    return new ScriptRuntimeError(error.message, error.exceptionClass, own);
+  if (error instanceof UnsupportedError) return error;
+  if (error instanceof WeftError || error instanceof RangeError) {
+    // Operators say what they were called with after the reason.
+    const [reason] = error.message.split(/\n {2}(?:in [a-z_]+::|at )/);
+    return new ScriptRuntimeError(reason, null, own, { cause: error });
+  }
+  return error;
 }

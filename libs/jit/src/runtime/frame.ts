@@ -1,20 +1,11 @@
 // The interpreter: runs Code. Calls of script functions and methods push an activation instead of recursing, so a deep
 // program needs no deep JavaScript stack. All state of a run is in its Frame.
 import type { IValue, ScriptFunction, Type } from '@weft/ir';
-import {
-  InternalError,
-  ObjectValue,
-  OperatorError,
-  TupleValue,
-  UnsupportedError,
-  WeftError,
-  tagContainer,
-} from '@weft/ir';
+import { InternalError, ObjectValue, OperatorError, TupleValue, tagContainer } from '@weft/ir';
 import { HostError } from '@weft/ops';
 import type { Code } from './code.ts';
 import { codeOf } from './code.ts';
-import { RaisedException, ScriptRuntimeError } from './errors.ts';
-import type { TraceEntry } from './errors.ts';
+import { RaisedException, withStack } from './errors.ts';
 import { SettledFuture } from './future.ts';
 import type { Callee, ContextCallee, Instruction, MultiCallee } from './instruction.ts';
 import { Op } from './instruction.ts';
@@ -60,6 +51,17 @@ const defaults: Required<RunOptions> = {
   maxSteps: Infinity,
 };
 
+/** The context of a run with these options. */
+export function contextOf(options: RunOptions): RunContext {
+  const context: RunContext = {
+    ...defaults,
+    ...options,
+    stepsLeft: options.maxSteps ?? Infinity,
+    call: (callee, args) => new Frame(codeOf(callee.graph, shortName(callee.name)), context).run(args)[0],
+  };
+  return context;
+}
+
 export class Frame {
   private readonly stack: Activation[] = [];
   private readonly context: RunContext;
@@ -68,17 +70,7 @@ export class Frame {
     private readonly code: Code,
     options: RunOptions | RunContext = {},
   ) {
-    if ('stepsLeft' in options) {
-      this.context = options;
-      return;
-    }
-    this.context = {
-      ...defaults,
-      ...options,
-      stepsLeft: options.maxSteps ?? Infinity,
-      call: (callee, args) =>
-        new Frame(codeOf(callee.graph, shortName(callee.name)), this.context).run(args)[0],
-    };
+    this.context = 'stepsLeft' in options ? options : contextOf(options);
   }
 
   /** Runs the code. A frame runs once. Throws ScriptRuntimeError with the stack of source lines. */
@@ -328,25 +320,13 @@ export class Frame {
 
   /** The error with the stack of this run. */
   private describe(error: unknown): unknown {
-    if (error instanceof InternalError) return error;
-    const own: TraceEntry[] = this.stack.map(({ code, pc }) => ({
-      functionName: code.name,
-      source: code.instructions[pc - 1]?.node?.source,
-    }));
-    if (error instanceof ScriptRuntimeError) {
-      return new ScriptRuntimeError(error.reason, error.exceptionClass, [...own, ...error.trace], {
-        cause: error.cause,
-      });
-    }
-    if (error instanceof RaisedException)
-      return new ScriptRuntimeError(error.message, error.exceptionClass, own);
-    if (error instanceof UnsupportedError) return error;
-    if (error instanceof WeftError || error instanceof RangeError) {
-      // Operators say what they were called with after the reason.
-      const [reason] = error.message.split(/\n {2}(?:in [a-z_]+::|at )/);
-      return new ScriptRuntimeError(reason, null, own, { cause: error });
-    }
-    return error;
+    return withStack(
+      error,
+      this.stack.map(({ code, pc }) => ({
+        functionName: code.name,
+        source: code.instructions[pc - 1]?.node?.source,
+      })),
+    );
   }
 
   /** Leaves the `with` statements that an error went through, innermost first. */

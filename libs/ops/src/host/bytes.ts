@@ -3,10 +3,11 @@
 // U+DC80…U+DCFF (Python's surrogateescape), so that cutting a character in two and joining the parts again loses nothing.
 
 const ascii = /^[\0-\x7f]*$/;
+export const isAscii = (text: string): boolean => ascii.test(text);
 
 /** The bytes of a string, each as a character below U+0100. */
 export function asBytes(text: string): string {
-  if (ascii.test(text)) return text;
+  if (isAscii(text)) return text;
   let bytes = '';
   for (const character of text) {
     const code = character.codePointAt(0)!;
@@ -29,7 +30,7 @@ export function asBytes(text: string): string {
 
 /** The string of these bytes. */
 export function asText(bytes: string): string {
-  if (ascii.test(bytes)) return bytes;
+  if (isAscii(bytes)) return bytes;
   let text = '';
   for (let at = 0; at < bytes.length;) {
     const lead = bytes.charCodeAt(at);

@@ -12,6 +12,6 @@ export { HostError } from './error.ts';
 export { floorDivide, floorModulo } from './arithmetic.ts';
 export { format, percentFormat } from './format.ts';
 export { hashValue } from './conversion.ts';
-export { compareValues, formatFloat, formatValue, sameObject, valuesEqual } from './values.ts';
+export { compareValues, formatFloat, formatValue, sameObject, valuesEqual, wrap } from './values.ts';
 export { lgamma } from './special.ts';
 export { copyList, listPosition, slicePositions } from './lists.ts';

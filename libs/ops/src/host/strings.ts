@@ -1,7 +1,7 @@
 // String methods, on bytes (see bytes.ts): letters are those of ASCII, as in PyTorch.
 import type { IValue } from '@weft/ir';
 import { hostFunctions } from '../operator.ts';
-import { asBytes, asText } from './bytes.ts';
+import { asBytes, asText, isAscii } from './bytes.ts';
 import { fail } from './error.ts';
 import { slicePositions } from './lists.ts';
 import { compareValues } from './values.ts';
@@ -30,8 +30,11 @@ function convert(value: IValue, by: (text: string) => string): IValue {
 const isUpper = (char: string): boolean => char >= 'A' && char <= 'Z';
 const isLower = (char: string): boolean => char >= 'a' && char <= 'z';
 const isLetter = (char: string): boolean => isUpper(char) || isLower(char);
-const upper = (text: string): string => text.replace(/[a-z]+/g, (run) => run.toUpperCase());
-const lower = (text: string): string => text.replace(/[A-Z]+/g, (run) => run.toLowerCase());
+/** Letters of ASCII alone, so that text need not become bytes for it. */
+const upper = (text: string): string =>
+  isAscii(text) ? text.toUpperCase() : text.replace(/[a-z]+/g, (run) => run.toUpperCase());
+const lower = (text: string): string =>
+  isAscii(text) ? text.toLowerCase() : text.replace(/[A-Z]+/g, (run) => run.toLowerCase());
 
 /** The span that `start` and `end` name: an end of -1 is the end itself, -2 one before, as PyTorch counts. */
 function span(text: string, start: bigint, end: bigint): [number, number] {
@@ -193,8 +196,6 @@ onBytes({
       .map((position) => text[position])
       .join(''),
   list: (text) => [...text],
-  lower,
-  upper,
   title,
   istitle: isTitle,
   capitalize: (text) => upper(text.slice(0, 1)) + lower(text.slice(1)),
@@ -270,3 +271,5 @@ hostFunctions({
   'aten::gt.str': (a: string, b: string) => compareValues(a, b) > 0,
   'aten::ge.str': (a: string, b: string) => compareValues(a, b) >= 0,
 });
+
+hostFunctions({ 'aten::lower': lower, 'aten::upper': upper });

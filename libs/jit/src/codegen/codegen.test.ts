@@ -1,0 +1,143 @@
+// Generated JavaScript does what the interpreter does: integers to the last bit, control flow, containers, errors with their
+// stack.
+import { describe, expect, test } from '@jest/globals';
+import type { IValue, ScriptFunction } from '@weft/ir';
+import { parseGraph } from '@weft/ir';
+import { wrap } from '@weft/ops';
+import fc from 'fast-check';
+import { Frame, codeOf } from '../runtime/index.ts';
+import { contextOf } from '../runtime/frame.ts';
+import { script } from '../script.ts';
+import { GeneratedFailure, generate, generateJavaScript } from './index.ts';
+import * as integers from './integers.ts';
+
+const context = () => contextOf({ print: () => undefined });
+const both = (compiled: ScriptFunction, ...inputs: IValue[]): [unknown, unknown] => {
+  const outcome = (run: () => IValue): unknown => {
+    try {
+      return run();
+    } catch (error) {
+      const inner = error instanceof GeneratedFailure ? error.error : error;
+      return `error: ${(inner as Error & { reason?: string }).reason ?? (inner as Error).message}`;
+    }
+  };
+  return [
+    outcome(() => generate(compiled.graph)(context(), ...inputs)),
+    outcome(() => new Frame(codeOf(compiled.graph, 'f'), context()).run(inputs)[0]),
+  ];
+};
+
+describe('integers', () => {
+  const integer = fc.oneof(
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    fc.bigInt({ min: -100n, max: 100n }),
+    fc.constantFrom(2n ** 53n, 2n ** 53n - 1n, -(2n ** 53n), -(2n ** 63n), 2n ** 63n - 1n, 0n),
+  );
+  const exact = {
+    addIntegers: (a: bigint, b: bigint) => a + b,
+    subtractIntegers: (a: bigint, b: bigint) => a - b,
+    multiplyIntegers: (a: bigint, b: bigint) => a * b,
+  };
+  test.each(Object.entries(exact))('%s wraps at 64 bits', (name, compute) => {
+    const run = integers[name as keyof typeof exact];
+    fc.assert(
+      fc.property(integer, integer, (a, b) => {
+        const result = run(integers.narrow(a), integers.narrow(b));
+        expect(integers.widen(result)).toBe(wrap(compute(a, b)));
+        expect(Object.is(result, -0)).toBe(false);
+        expect(typeof result === 'bigint' && integers.narrow(result) !== result).toBe(false);
+      }),
+      { numRuns: 500 },
+    );
+  });
+  test('floor division and modulo have the sign of the divisor', () => {
+    fc.assert(
+      fc.property(integer, integer, (a, b) => {
+        fc.pre(b !== 0n && !(b === -1n && a === -(2n ** 63n)));
+        const rest = ((a % b) + b) % b;
+        const [x, y] = [integers.narrow(a), integers.narrow(b)];
+        expect(integers.widen(integers.moduloIntegers(x, y))).toBe(rest);
+        expect(integers.widen(integers.divideIntegers(x, y))).toBe((a - rest) / b);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('generated functions', () => {
+  const graph = (text: string): ScriptFunction => ({ graph: parseGraph(text) }) as unknown as ScriptFunction;
+  const collatz = graph(`
+graph(%n : int):
+  %0 : int = prim::Constant[value=0]()
+  %1 : int = prim::Constant[value=1]()
+  %2 : int = prim::Constant[value=2]()
+  %3 : int = prim::Constant[value=3]()
+  %max : int = prim::Constant[value=9223372036854775807]()
+  %go : bool = aten::ne(%n, %1)
+  %count : int, %last : int = prim::Loop(%max, %go, %0, %n)
+    block0(%i : int, %c : int, %m : int):
+      %half : int = aten::remainder(%m, %2)
+      %even : bool = aten::eq(%half, %0)
+      %next : int = prim::If(%even)
+        block0():
+          %a : int = aten::floordiv(%m, %2)
+          -> (%a)
+        block1():
+          %b : int = aten::mul(%m, %3)
+          %d : int = aten::add(%b, %1)
+          -> (%d)
+      %c1 : int = aten::add(%c, %1)
+      %more : bool = aten::ne(%next, %1)
+      -> (%more, %c1, %next)
+  return (%count)`);
+
+  test.each([1n, 7n, 27n, 2n ** 53n + 1n])('loops and branches: %s', (n) => {
+    const [generated, interpreted] = both(collatz, n);
+    expect(generated).toBe(interpreted);
+    expect(typeof generated).toBe('bigint');
+  });
+
+  test('loops carry values that change places', () => {
+    function swap(n: number): number {
+      let [a, b] = [0, 1];
+      for (let i = 0; i < n; i++) [a, b] = [b, a + b];
+      return a;
+    }
+    const [generated, interpreted] = both(script(swap).compiled, 30);
+    expect(generated).toBe(interpreted);
+    expect(generated).toBe(swap(30));
+  });
+
+  test.each([
+    ['aten::__getitem__(%l, %n)', 'int', [[1n, 2n, 3n], -4n]],
+    ['aten::__getitem__(%l, %n)', 'int', [[1n, 2n, 3n], -1n]],
+    ['aten::__getitem__(%l, %n)', 'int', [[1n, 2n, 3n], 3n]],
+    ['aten::remainder(%n, %n)', 'int', [[], 0n]],
+    ['aten::floordiv(%n, %n)', 'int', [[], 0n]],
+    ['aten::len(%l)', 'int', [[5n, 6n], 0n]],
+  ] as const)('%s on %j', (call, type, [list, n]) => {
+    const compiled = graph(`graph(%l : int[], %n : int):\n  %r : ${type} = ${call}\n  return (%r)`);
+    const [generated, interpreted] = both(compiled, [...list], n);
+    expect(generated).toEqual(interpreted);
+  });
+
+  test('errors carry the node that failed', () => {
+    const compiled = graph(
+      'graph(%l : int[], %n : int):\n  %r : int = aten::__getitem__(%l, %n)\n  return (%r)',
+    );
+    expect(() => generate(compiled.graph)(context(), [], 0n)).toThrow(
+      expect.objectContaining({
+        node: expect.objectContaining({ kind: 'aten::__getitem__' }) as unknown,
+      }) as Error,
+    );
+  });
+
+  test('only minted names and literals are in the text', () => {
+    const text = '`"); process.exit(1); //\u2028';
+    const compiled = graph(
+      `graph():\n  %r : str = prim::Constant[value=${JSON.stringify(text)}]()\n  return (%r)`,
+    );
+    expect(generate(compiled.graph)(context())).toBe(text);
+    expect(generateJavaScript(collatz.graph).text).toMatch(/^[\w\s"',;:.(){}[\]=<>!&|+*?-]*$/);
+  });
+});

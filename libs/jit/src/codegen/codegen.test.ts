@@ -128,7 +128,7 @@ graph(%n : int):
     expect(() => generate(compiled.graph)(context(), [], 0n)).toThrow(
       expect.objectContaining({
         node: expect.objectContaining({ kind: 'aten::__getitem__' }) as unknown,
-      }) as Error,
+      }) as unknown as Error,
     );
   });
 

@@ -1110,8 +1110,9 @@ def special():
     for op in ["chebyshev_polynomial_t", "chebyshev_polynomial_u", "hermite_polynomial_h", "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p"]:
         case(f"special_{op}", T(5, low=-0.9, high=0.9), torch.tensor([0.0, 1.0, 2.0, 3.0, 5.0]), grad=False, tolerance=1e-4)
     for reduction in [0, 1, 2]:
-        case("ctc_loss.IntList", T(5, 2, 4).log_softmax(2), I(2, 3, low=1, high=3), [5, 4], [3, 2], 0, reduction, grad=False)
-    case("ctc_loss.Tensor", T(5, 2, 4).log_softmax(2), I(5, low=1, high=3), torch.tensor([5, 5]), torch.tensor([3, 2]), grad=False)
+        case("ctc_loss.IntList", T(5, 2, 4).log_softmax(2), I(2, 3, low=1, high=3), [5, 4], [3, 2], 0, reduction, tolerance=1e-4)
+    case("ctc_loss.Tensor", T(5, 2, 4).log_softmax(2), I(5, low=1, high=3), torch.tensor([5, 5]), torch.tensor([3, 2]), tolerance=1e-4)
+    case("ctc_loss.IntList", T(2, 2, 4).log_softmax(2), torch.tensor([[1, 1, 2], [1, 2, 3]]), [2, 2], [2, 2], 0, 0, True, tolerance=1e-4)
     case("histogram.bin_ct", T(8), 4, grad=False)
     case("histogram.bin_ct", T(8), 4, range=[-1.0, 1.0], density=True, grad=False)
     case("histogram.bins_tensor", T(8), torch.tensor([-1.0, 0.0, 0.5, 2.0]), grad=False)
@@ -1469,6 +1470,153 @@ def random():
     case("multinomial", P(4), 5, seed=5)
     case("multinomial", P(4), 0, seed=5)
     case("multinomial", torch.zeros(4), 1, seed=5)
+
+
+@family
+def backward_normalization():
+    same = lambda op, *args, **kwargs: case(op, *args, grad=False, tolerance=1e-4, **kwargs)
+    for train in [True, False]:
+        for weight in [P(3), None]:
+            x, g, mean, var = T(4, 3, 2), T(4, 3, 2), T(3), P(3)
+            save = [x.mean((0, 2)), 1 / (x.var((0, 2), unbiased=False) + 1e-5).sqrt()] if train else [None, None]
+            same("native_batch_norm_backward", g, x, weight, mean, var, *save, train, 1e-5, [True, True, True])
+            same("_batch_norm_impl_index_backward", 0, x, g, weight, mean, var, *save, train, 1e-5, [True, True, True], torch.zeros(0, dtype=u8))
+        same("native_batch_norm_backward", g, x, P(3), mean, var, *save, train, 1e-5, [True, False, True])
+        same("native_batch_norm_backward", T(4, 3), T(4, 3), P(3), mean, var, *([T(3), P(3)] if train else [None, None]), train, 1e-3, [True, True, True])
+        case("_batch_norm_impl_index", T(4, 3, 2), P(3), T(3), T(3), P(3), train, 0.1, 1e-5, False, tolerance=1e-4)
+    case("batch_norm_update_stats", T(4, 3, 2), T(3), P(3), 0.3, grad=False)
+    for weight in [P(4), None]:
+        x = T(2, 4, 3)
+        _, mean, rstd = torch.native_group_norm(x, weight, None, 2, 4, 3, 2, 1e-5)
+        same("native_group_norm_backward", T(2, 4, 3), x, mean, rstd, weight, 2, 4, 3, 2, [True, weight is not None, weight is not None])
+    for dim, g in [(0, P(3, 1, 1)), (2, P(1, 1, 4))]:
+        v = T(3, 2, 4)
+        case("_weight_norm_interface", v, g, dim, tolerance=1e-4)
+        norms = torch._weight_norm_interface(v, g, dim)[1]
+        same("_weight_norm_interface_backward", T(3, 2, 4), v, g, norms, dim)
+        same("_weight_norm_differentiable_backward", T(3, 2, 4), v, g, norms, dim)
+
+
+@family
+def backward_indexing():
+    same = lambda op, *args, **kwargs: case(op, *args, grad=False, tolerance=kwargs.pop("tolerance", 1e-4), **kwargs)
+    at = torch.tensor([[0, 3, 1], [4, 4, 0]])
+    for padding in [-1, 4]:
+        for scale in [False, True]:
+            same("embedding_backward", T(2, 3, 2), at, 5, padding, scale, False)
+    indices, offsets = torch.tensor([0, 3, 1, 4, 4]), torch.tensor([0, 2, 2])
+    for mode in [0, 1, 2]:
+        for padding in [-1, 4]:
+            _, bag, size, maxima = torch._embedding_bag(T(5, 2), indices, offsets, False, mode, False, None, False, padding)
+            if bag.numel() == 0:
+                bag = torch.tensor([0, 0, 2, 2, 2])
+            for scale in [False, True]:
+                same("_embedding_bag_dense_backward", T(3, 2), indices, bag, size, maxima, 5, scale, mode, None, padding)
+                same("_embedding_bag_backward", T(3, 2), indices, offsets, bag, size, maxima, 5, scale, mode, False, None, padding)
+    same("_embedding_bag_dense_backward", T(3, 2), indices, torch.tensor([0, 0, 2, 2, 2]), torch.zeros(3, dtype=i64), torch.zeros(3, dtype=i64), 5, False, 0, T(5), 3)
+    same("_embedding_bag_backward", T(3, 2), indices, offsets, torch.zeros(0, dtype=i64), torch.zeros(3, dtype=i64), torch.zeros(3, dtype=i64), 5, False, 0, False, T(5))
+    same("_embedding_bag_per_sample_weights_backward", T(3, 2), T(5, 2), indices, offsets, torch.zeros(0, dtype=i64), 0)
+    same("_embedding_bag_per_sample_weights_backward", T(3, 2), T(5, 2), indices, offsets, torch.tensor([0, 0, 2, 2, 2]), 0, 3)
+    same("gather_backward", T(2, 2), T(3, 2), 0, torch.tensor([[0, 2], [0, 1]]), False)
+    same("gather_backward", T(2, 2), T(2, 4), -1, torch.tensor([[0, 2], [0, 0]]), False)
+    for keep in [False, True]:
+        same("value_selecting_reduction_backward", T(2, 1) if keep else T(2), 1, torch.tensor([[2], [0]]) if keep else torch.tensor([2, 0]), [2, 3], keep)
+    same("value_selecting_reduction_backward", torch.tensor(2.0), 0, torch.tensor(0), [], False)
+    x = T(2, 4)
+    for dim in [0, -1]:
+        same("cummaxmin_backward", T(2, 4), x, torch.cummax(x, dim)[1], dim)
+        same("cumprod_backward", T(2, 4), x, dim, x.cumprod(dim))
+    zeros = torch.tensor([[1.0, 0.0, 2.0, 3.0], [0.0, 2.0, 0.0, 1.0]])
+    same("cumprod_backward", T(2, 4), zeros, 1, zeros.cumprod(1))
+    for diagonal in [-1, 0, 1]:
+        same("diag_backward", torch.diag(T(3, 4), diagonal), [3, 4], diagonal)
+        same("diag_backward", torch.diag(T(3), diagonal), [3], diagonal)
+    same("masked_select_backward", T(3), T(2, 3), torch.tensor([[True, False, True], [False, False, True]]))
+    same("masked_select_backward", T(4), T(3), torch.tensor([[True, False, True], [False, True, True]]))
+    same("masked_select_backward", T(2, dtype=c64), T(3, dtype=c64), torch.tensor([True, False, True]))
+    mask = torch.tensor([[True, False, False], [False, False, True]])
+    out = T(2, 3).masked_fill(mask, -inf).softmax(1)
+    same("_masked_softmax_backward", T(2, 3), out, mask, 1)
+    same("_masked_softmax_backward", T(2, 3), out, mask)
+    data = torch.tensor([[1.0, 2.0], [3.0, 2.0], [0.5, -1.0], [0.5, 4.0], [2.0, 2.0]])
+    lengths = torch.tensor([2, 3])
+    for reduce in ["sum", "mean", "max", "min"]:
+        result = torch.segment_reduce(data, reduce, lengths=lengths)
+        same("_segment_reduce_backward", T(2, 2), result, data, reduce, lengths=lengths)
+    sizes = torch.tensor([3, 2, 2, 1])
+    same("_pack_padded_sequence_backward", T(8, 2), [4, 3, 2], sizes, False)
+    same("_pack_padded_sequence_backward", T(8, 2), [3, 4, 2], sizes, True)
+    same("_pack_padded_sequence_backward", T(8, 2), [5, 3, 2], sizes, False)
+
+
+@family
+def backward_losses():
+    same = lambda op, *args, **kwargs: case(op, *args, grad=False, tolerance=1e-4, **kwargs)
+    for reduction in [0, 1, 2]:
+        shape = (3,) if reduction == 0 else ()
+        for p in [1, 2]:
+            same("multi_margin_loss_backward", T(*shape), T(3, 4), I(3, high=3), p, 0.7, None, reduction)
+            same("multi_margin_loss_backward", T(*shape), T(3, 4), I(3, high=3), p, 1, P(4), reduction)
+        x, target = T(3, 4), torch.tensor([[1, 2, -1, 0], [3, -1, 0, 0], [0, 1, 2, 3]])
+        is_target = torch.ops.aten.multilabel_margin_loss_forward(x, target, reduction)[1]
+        same("multilabel_margin_loss_backward", T(*shape), x, target, reduction, is_target)
+    same("prelu_backward", T(2, 3, 2), T(2, 3, 2), P(3))
+    same("prelu_backward", T(2, 3, 2), T(2, 3, 2), P(1))
+    for training in [True, False]:
+        same("rrelu_with_noise_backward", T(5), T(5), P(5), 0.1, 0.3, training, False)
+    same("rrelu_with_noise_backward", T(5), T(5), P(5), 0.2, 0.2, True, False)
+    case("infinitely_differentiable_gelu_backward", T(5), T(5), tolerance=1e-4)
+    for dim in [0, -1]:
+        x = T(4, 2)
+        glu = torch.nn.functional.glu(x, dim)
+        same("glu_jvp", glu, x, T(4, 2), dim)
+        g = T(*glu.shape)
+        same("glu_backward_jvp", torch.ops.aten.glu_backward(g, x, dim), g, x, T(*glu.shape), T(4, 2), dim)
+    same("affine_grid_generator_backward", T(2, 3, 4, 2), [2, 1, 3, 4], False)
+    same("affine_grid_generator_backward", T(1, 2, 3, 2, 3), [1, 1, 2, 3, 2], True)
+    for mode in [0, 1, 2]:
+        same("_grid_sampler_2d_cpu_fallback_backward", T(1, 2, 3, 3), T(1, 2, 4, 5), T(1, 3, 3, 2, low=-1.3, high=1.3), mode, 1, True)
+    same("adaptive_avg_pool3d_backward.grad_input", T(1, 2, 2, 1, 2), T(1, 2, 3, 2, 5), grad_input=torch.zeros(0))
+    same("matrix_exp_backward", T(3, 3), T(3, 3))
+    log_probs, targets = T(5, 2, 4).log_softmax(2), I(2, 3, low=1, high=3)
+    loss, alpha = torch._ctc_loss(log_probs, targets, [5, 5], [3, 3])
+    case("_ctc_loss", log_probs, targets, [5, 5], [3, 3], tolerance=1e-4)
+    case("_ctc_loss.Tensor", log_probs, targets, torch.tensor([5, 5]), torch.tensor([3, 3]), grad=False)
+    for zero in [False, True]:
+        same("_ctc_loss_backward", T(2), log_probs, targets, [5, 5], [3, 3], loss, alpha, 0, zero)
+        same("_ctc_loss_backward.Tensor", T(2), log_probs, targets, torch.tensor([5, 5]), torch.tensor([3, 3]), loss, alpha, 0, zero)
+
+
+@family
+def backward_products():
+    same = lambda op, *args, **kwargs: case(op, *args, grad=False, tolerance=1e-4, **kwargs)
+    all3 = [True, True, True]
+    for transposed, w in [(False, (4, 1, 3)), (True, (2, 2, 3))]:
+        x, weight = T(2, 2, 5), T(*w)
+        y = torch.convolution(x, weight, None, [1], [1], [1], transposed, [0], 2)
+        same("_convolution_double_backward", T(2, 2, 5), T(*w), T(4), T(*y.shape), weight, x, [1], [1], [1], transposed, [0], 2, all3)
+        same("_convolution_double_backward", T(2, 2, 5), None, None, T(*y.shape), weight, x, [1], [1], [1], transposed, [0], 2, all3)
+        same("_convolution_double_backward", None, T(*w), None, T(*y.shape), weight, x, [1], [1], [1], transposed, [0], 2, all3)
+    same("_slow_conv2d_backward.output_mask", T(1, 3, 3, 2), T(1, 2, 5, 4), T(3, 2, 3, 3), [3, 3], [1, 1], [0, 0], all3)
+    same("_slow_conv2d_backward.output_mask", T(1, 3, 2, 2), T(1, 2, 4, 4), T(3, 2, 3, 3), [3, 3], [2, 2], [1, 1], [True, False, False])
+    same("_slow_conv2d_backward.grad_input", T(1, 3, 3, 2), T(1, 2, 5, 4), T(3, 2, 3, 3), [3, 3], [1, 1], [0, 0], grad_input=torch.zeros(1, 2, 5, 4), grad_weight=torch.zeros(3, 2, 3, 3), grad_bias=torch.zeros(3))
+    same("conv_tbc_backward", T(5, 2, 4), T(5, 2, 3), T(3, 3, 4), T(4), 1)
+    case("mkldnn_convolution", T(1, 2, 5, 4), T(3, 2, 3, 3), T(3), [1, 0], [1, 2], [1, 1], 1, tolerance=1e-4, grad=False)
+    case("mkldnn_convolution", T(1, 4, 5), T(4, 2, 3), None, [1], [1], [2], 2, tolerance=1e-4, grad=False)
+
+
+@family
+def backward_recurrent():
+    same = lambda op, *args, **kwargs: case(op, *args, grad=False, tolerance=1e-4, **kwargs)
+    for bias in [True, False]:
+        one = (lambda n: T(n)) if bias else (lambda n: None)
+        gates = T(2, 12), T(2, 12)
+        cx = T(2, 3)
+        i, f, g, o = (gates[0] + gates[1]).chunk(4, 1)
+        cy = f.sigmoid() * cx + i.sigmoid() * g.tanh()
+        same("_thnn_differentiable_lstm_cell_backward", T(2, 3), T(2, 3), *gates, *([torch.zeros(12)] * 2 if bias else [None, None]), cx, cy)
+        same("_thnn_differentiable_lstm_cell_backward", T(2, 3), None, *gates, None, None, cx, cy)
+        same("_thnn_differentiable_gru_cell_backward", T(2, 3), T(2, 9), T(2, 9), T(2, 3), one(9), one(9))
 
 
 @family

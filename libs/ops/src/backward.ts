@@ -14,7 +14,7 @@ import { spread } from './softmax.ts';
  * Cotangents of `inputs` from those of the results of `forward`, which is lowered on a graph of its own; an input without
  * influence gets zeros.
  */
-function cotangentsOf(
+export function cotangentsOf(
   b: CoreBuilder,
   inputs: readonly Value[],
   forward: (b: CoreBuilder, ...inputs: Value[]) => LoweringResult,
@@ -29,7 +29,7 @@ function cotangentsOf(
 }
 
 /** Calls another operator's lowering by name. */
-function lowerNamed(b: CoreBuilder, name: string, args: readonly LoweringArgument[]): LoweringResult {
+export function lowerNamed(b: CoreBuilder, name: string, args: readonly LoweringArgument[]): LoweringResult {
   const meaning = operatorMeaning(`aten::${name}`);
   if (meaning?.kind !== 'lowering' && meaning?.kind !== 'view') {
     throw new InternalError(`aten::${name} has no lowering to differentiate`);
@@ -38,7 +38,7 @@ function lowerNamed(b: CoreBuilder, name: string, args: readonly LoweringArgumen
 }
 
 /** `x_backward(grad, self, …)` where the rest are the forward operator's own arguments. */
-const ofSelf =
+export const ofSelf =
   (forward: string) =>
   (b: CoreBuilder, grad: Value, self: Value, ...rest: LoweringArgument[]): Value =>
     cotangentsOf(b, [self], (inner, x) => lowerNamed(inner, forward, [x, ...rest]), [grad])[0];
@@ -68,7 +68,7 @@ for (const name of [
 }
 
 /** As cotangentsOf by the first of several tensors; the others are given too, without a derivative. */
-function byFirst(
+export function byFirst(
   b: CoreBuilder,
   tensors: readonly (Value | null)[],
   forward: (b: CoreBuilder, ...tensors: (Value | null)[]) => LoweringResult,
@@ -142,7 +142,13 @@ const ofView =
     )[0];
 
 /** The derivative of a max pool goes to the elements that the indices name. */
-function scatterPooled(b: CoreBuilder, grad: Value, self: Value, indices: Value, spatial: number): Value {
+export function scatterPooled(
+  b: CoreBuilder,
+  grad: Value,
+  self: Value,
+  indices: Value,
+  spatial: number,
+): Value {
   const single = rankOf(self) === spatial + 1;
   const batch = (x: Value): Value => (single ? insertDim(b, x, 0) : x);
   const [x, g, at] = [batch(self), batch(grad), batch(indices)];
@@ -156,7 +162,7 @@ function scatterPooled(b: CoreBuilder, grad: Value, self: Value, indices: Value,
   return b.reshape(putAlong(b, zeros, flat(at), flat(g), 2, 'add'), sizesOf(self));
 }
 
-const conj = (b: CoreBuilder, x: Value): Value =>
+export const conj = (b: CoreBuilder, x: Value): Value =>
   isComplex(dtypeOf(x)) ? b.complex(b.real(x), b.negate(b.imag(x))) : x;
 
 lowerings({

@@ -6,6 +6,7 @@ import { lowerings, preparations } from './operator.ts';
 import { check, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, over, zeroUnless } from './elementwise.ts';
 import { insertDim, padDim, selectDim, sliceDim } from './shapes.ts';
+import { stopGradient } from './composite-derivatives.ts';
 import { takeAlong } from './gathering.ts';
 import { integersOf, literalOf } from './literal.ts';
 
@@ -40,7 +41,10 @@ function targetRows(b: CoreBuilder, targets: Value, lengths: Lengths): Value {
   return b.concatenate(rows, 0);
 }
 
-/** The negative log-likelihood of each sample; log_probs is [time, batch, classes]. */
+/**
+ * The negative log-likelihood of each sample, and the logarithms of the probabilities of all prefixes of the path,
+ * [batch, time, states]; log_probs is [time, batch, classes].
+ */
 function likelihoods(
   b: CoreBuilder,
   logProbs: Value,
@@ -48,7 +52,7 @@ function likelihoods(
   inputLengths: Lengths,
   targetLengths: Lengths,
   blank: number,
-): Value {
+): [loss: Value, alphas: Value] {
   const [time, batch, classes] = sizesOf(logProbs);
   check(blank >= 0 && blank < classes, () => 'blank must be in label range');
   check(inputLengths.length === batch, () => 'input_lengths must be of size batch_size');
@@ -95,11 +99,13 @@ function likelihoods(
     b.broadcastInDim(b.constant(literalOf('int64', [batch], values)), sizes, [0]);
   const emissions = (at: number): Value => takeAlong(b, selectDim(b, logProbs, 0, at), path, 1);
   let alpha = b.select(is(b, number, 'LE', 1), emissions(0), like(b, emissions(0), -Infinity));
+  const alphas = [insertDim(b, alpha, 1)];
   for (let at = 1; at < time; at++) {
     const skipped = b.select(skips, moved(alpha, 2), like(b, alpha, -Infinity));
     const next = b.add(logSum(b, [alpha, moved(alpha, 1), skipped]), emissions(at));
     const running = b.compare(like(b, number, BigInt(at)), column(inputLengths, shape), 'LT');
     alpha = b.select(running, next, alpha);
+    alphas.push(insertDim(b, alpha, 1));
   }
   // The path ends at the last label or at the blank after it.
   const end = (offset: number): Value => {
@@ -109,7 +115,16 @@ function likelihoods(
     const isThere = is(b, column(targetLengths, [batch]), 'GT', 0);
     return b.select(isThere, value, like(b, value, -Infinity));
   };
-  return b.negate(logSum(b, [end(0), end(1)]));
+  const loss = b.negate(logSum(b, [end(0), end(1)]));
+  // PyTorch's derivative is that by the logits of a softmax: by log_probs it has their exponentials besides, which a
+  // log_softmax before takes away again.
+  const isInside = b.compare(
+    b.iota('int64', [time, batch, classes], 0),
+    b.broadcastInDim(column(inputLengths, [batch]), [time, batch, classes], [1]),
+    'LT',
+  );
+  const sums = b.reduceSum(zeroUnless(b, isInside, b.exponential(logProbs)), [0, 2]);
+  return [b.add(loss, b.subtract(sums, stopGradient(b, sums))), stopGradient(b, b.concatenate(alphas, 1))];
 }
 
 function ctcLoss(
@@ -124,7 +139,7 @@ function ctcLoss(
 ): Value {
   const single = rankOf(logProbs) === 2;
   const x = single ? insertDim(b, logProbs, 1) : logProbs;
-  const raw = likelihoods(
+  const [raw] = likelihoods(
     b,
     x,
     single ? b.reshape(targets, [1, numel(sizesOf(targets))]) : targets,
@@ -160,6 +175,11 @@ const readLengths = (
   integersOf(read(targetLengths)).map(Number),
   ...rest,
 ];
-preparations({ 'aten::ctc_loss.Tensor': readLengths });
+preparations({ 'aten::ctc_loss.Tensor': readLengths, 'aten::_ctc_loss.Tensor': readLengths });
 
-lowerings({ 'aten::ctc_loss.IntList': ctcLoss, 'aten::ctc_loss.Tensor': ctcLoss });
+lowerings({
+  'aten::ctc_loss.IntList': ctcLoss,
+  'aten::ctc_loss.Tensor': ctcLoss,
+  'aten::_ctc_loss': likelihoods,
+  'aten::_ctc_loss.Tensor': likelihoods,
+});

@@ -8,6 +8,7 @@ import { broadcastShapes, check, range, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, plus, times } from './elementwise.ts';
 import { printName } from './promotion.ts';
 import { draw } from './random.ts';
+import { stopGradient } from './composite-derivatives.ts';
 import { betaGradient, gammaGradient } from './pathwise.ts';
 import { selectDim } from './shapes.ts';
 
@@ -33,11 +34,6 @@ function firstAccepted(
     return b.select(isAccepted, candidate, rest);
   }, otherwise);
 }
-
-/** No gradient passes: samples of whole numbers. */
-registerComposite('discrete_sample', { vjp: (_, node) => node.inputs.map(() => null) });
-const discrete = (b: CoreBuilder, operands: readonly Value[], body: (...operands: Value[]) => Value): Value =>
-  b.composite('discrete_sample', operands, {}, (_b, ...values) => [body(...values)])[0];
 
 /**
  * The number of times that a uniform number exceeds the distribution function of a variate on 0, 1, …, whose
@@ -86,16 +82,14 @@ function poisson(b: CoreBuilder, self: Value): Value {
   checkFloat('poisson_cpu', self);
   const us = rounds(b, 'uniform', self, REJECTIONS);
   const vs = rounds(b, 'uniform', self, REJECTIONS);
-  return discrete(b, [self, us, vs], (x, us, vs) => {
-    const rate = b.convert(x, 'float64');
-    const isLarge = is(b, rate, 'GE', 10);
-    const large = poissonByRejection(b, b.select(isLarge, rate, like(b, rate, 10)), us, vs);
-    const low = b.select(isLarge, like(b, rate, 1), rate);
-    const small = byInversion(b, selectDim(b, us, 0, 0), b.exponential(b.negate(low)), (term, k) =>
-      b.multiply(term, times(b, low, 1 / (k + 1))),
-    );
-    return b.convert(b.select(isLarge, large, small), dtypeOf(x));
-  });
+  const rate = b.convert(self, 'float64');
+  const isLarge = is(b, rate, 'GE', 10);
+  const large = poissonByRejection(b, b.select(isLarge, rate, like(b, rate, 10)), us, vs);
+  const low = b.select(isLarge, like(b, rate, 1), rate);
+  const small = byInversion(b, selectDim(b, us, 0, 0), b.exponential(b.negate(low)), (term, k) =>
+    b.multiply(term, times(b, low, 1 / (k + 1))),
+  );
+  return stopGradient(b, b.convert(b.select(isLarge, large, small), dtypeOf(self)));
 }
 
 // ---- binomial -----------------------------------------------------------------------------------------------------
@@ -158,36 +152,33 @@ function binomial(b: CoreBuilder, count: Value, prob: Value): Value {
     () => `Found dtype ${printName(dtypeOf(prob))} but expected ${printName(dtypeOf(count))}`,
   );
   const sizes = broadcastShapes(sizesOf(count), sizesOf(prob));
-  const [n, p] = [b.broadcastTo(count, sizes), b.broadcastTo(prob, sizes)];
+  const [n, p] = [count, prob].map((x) => b.broadcastTo(b.convert(x, 'float64'), sizes));
   const us = rounds(b, 'uniform', n, BINOMIAL_REJECTIONS);
   const vs = rounds(b, 'uniform', n, BINOMIAL_REJECTIONS);
-  return discrete(b, [n, p, us, vs], (x, y, us, vs) => {
-    const [n, p] = [b.convert(x, 'float64'), b.convert(y, 'float64')];
-    const isNone = b.or(is(b, n, 'LE', 0), is(b, p, 'LE', 0));
-    const isAll = b.and(b.not(isNone), is(b, p, 'GE', 1));
-    const isPlain = b.or(isNone, isAll);
-    // Failures are counted where they are the rarer.
-    const isTurned = is(b, p, 'GT', 0.5);
-    const turned = b.select(isTurned, b.subtract(like(b, p, 1), p), p);
-    const mean = b.multiply(n, turned);
-    const isLarge = b.and(b.not(isPlain), is(b, mean, 'GE', 10));
-    const isSmall = b.and(b.not(isPlain), b.not(isLarge));
-    const on = (condition: Value, value: Value, other: number): Value =>
-      b.select(condition, value, like(b, value, other));
-    const large = binomialByRejection(b, on(isLarge, n, 100), on(isLarge, turned, 0.25), us, vs);
-    const [few, rare] = [on(isSmall, n, 1), on(isSmall, turned, 0.5)];
-    const start = b.exponential(b.multiply(few, b.logPlusOne(b.negate(rare))));
-    const odds = b.divide(rare, b.subtract(like(b, rare, 1), rare));
-    const small = byInversion(b, selectDim(b, us, 0, 0), start, (term, k) => {
-      const rest = b.maximum(plus(b, few, -k), like(b, few, 0));
-      return b.multiply(term, b.multiply(odds, times(b, rest, 1 / (k + 1))));
-    });
-    const found = b.select(isLarge, large, small);
-    const counted = b.select(isTurned, b.subtract(n, found), found);
-    const result = b.select(isNone, like(b, n, 0), b.select(isAll, n, counted));
-    const isNumber = b.and(b.compare(n, n, 'EQ'), b.compare(p, p, 'EQ'));
-    return b.convert(b.select(isNumber, result, like(b, n, NaN)), dtypeOf(x));
+  const isNone = b.or(is(b, n, 'LE', 0), is(b, p, 'LE', 0));
+  const isAll = b.and(b.not(isNone), is(b, p, 'GE', 1));
+  const isPlain = b.or(isNone, isAll);
+  // Failures are counted where they are the rarer.
+  const isTurned = is(b, p, 'GT', 0.5);
+  const turned = b.select(isTurned, b.subtract(like(b, p, 1), p), p);
+  const mean = b.multiply(n, turned);
+  const isLarge = b.and(b.not(isPlain), is(b, mean, 'GE', 10));
+  const isSmall = b.and(b.not(isPlain), b.not(isLarge));
+  const on = (condition: Value, value: Value, other: number): Value =>
+    b.select(condition, value, like(b, value, other));
+  const large = binomialByRejection(b, on(isLarge, n, 100), on(isLarge, turned, 0.25), us, vs);
+  const [few, rare] = [on(isSmall, n, 1), on(isSmall, turned, 0.5)];
+  const start = b.exponential(b.multiply(few, b.logPlusOne(b.negate(rare))));
+  const odds = b.divide(rare, b.subtract(like(b, rare, 1), rare));
+  const small = byInversion(b, selectDim(b, us, 0, 0), start, (term, k) => {
+    const rest = b.maximum(plus(b, few, -k), like(b, few, 0));
+    return b.multiply(term, b.multiply(odds, times(b, rest, 1 / (k + 1))));
   });
+  const found = b.select(isLarge, large, small);
+  const counted = b.select(isTurned, b.subtract(n, found), found);
+  const result = b.select(isNone, like(b, n, 0), b.select(isAll, n, counted));
+  const isNumber = b.and(b.compare(n, n, 'EQ'), b.compare(p, p, 'EQ'));
+  return stopGradient(b, b.convert(b.select(isNumber, result, like(b, n, NaN)), dtypeOf(count)));
 }
 
 // ---- gamma and Dirichlet --------------------------------------------------------------------------------------------

@@ -22,8 +22,11 @@ export type Scalar = bigint | number | boolean | Complex;
  */
 export type LoweringArgument = Value | readonly (Value | null)[] | Scalar | readonly Scalar[] | string | null;
 
-/** Emits core operators and returns one Value for each return of the schema (a list for a `Tensor[]` return). */
-export type LoweringResult = Value | readonly Value[];
+/**
+ * Emits core operators and returns one Value for each return of the schema (a list for a `Tensor[]` return); null for a
+ * tensor that was not asked for (PyTorch's undefined tensor), where there are several returns.
+ */
+export type LoweringResult = Value | readonly (Value | readonly Value[] | null)[];
 /**
  * @param b the builder. For an operator whose schema writes to arguments (`(a!)`) and that has no functional form, the
  * lowering returns the new values of the written arguments.

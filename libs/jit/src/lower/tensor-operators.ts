@@ -242,7 +242,7 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
     if (writeMode === 'returns' && !targets.every(isRowMajorView))
       evaluator.requirements?.refuse(`${operator.name} draws into a strided view`);
   }
-  const values = (Array.isArray(result) ? [...result] : [result]) as (Value | readonly Value[])[];
+  const values = (Array.isArray(result) ? [...result] : [result]) as (Value | readonly Value[] | null)[];
   const requiresGrad = evaluator.gradEnabled && [...operands.values()].some((tensor) => tensor.requiresGrad);
   const wrap = (value: Value): SymbolicTensor => {
     const operand = operands.get(value);
@@ -259,11 +259,13 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
     const isOneList = givenWrites.length === 1 && schema.arguments[givenWrites[0]].type.kind === 'List';
     const contents = isOneList
       ? [values.flat() as Value[]]
-      : values.map((value) => [value].flat() as Value[]);
+      : values.map((value) => (value === null ? null : ([value].flat() as Value[])));
     givenWrites.forEach((index, position) => {
+      const content = contents[position];
+      if (content === null) return;
       const targets = [args[index]].flat() as unknown as SymbolicTensor[];
       targets.forEach((target, at) => {
-        write(evaluator, target, contents[position][at], outArguments.includes(index));
+        write(evaluator, target, content[at], outArguments.includes(index));
         target.requiresGrad ||= requiresGrad;
       });
     });
@@ -276,6 +278,7 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
     const value = own[index];
     if (value === undefined)
       throw new InternalError(`the lowering of ${operator.name} returns too few values`);
+    if (value === null) return null;
     if (Array.isArray(value)) return (value as Value[]).map(wrap);
     const kind = numberKindOfType(schema.returns[index].type);
     if (kind === undefined) return wrap(value as Value);

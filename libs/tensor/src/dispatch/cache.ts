@@ -1,8 +1,9 @@
 // Compiled operators by operator, operand specs and attributes; the least recently used go first.
 import type { CoreFunction } from '../core-function.ts';
 
-/** How the outputs of a compiled operator's graph make up its returns: an output, or a list of that many. */
-export type ReturnShape = { readonly kind: 'one' } | { readonly kind: 'list'; readonly length: number };
+/** How the outputs of a compiled operator's graph make up its returns: an output, a list of that many, or none (null). */
+export type ReturnShape =
+  { readonly kind: 'one' } | { readonly kind: 'list'; readonly length: number } | { readonly kind: 'none' };
 
 export interface CompiledOperator {
   readonly fn: CoreFunction;

@@ -240,6 +240,7 @@ function lower(operator: Operator, args: readonly IValue[]): CompiledOperator {
       if (content === undefined) {
         throw new InternalError(`the lowering of ${operator.name} returns too few values`);
       }
+      if (content === null) return;
       const targets = [args[argument]].flat() as unknown as Tensor[];
       const items = [content].flat() as Value[];
       const fitted = items.map((item, index) =>
@@ -255,7 +256,8 @@ function lower(operator: Operator, args: readonly IValue[]): CompiledOperator {
       if (value === undefined) {
         throw new InternalError(`the lowering of ${operator.name} returns too few values`);
       }
-      if (Array.isArray(value)) {
+      if (value === null) returns.push({ kind: 'none' });
+      else if (Array.isArray(value)) {
         addOutputs(value);
         returns.push({ kind: 'list', length: value.length });
       } else {
@@ -277,8 +279,10 @@ function lower(operator: Operator, args: readonly IValue[]): CompiledOperator {
   return { fn: new CoreFunction(graph, requests), returns, writes };
 }
 
-function normalise(result: LoweringResult): (Value | readonly Value[])[] {
-  return Array.isArray(result) ? [...(result as (Value | readonly Value[])[])] : [result as Value];
+type Lowered = Value | readonly Value[] | null;
+
+function normalise(result: LoweringResult): Lowered[] {
+  return Array.isArray(result) ? [...(result as Lowered[])] : [result as Value];
 }
 
 /** What is written into `target`: of its dtype, and in place of its shape. */
@@ -323,6 +327,7 @@ function assemble(operator: Operator, shapes: readonly ReturnShape[], outputs: r
   if (shapes.length === 1 && shapes[0].kind === 'one') return convertReturn(operator, 0, outputs[0]);
   let at = 0;
   const values = shapes.map((shape, index): IValue => {
+    if (shape.kind === 'none') return null;
     if (shape.kind === 'one') return convertReturn(operator, index, outputs[at++]);
     const list = outputs.slice(at, at + shape.length);
     at += shape.length;

@@ -1,6 +1,6 @@
 // Laws of factorisations whose factors are unique only up to signs.
 import { describe, expect, test } from '@jest/globals';
-import type { TensorLiteral } from '@weft/ir';
+import type { TensorLiteral, Value } from '@weft/ir';
 import { CoreBuilder } from '@weft/ir';
 import { executeOnHost } from '@weft/devices';
 import { literalOf, numbersOf, operatorMeaning } from '@weft/ops';
@@ -20,7 +20,7 @@ function run(name: string, a: TensorLiteral, ...rest: (string | boolean | null)[
   if (meaning?.kind !== 'lowering') throw new Error(`${name} has no lowering`);
   const b = new CoreBuilder();
   const x = b.input({ kind: 'Tensor', dtype: a.dtype, sizes: a.shape });
-  for (const value of [meaning.lower(b, x, ...rest)].flat()) b.graph.addOutput(value);
+  for (const value of [meaning.lower(b, x, ...rest)].flat() as Value[]) b.graph.addOutput(value);
   return executeOnHost(b.graph, [a]);
 }
 

@@ -187,13 +187,12 @@ class Attention(nn.Module):
     def __init__(self):
         super().__init__()
         self.plain = nn.MultiheadAttention(16, 4, batch_first=True)
-        self.unbiased = nn.MultiheadAttention(16, 2, bias=False, batch_first=True)
         self.extended = nn.MultiheadAttention(16, 4, add_bias_kv=True, add_zero_attn=True)
 
     def forward(self, x: Tensor, padding: Tensor):
         a = self.plain(x, x, x)
         b = self.plain(x, x, x, key_padding_mask=padding, need_weights=False)
-        c = self.unbiased(x, x, x, average_attn_weights=False)
+        c = self.plain(x, x, x, average_attn_weights=False)
         q = x.transpose(0, 1)
         mask = torch.ones(q.size(0), q.size(0), dtype=torch.bool).triu(1)
         e = self.extended(q, q, q, attn_mask=mask, key_padding_mask=padding)
@@ -207,14 +206,15 @@ def attended():
 
 
 class CrossAttention(nn.Module):
-    """Keys and values of other widths: PyTorch traces this and cannot script it."""
+    """Keys and values of other widths, no bias: PyTorch traces these and cannot script them."""
 
     def __init__(self):
         super().__init__()
         self.attention = nn.MultiheadAttention(16, 4, kdim=12, vdim=10)
+        self.unbiased = nn.MultiheadAttention(16, 2, bias=False)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor):
-        return self.attention(queries, keys, values)
+        return self.attention(queries, keys, values), self.unbiased(queries, queries, queries)
 
 
 both("attention", Attention, attended)

@@ -17,6 +17,16 @@ export function hasPyTorch(): boolean {
   return isThere;
 }
 
+/** Runs a file of Python with arguments; gives what it prints, read as JSON. */
+export const runPython = (file: string, ...args: readonly string[]): unknown =>
+  JSON.parse(
+    execFileSync(python, [file, ...args], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+      env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
+    }),
+  );
+
 /** Runs a program that sees `torch`, `json` and its arguments as `args`; gives what it prints, read as JSON. */
 export function askPyTorch(program: string, ...args: readonly string[]): unknown {
   const whole = `import torch, json, sys\nargs = sys.argv[1:]\n${program}`;

@@ -219,7 +219,7 @@ export const rangeOf = (file: TS.SourceFile, node: TS.Node): SourceRange =>
 
 /**
  * What an identifier of the author's file is called where it runs: bundlers rename variables and turn imports into members
- * (`import_tensor.zeros`). Undefined without a map.
+ * (`import_tensor.zeros`). Undefined where no map tells.
  */
 export function generatedName(
   { file, script }: Pick<FunctionSyntax, 'file' | 'script'>,
@@ -234,6 +234,9 @@ export function generatedName(
   const { line, character } = file.getLineAndCharacterOfPosition(offset);
   const position = generatedPositionFor(map, { source, line: line + 1, column: character });
   if (position.line === null) return undefined;
+  // A map gives the nearest place before an identifier that it does not mention, which is another one.
+  const back = originalPositionFor(map, position);
+  if (back.line !== line + 1 || back.column !== character) return undefined;
   const text = script.lines[position.line - 1]?.slice(position.column) ?? '';
   return /^(?:\(0, )?([\p{L}_$][\p{L}\p{N}_$]*(?:\.[\p{L}_$][\p{L}\p{N}_$]*)?)/u.exec(text)?.[1];
 }

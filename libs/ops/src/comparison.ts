@@ -1,6 +1,6 @@
 // Comparisons, logical operators, and choices by a condition: eq … ge, logical_and …, where, clamp, isclose, equal.
 import type { ComparisonDirection, CoreBuilder, DType, Value } from '@weft/ir';
-import { highestOf, isComplex, isFloatingPoint, lowestOf } from '@weft/ir';
+import { dtypes, highestOf, isComplex, isFloatingPoint, lowestOf } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import type { Operand } from './promotion.ts';
@@ -13,6 +13,10 @@ export const compare =
   (b: CoreBuilder, self: Operand, other: Operand): Value =>
     pointwise(b, [self, other], {}, (x, y) => {
       const ordered = direction !== 'EQ' && direction !== 'NE';
+      check(
+        !ordered || !isComplex(dtypeOf(x)),
+        () => `"${direction.toLowerCase()}_cpu" not implemented for '${dtypes[dtypeOf(x)].printName}'`,
+      );
       return ordered && dtypeOf(x) === 'bool'
         ? b.compare(b.convert(x, 'uint8'), b.convert(y, 'uint8'), direction)
         : b.compare(x, y, direction);

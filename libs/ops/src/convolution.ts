@@ -97,7 +97,7 @@ export function convolve(
   bias: Value | null,
   options: ConvolutionArguments,
 ): Value {
-  const spatial = rankOf(weight) - 2;
+  const spatial = Number(/(\d)d$/.exec(name)?.[1] ?? rankOf(weight) - 2);
   if (rankOf(input) !== spatial + 1 && rankOf(input) !== spatial + 2) {
     fail(
       `Expected ${spatial + 1}D (unbatched) or ${spatial + 2}D (batched) input to ${name}, but got input of size: ${show(sizesOf(input))}`,

@@ -201,11 +201,14 @@ export function dataChecks(
 }
 export const dataCheckOf = (name: string): DataCheck | undefined => checks.get(name);
 
-/** What the integers of an index have to be: at least `low`, below `high`. */
+/** What the integers of an index (or divisor) have to be: at least `low`, below `high`. */
 export interface IndexRange {
   readonly index: TensorLike;
-  readonly low: number;
-  readonly high: number;
+  /** Absent: any. */
+  readonly low?: number;
+  readonly high?: number;
+  /** A number that is not allowed. */
+  readonly excluded?: number;
   /** A number that is allowed besides (the class that a loss leaves out). */
   readonly ignored?: number;
   /** PyTorch's words for the first integer that is out of range. */
@@ -233,11 +236,13 @@ export function indexRanges(
 }
 export const indexRangesOf = (name: string): IndexRanges | undefined => ranges.get(name);
 
-function checkRange(read: ReadTensor, { index, low, high, ignored, message }: IndexRange): void {
+function checkRange(read: ReadTensor, { index, low, high, excluded, ignored, message }: IndexRange): void {
+  const big = (limit: number | undefined): bigint | undefined =>
+    limit === undefined ? undefined : BigInt(limit);
+  const [least, end, no, allowed] = [low, high, excluded, ignored].map(big);
   for (const at of integersOf(read(index))) {
-    if ((at < BigInt(low) || at >= BigInt(high)) && (ignored === undefined || at !== BigInt(ignored))) {
-      throw new OperatorError(message(at));
-    }
+    const fits = (least === undefined || at >= least) && (end === undefined || at < end) && at !== no;
+    if (!fits && at !== allowed) throw new OperatorError(message(at));
   }
 }
 

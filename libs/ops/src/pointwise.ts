@@ -1,9 +1,9 @@
 // Arithmetic of two or three operands: add, sub, mul, div, remainder, pow, maximum, atan2, lerp, addcmul, bitwise
 // operators and shifts, with all their Tensor and Scalar overloads.
-import type { CoreBuilder, Value } from '@weft/ir';
-import { Complex, dtypes, isComplex, isFloatingPoint } from '@weft/ir';
-import { lowerings } from './operator.ts';
-import type { Scalar } from './operator.ts';
+import type { CoreBuilder, TensorLike, Value } from '@weft/ir';
+import { Complex, dtypes, isComplex, isFloatingPoint, isTensorLike } from '@weft/ir';
+import { indexRanges, lowerings } from './operator.ts';
+import type { DataArgument, IndexRange, Scalar } from './operator.ts';
 import type { Operand } from './promotion.ts';
 import { isIntegral, isValue, printName, resultType } from './promotion.ts';
 import { check, fail } from './broadcast.ts';
@@ -99,7 +99,14 @@ function floorQuotient(b: CoreBuilder, x: Value, y: Value): Value {
   return b.select(is(b, y, 'EQ', 0), ratio, b.select(is(b, quotient, 'EQ', 0), zero, near));
 }
 
+/** Integers have no quotient by zero; a divisor that is a tensor is looked at by the data checks below. */
+function checkDivisor(self: Operand, other: Operand): void {
+  if (!isValue(other) && !(other instanceof Complex) && Number(other) === 0)
+    check(!isIntegral(resultType([self, other])), () => 'ZeroDivisionError');
+}
+
 export function div(b: CoreBuilder, self: Operand, other: Operand, rounding: string | null = null): Value {
+  if (rounding !== null) checkDivisor(self, other);
   switch (rounding) {
     case null:
       return pointwise(b, [self, other], { float: true }, (x, y) => b.divide(x, y));
@@ -117,13 +124,15 @@ export function div(b: CoreBuilder, self: Operand, other: Operand, rounding: str
 }
 
 /** Python's `%`: the sign of the divisor. */
-const remainder = (b: CoreBuilder, self: Operand, other: Operand): Value =>
-  pointwise(b, [self, other], { steps: true }, (x, y) => {
+function remainder(b: CoreBuilder, self: Operand, other: Operand): Value {
+  checkDivisor(self, other);
+  return pointwise(b, [self, other], { steps: true }, (x, y) => {
     const rest = b.remainder(x, y);
     if (dtypes[dtypeOf(x)].category === 'uint') return rest;
     const differs = b.and(is(b, rest, 'NE', 0), b.compare(is(b, rest, 'LT', 0), is(b, y, 'LT', 0), 'NE'));
     return b.select(differs, b.add(rest, y), rest);
   });
+}
 
 export function pow(b: CoreBuilder, self: Operand, exponent: Operand): Value {
   const dtype = resultType([self, exponent]);
@@ -241,7 +250,11 @@ const minimum = two({}, (b, x, y) => b.minimum(x, y));
 const floatDivide = { float: true } as const;
 const floatSteps = { float: true, steps: true } as const;
 const arcTan2 = two(floatDivide, (b, x, y) => b.atan2(x, y));
-const fmod = two({}, (b, x, y) => b.remainder(x, y));
+const restOf = two({}, (b, x, y) => b.remainder(x, y));
+function fmod(b: CoreBuilder, self: Operand, other: Operand): Value {
+  checkDivisor(self, other);
+  return restOf(b, self, other);
+}
 const xlogy = two(floatSteps, (b, x, y) => xLogY(b, x, y, (v) => b.log(v)));
 const xlog1py = two(floatSteps, (b, x, y) => xLogY(b, x, y, (v) => b.logPlusOne(v)));
 const lcm = two({}, (b, x, y) => {
@@ -290,6 +303,23 @@ const overloads = (
   name: string,
   run: (b: CoreBuilder, self: Operand, other: Operand, alpha?: Scalar) => Value,
 ) => ({ [`aten::${name}.Tensor`]: run, [`aten::${name}.Scalar`]: run });
+
+const isInteger = (operand: DataArgument): boolean =>
+  isTensorLike(operand) ? isIntegral(operand.dtype) : typeof operand === 'bigint';
+const divisor = (self: DataArgument, other: TensorLike): readonly IndexRange[] =>
+  isInteger(self) && isInteger(other)
+    ? [{ index: other, excluded: 0, message: () => 'ZeroDivisionError' }]
+    : [];
+indexRanges({
+  'aten::div.Tensor_mode': (self: DataArgument, other: TensorLike, rounding: string | null) =>
+    rounding === null ? [] : divisor(self, other),
+  'aten::divide.Tensor_mode': (self: DataArgument, other: TensorLike, rounding: string | null) =>
+    rounding === null ? [] : divisor(self, other),
+  'aten::floor_divide': divisor,
+  'aten::remainder.Tensor': divisor,
+  'aten::remainder.Scalar_Tensor': divisor,
+  'aten::fmod.Tensor': divisor,
+});
 
 lowerings({
   ...overloads('add', add),

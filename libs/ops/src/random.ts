@@ -177,7 +177,6 @@ function broadcastSizes(mean: Value | number, std: Value | number): Sizes {
 }
 
 function randperm(b: CoreBuilder, n: number, dtype: DType | null): Value {
-  check(n >= 0, () => `n must be non-negative, got ${n}`);
   return b.convert(draw(b, 'randperm', 'int64', [n], []), dtype ?? 'int64');
 }
 

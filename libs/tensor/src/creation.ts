@@ -78,10 +78,8 @@ function flatten(data: TensorData, sizes: readonly number[], dim: number, into: 
 }
 
 function uneven(sizes: readonly number[], dim: number, data: TensorData): OperatorError {
-  const found = Array.isArray(data) ? `a list of length ${data.length}` : 'a single element';
-  return new OperatorError(
-    `expected sequence of length ${sizes[dim] ?? 0} at dim ${dim} (got ${found}): all lists of one dimension must have the same length`,
-  );
+  const found = Array.isArray(data) ? data.length : 'a single element';
+  return new OperatorError(`Expected sequence of length ${sizes[dim] ?? 0} at dim ${dim} (got ${found})`);
 }
 
 function commonDType(elements: readonly Element[]): DType {

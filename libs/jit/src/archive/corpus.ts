@@ -181,10 +181,13 @@ function describeError(error: Error): { type: string; message: string } {
   if (error instanceof ScriptRuntimeError) {
     const text = `${error.exceptionClass ?? 'RuntimeError'}: ${error.reason}`.split('\n')[0];
     const [, type, message] = /^([A-Za-z_][\w.]*): ?(.*)$/.exec(text)!;
-    return { type, message };
+    return { type, message: withoutAddresses(message) };
   }
-  return { type: 'RuntimeError', message: error.message.trim().split('\n')[0] };
+  return { type: 'RuntimeError', message: withoutAddresses(error.message.trim().split('\n')[0]) };
 }
+
+/** Recorded messages have what looks like an address in memory blanked. */
+const withoutAddresses = (message: string): string => message.replace(/0x[0-9a-f]{6,}/g, '0x...');
 
 function checkBackward(values: CorpusValues, module: ScriptModule, call: RecordedCall, where: string): void {
   const inputs = call.inputs.map((input) => values.value(input));

@@ -25,13 +25,18 @@ export class Requirements {
   }
 
   /** Demands that all integers of an index are in range. */
-  demandRange(b: CoreBuilder, { index, low, high, ignored }: IndexRange): void {
+  demandRange(b: CoreBuilder, { index, low, high, excluded, ignored }: IndexRange): void {
     const value = valueOf(b, index);
     const { dtype, sizes } = specOf(value);
     if (!isInteger(dtype)) return;
     const wide = b.convert(value, 'int64');
     const at = (limit: number): Value => b.full(limit, 'int64', sizes);
-    let fits = b.and(b.compare(wide, at(low), 'GE'), b.compare(wide, at(high), 'LT'));
+    const bounds = [
+      low === undefined ? undefined : b.compare(wide, at(low), 'GE'),
+      high === undefined ? undefined : b.compare(wide, at(high), 'LT'),
+      excluded === undefined ? undefined : b.compare(wide, at(excluded), 'NE'),
+    ].filter((bound) => bound !== undefined);
+    let fits = bounds.reduce((all, bound) => b.and(all, bound));
     if (ignored !== undefined) fits = b.or(fits, b.compare(wide, at(ignored), 'EQ'));
     this.demand(
       b,

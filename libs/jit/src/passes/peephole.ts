@@ -206,6 +206,8 @@ const comparesItself =
     return a === b && ['int', 'float', 'bool'].includes(kind) ? constant(node, result) : undefined;
   };
 
+export const selfComparisons: Rules = { 'aten::eq': comparesItself(true), 'aten::ne': comparesItself(false) };
+
 /** Bools that say what the condition said. */
 const repeatsCondition: Rule = (node) => {
   const [then, otherwise] = node.blocks;
@@ -231,8 +233,7 @@ export const torchRules: Rules = {
   'aten::sub': sumOfInts,
   'aten::mul': productOfInts,
   'aten::floordiv': neutral(1n, false),
-  'aten::eq': comparesItself(true),
-  'aten::ne': comparesItself(false),
+  ...selfComparisons,
   'aten::Int': readBack,
   'aten::Float': readBack,
   'aten::IntImplicit': readBack,

@@ -1,7 +1,7 @@
 // Host operators that need the eager tensor library: lists of tensors compared by their elements, the gradient mode, and
 // the names under which Python's own operators reach tensors.
 import type { DType, IValue } from '@weft/ir';
-import { CoreBuilder, dtypeOfScalarType, dtypes, isTensorLike, tensorSpec } from '@weft/ir';
+import { Complex, CoreBuilder, dtypeOfScalarType, dtypes, isTensorLike, tensorSpec } from '@weft/ir';
 import type { Scalar } from '@weft/ops';
 import { HostError, canCast, copyList, hostFunctions, promoteTypes, resultType } from '@weft/ops';
 import type { Tensor } from '@weft/tensor';
@@ -28,13 +28,32 @@ function resultTypeOf(...operands: IValue[]): bigint {
   return BigInt(dtypes[resultType(given)].scalarType);
 }
 
+/** Part of a complex number; a tensor gives its only element. */
+const partOf = (part: IValue): number =>
+  isTensorLike(part) ? (callOperator('aten::Float.Tensor', [part]) as number) : Number(part);
+
+/** `complex(re, im)` where a part is a tensor. */
+const complexOf = (re: IValue, im: IValue): Complex => new Complex(partOf(re), partOf(im));
+
+const copyInto = (self: IValue, source: IValue): IValue => callOperator('aten::copy_', [self, source, false]);
+
 function dtypeNumbered(number: bigint): DType {
   const dtype = dtypeOfScalarType(Number(number));
   if (dtype === undefined) throw new HostError(`there is no dtype with the number ${number}`);
   return dtype;
 }
 
+const parts = ['Tensor', 'int', 'float', 'bool'];
+for (const other of parts) {
+  for (const name of new Set([`Tensor_${other}`, `${other}_Tensor`])) {
+    hostFunctions({ [`aten::Complex.${name}`]: complexOf });
+  }
+}
+
 hostFunctions({
+  'aten::copy_.Tensor': copyInto,
+  'aten::copy_.int': copyInto,
+  'aten::copy_.float': copyInto,
   'aten::result_type.Tensor': resultTypeOf,
   'aten::result_type.Scalar': resultTypeOf,
   'aten::result_type.Scalar_Tensor': resultTypeOf,

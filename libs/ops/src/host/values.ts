@@ -78,9 +78,15 @@ export function valuesEqual(a: IValue, b: IValue): boolean {
   return false;
 }
 
-/** Python's `is`: scalars and strings by value, everything else by identity. */
+/** Python's `is`: scalars and strings by value, everything else (members of enums too) by identity. */
 export function sameObject(a: IValue, b: IValue): boolean {
-  if (Array.isArray(a) || a instanceof Map || a instanceof TupleValue || a instanceof ObjectValue)
+  if (
+    Array.isArray(a) ||
+    a instanceof Map ||
+    a instanceof TupleValue ||
+    a instanceof ObjectValue ||
+    a instanceof EnumValue
+  )
     return a === b;
   return valuesEqual(a, b);
 }

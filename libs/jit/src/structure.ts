@@ -1,12 +1,14 @@
 // Graphs as text that leaves out what may differ between equal programs: names of values and classes, where constants stand,
 // the order of attribute reads. Two graphs with the same text have the same structure; tests compare ours with PyTorch's.
-import type { Block, Graph, Node, Type, Value } from '@weft/ir';
-import { typeToString } from '@weft/ir';
+import type { Block, Node, Type, Value } from '@weft/ir';
+import { EnumValue, Graph, typeToString } from '@weft/ir';
 import { constantValue } from './emit/constants.ts';
 
 export interface StructureOptions {
   /** Leaves out what tensors were seen to be (dtype, sizes, …). */
   readonly plainTensors?: boolean;
+  /** Keeps names of classes and the order of attribute reads; constants still stand where they are used. */
+  readonly exact?: boolean;
 }
 
 export function structureOf(graph: Graph, options: StructureOptions = {}): string {
@@ -44,21 +46,20 @@ class Structure {
       const constant = constantValue(value);
       return `${this.type(value.type)} ${show(constant)}`;
     }
-    if (node.kind === 'prim::GetAttr') return `${this.use(node.inputs[0])}.${node.get('s', 'name')}`;
+    if (node.kind === 'prim::GetAttr' && this.options.exact !== true)
+      return `${this.use(node.inputs[0])}.${node.get('s', 'name')}`;
     if (node.kind === 'prim::Uninitialized') return `uninitialized ${this.type(value.type)}`;
     return this.names.get(value) ?? '%undefined';
   }
 
   private node(node: Node, indent: string): void {
-    if (['prim::Constant', 'prim::GetAttr', 'prim::Uninitialized'].includes(node.kind)) return;
+    if (node.kind === 'prim::Constant' || node.kind === 'prim::Uninitialized') return;
+    if (node.kind === 'prim::GetAttr' && this.options.exact !== true) return;
     const inputs = node.inputs.map((input) => this.use(input));
     for (const output of node.outputs) this.define(output);
     const outputs = node.outputs.map((output) => `${this.use(output)} : ${this.type(output.type)}`);
     const attributes = [...node.attributes]
-      .map(
-        ([name, { value }]) =>
-          `${name}=${Array.isArray(value) ? value.map((item) => showAttribute(item)).join() : showAttribute(value)}`,
-      )
+      .map(([name, { value }]) => `${name}=${this.attribute(value)}`)
       .sort();
     this.lines.push(
       `${indent}${outputs.join(', ')} = ${node.kind}[${attributes.join(', ')}](${inputs.join(', ')})`,
@@ -66,8 +67,16 @@ class Structure {
     for (const block of node.blocks) this.block(block, `${indent}  `);
   }
 
+  private attribute(value: unknown): string {
+    if (Array.isArray(value)) return value.map((item) => showAttribute(item)).join();
+    return value instanceof Graph ? `{${structureOf(value, this.options)}}` : showAttribute(value);
+  }
+
   private type(type: Type): string {
-    const text = typeToString(type).replace(/__torch__\.[\w.]*?(\w+)(?![\w.])/g, '$1');
+    const exact = this.options.exact === true;
+    const text = exact
+      ? typeToString(type)
+      : typeToString(type).replace(/__torch__\.[\w.]*?(\w+)(?![\w.])/g, '$1');
     return this.options.plainTensors === true
       ? text.replace(/\b(?:Float|Double|Long|Int|Bool|Half)\((?:[^()]|\([^()]*\))*\)/g, 'Tensor')
       : text;
@@ -77,7 +86,10 @@ class Structure {
 const lastName = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
 
 const show = (value: unknown): string =>
-  JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part)) ?? 'undefined';
+  JSON.stringify(value, (_, part: unknown) => {
+    if (part instanceof EnumValue) return `${part.type.name}.${part.name}`;
+    return typeof part === 'bigint' ? `${part}n` : part;
+  }) ?? 'undefined';
 
 const showAttribute = (value: unknown): string =>
   typeof value === 'object' && value !== null && 'kind' in value ? typeToString(value as Type) : show(value);

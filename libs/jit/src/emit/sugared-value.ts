@@ -193,7 +193,9 @@ export class SimpleValue extends SugaredValue {
         if (name === 'name' || name === 'value') {
           const kind = name === 'name' ? 'prim::EnumName' : 'prim::EnumValue';
           const result = name === 'name' ? stringType : type.valueType;
-          return new SimpleValue(graph.insert(kind, [value], [result]).output);
+          const node = graph.insert(kind, [value], [result]);
+          node.overload = name === 'name' ? '' : result.kind;
+          return new SimpleValue(node.output);
         }
         break;
       default:

@@ -90,14 +90,21 @@ export class MappedFile {
 
   /** Bytes `offset` … `offset + length`, copied. Throws DeviceError when the file does not have them. */
   read(offset: number, length: number): Uint8Array {
-    const descriptor = this.check(offset, length);
+    this.check(offset, length);
     const bytes = new Uint8Array(length);
+    this.readInto(offset, bytes);
+    return bytes;
+  }
+
+  /** Reads as many bytes as `into` has, from `offset` on. */
+  readInto(offset: number, into: Uint8Array): void {
+    const { length } = into;
+    const descriptor = this.check(offset, length);
     for (let at = 0; at < length;) {
-      const count = readSync(descriptor, bytes, at, Math.min(length - at, largestRead), offset + at);
+      const count = readSync(descriptor, into, at, Math.min(length - at, largestRead), offset + at);
       if (count === 0) throw new DeviceError(`${this.path} became shorter while it was read`);
       at += count;
     }
-    return bytes;
   }
 
   /** Those bytes as memory of a device. Changing it changes nothing in the file and nothing for others who opened it. */

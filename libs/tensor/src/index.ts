@@ -47,8 +47,15 @@ export * as optim from './optim/index.ts';
 export * as data from './data/index.ts';
 export * as io from './io/index.ts';
 export { ArchiveError } from './io/archive-error.ts';
-export { SafetensorsError, readSafetensors, writeSafetensors } from './io/safetensors.ts';
-export type { SafetensorsFile } from './io/safetensors.ts';
+export {
+  SafetensorsError,
+  SafetensorsFile,
+  loadSafetensors,
+  readSafetensors,
+  saveSafetensors,
+  writeSafetensors,
+} from './io/safetensors.ts';
+export type { SafetensorsEntry, SafetensorsMetadata } from './io/safetensors.ts';
 export { getRngState, setRngState } from './random/state.ts';
 export { attachBackward } from './autograd/custom-node.ts';
 export type { BackwardFunction } from './autograd/custom-node.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TensorLiteral } from '@weft/ir';
-import { encodeSafetensors } from '../checkpoint/safetensors.ts';
+import { writeSafetensors } from '@weft/tensor';
 import { f32 } from '../runner/example-plans.ts';
 import { floatsOf } from '../runner/program-runner.ts';
 import type { BatchSource, RowSource, WindowSource } from './source.ts';
@@ -22,7 +22,7 @@ beforeAll(() => {
   rows = join(folder, 'rows');
   writeFileSync(
     rows,
-    encodeSafetensors(
+    writeSafetensors(
       new Map([
         ['x', f32([10, 2], (i) => i)],
         ['short', f32([9], (i) => i)],

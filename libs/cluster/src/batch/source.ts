@@ -4,7 +4,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { DType } from '@weft/ir';
 import { InternalError, TensorLiteral, dtypes, encodeElement } from '@weft/ir';
-import { SafetensorsFile } from '../checkpoint/safetensors.ts';
+import { SafetensorsFile } from '@weft/tensor';
 import { ClusterError } from '../errors.ts';
 import { stepInputs } from '../plan/program.ts';
 import type { Batch } from '../runner/program-runner.ts';
@@ -68,7 +68,7 @@ export class BatchReader {
         break;
       }
       case 'rows': {
-        const file = new SafetensorsFile(path);
+        const file = SafetensorsFile.open(path);
         this.release = () => file.close();
         this.fill = rowReader(batches, seed, file);
         break;

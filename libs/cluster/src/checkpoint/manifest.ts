@@ -6,12 +6,13 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } fr
 import { join } from 'node:path';
 import type { DType, TensorSpec } from '@weft/ir';
 import { dtypes, numel } from '@weft/ir';
+import { SafetensorsFile, io } from '@weft/tensor';
 import { CorruptFileError, messageOf } from '../errors.ts';
 import { bytesOfSpec } from '../plan/memory.ts';
 import type { PersistentSlot, Plan } from '../plan/program.ts';
 import type { Epoch } from '../transport/transport.ts';
 import { epochToString } from '../transport/transport.ts';
-import { SafetensorsFile, writeAtomically, writeSafetensors } from './safetensors.ts';
+import { intact } from './intact.ts';
 
 /** One part of a value. */
 export interface Shard {
@@ -83,13 +84,12 @@ export async function writeShards(
   mkdirSync(folder, { recursive: true });
   const file = `device-${device}.epoch-${epochToString(epoch)}.safetensors`;
   const shards: Shard[] = [];
-  const bytes = await writeSafetensors(
+  const bytes = await io.streamSafetensors(
     join(folder, file),
     slots.map((slot) => ({
       name: keyOf(slot),
       dtype: slot.spec.dtype,
       shape: slot.spec.sizes,
-      byteLength: bytesOfSpec(slot.spec),
     })),
     async (index) => {
       const slot = slots[index];
@@ -121,7 +121,7 @@ export async function writeManifest(folder: string, manifest: Manifest): Promise
           `scheduler and all workers share`,
       );
   }
-  await writeAtomically(join(folder, manifestName), (write) =>
+  io.writeAtomically(join(folder, manifestName), (write) =>
     write(Buffer.from(`${JSON.stringify(manifest, undefined, 1)}\n`)),
   );
 }
@@ -200,8 +200,8 @@ export function openCheckpoint(folder: string): StateReader & { readonly manifes
   const load = (file: string, shard: Shard): Uint8Array => {
     const path = join(folder, file);
     let open = files.get(file);
-    if (open === undefined) files.set(file, (open = new SafetensorsFile(path)));
-    const { bytes } = open.read(keyOf(shard));
+    if (open === undefined) files.set(file, (open = intact(() => SafetensorsFile.open(path))));
+    const { bytes } = intact(() => open.read(keyOf(shard)));
     if (hashOf(bytes) !== shard.sha256)
       throw new CorruptFileError(
         `'${shard.name}' in ${path} is not what was written (its checksum differs): the file is damaged; use an earlier checkpoint`,
@@ -238,7 +238,7 @@ export function openCheckpoint(folder: string): StateReader & { readonly manifes
 
 /** Opens a safetensors file of whole values; `zeros` names values that it has not and that begin as zeros. */
 export function openWholeState(path: string, zeros: ReadonlySet<string> = new Set()): StateReader {
-  const file = new SafetensorsFile(path);
+  const file = intact(() => SafetensorsFile.open(path));
   return {
     values: new Map(
       [...file.entries.values()].map(({ name, dtype, shape }) => [
@@ -248,12 +248,13 @@ export function openWholeState(path: string, zeros: ReadonlySet<string> = new Se
     ),
     read: (slot) => {
       if (!file.entries.has(slot.name) && zeros.has(slot.name)) return new Uint8Array(bytesOfSpec(slot.spec));
-      const entry = file.entry(slot.name);
+      const entry = intact(() => file.entry(slot.name));
       checkWhole(slot, entry.dtype, entry.shape, path);
       const region = new Uint8Array(bytesOfSpec(slot.spec));
       const whole = { start: entry.shape.map(() => 0), sizes: entry.shape };
       const overlap = { start: slot.start, sizes: slot.spec.sizes };
-      copyRegion(slot, whole, overlap, file.read(slot.name).bytes, region, dtypes[entry.dtype].bytes);
+      const { bytes } = intact(() => file.read(slot.name));
+      copyRegion(slot, whole, overlap, bytes, region, dtypes[entry.dtype].bytes);
       return region;
     },
     close: () => file.close(),

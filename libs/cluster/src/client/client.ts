@@ -7,7 +7,7 @@ import * as grpc from '@grpc/grpc-js';
 import type { TensorLiteral } from '@weft/ir';
 import { BlobStore } from '../store/file-store.ts';
 import { temporaryFolder } from '../store/temporary-folder.ts';
-import { SafetensorsFile, encodeSafetensors } from '../checkpoint/safetensors.ts';
+import { SafetensorsFile, writeSafetensors } from '@weft/tensor';
 import { ClusterError, ConnectionError, JobFailedError } from '../errors.ts';
 import type { JobEvent__Output } from '../proto/weft/v1/JobEvent.generated.ts';
 import type { StatusResponse__Output } from '../proto/weft/v1/StatusResponse.generated.ts';
@@ -78,7 +78,7 @@ export class ClusterClient {
 
   /** Keeps tensors as one safetensors blob: the initial state of a job, or a data set of rows. */
   putTensors(tensors: ReadonlyMap<string, TensorLiteral>): Promise<string> {
-    return this.putBlob(encodeSafetensors(tensors));
+    return this.putBlob(writeSafetensors(tensors));
   }
 
   /** Returns the job's id. Submitting the same id again changes nothing. */
@@ -195,7 +195,7 @@ export class ClusterClient {
       async function* pieces(): AsyncGenerator<Uint8Array, void> {
         for await (const { data } of call as AsyncIterable<{ data: Buffer }>) yield data;
       }
-      const file = new SafetensorsFile(blobs.find(await blobs.put(pieces()))!);
+      const file = SafetensorsFile.open(blobs.find(await blobs.put(pieces()))!);
       try {
         return new Map([...file.entries.keys()].map((name) => [name, file.read(name)]));
       } finally {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { TensorLiteral } from '@weft/ir';
 import { numel } from '@weft/ir';
 import { openCheckpoint, retainCheckpoints, writeManifest } from '../checkpoint/manifest.ts';
-import { safetensorsHeader } from '../checkpoint/safetensors.ts';
+import { io } from '@weft/tensor';
 import { ClusterError, asError, messageOf } from '../errors.ts';
 import { bytesOfSpec } from '../plan/memory.ts';
 import type { ClientHandlers } from '../proto/weft/v1/Client.generated.ts';
@@ -461,16 +461,12 @@ function* stateOf(folder: string): Generator<{ data: Buffer }, void> {
   const state = openCheckpoint(folder);
   try {
     const values = [...state.values];
-    const header = safetensorsHeader(
-      values.map(([name, spec]) => ({
-        name,
-        dtype: spec.dtype,
-        shape: spec.sizes,
-        byteLength: bytesOfSpec(spec),
-      })),
+    const { header, order } = io.layoutSafetensors(
+      values.map(([name, spec]) => ({ name, dtype: spec.dtype, shape: spec.sizes })),
     );
     for (const data of chunksOf(header)) yield { data };
-    for (const [name, spec] of values) {
+    for (const index of order) {
+      const [name, spec] = values[index];
       const whole = state.read({ name, spec, whole: spec, start: spec.sizes.map(() => 0) });
       for (const data of chunksOf(whole)) yield { data };
     }

@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { syncFolder, writeAtomically } from '../checkpoint/safetensors.ts';
+import { io } from '@weft/tensor';
 import { ClusterError, CorruptFileError, messageOf } from '../errors.ts';
 import { isRunning } from './temporary-folder.ts';
 
@@ -65,11 +65,11 @@ export class FileStore implements Store {
       const leaderPath = join(directory, 'leader');
       const leader = existsSync(leaderPath) ? Number(readFileSync(leaderPath, 'utf8')) + 1 : 1;
       if (!Number.isSafeInteger(leader)) throw new CorruptFileError(`${leaderPath} holds no number`);
-      await writeAtomically(leaderPath, (write) => write(Buffer.from(String(leader))));
+      io.writeAtomically(leaderPath, (write) => write(Buffer.from(String(leader))));
       const path = join(directory, 'log');
       const fresh = !existsSync(path);
       const log = openSync(path, 'a+');
-      if (fresh) syncFolder(directory);
+      if (fresh) io.syncFolder(directory);
       const { records, validBytes } = readLog(path);
       if (statSync(path).size > validBytes) ftruncateSync(log, validBytes);
       return new FileStore(directory, leader, records, log);
@@ -98,7 +98,7 @@ export class FileStore implements Store {
     }
     fsyncSync(file);
     renameSync(next, path);
-    syncFolder(this.directory);
+    io.syncFolder(this.directory);
     closeSync(this.log);
     this.log = file;
     this.records.splice(0, this.records.length, ...records);
@@ -196,7 +196,7 @@ export class BlobStore {
     const temporary = join(this.directory, `incoming-${process.pid}-${Math.random().toString(36).slice(2)}`);
     let name = '';
     try {
-      await writeAtomically(temporary, async (write) => {
+      await io.writeAtomicallyAsync(temporary, async (write) => {
         for await (const chunk of chunks) {
           hash.update(chunk);
           write(chunk);

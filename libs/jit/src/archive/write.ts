@@ -1,7 +1,6 @@
 // Writes TorchScript archives that PyTorch's torch.jit.load and weft's load open: code, attributes, tensors, constants.
 import type { IValue } from '@weft/ir';
 import { Graph, ObjectValue, ScriptFunction, TupleValue, createClassType, BoolType } from '@weft/ir';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ArchiveError, io } from '@weft/tensor';
 import type { ScriptModule } from '../script-module.ts';
@@ -21,23 +20,10 @@ export type Saveable = ScriptModule | { readonly compiled: ScriptFunction };
  * and ArchiveError when the file cannot be written.
  */
 export function save(module: Saveable, path: string, options: SaveOptions = {}): void {
-  const part = `${path}.${process.pid}.part`;
   const stem = basename(path).replace(/\.[^.]*$/, '') || 'archive';
-  let descriptor: number | undefined;
   try {
-    descriptor = openSync(part, 'w');
-    const open = descriptor;
-    writeArchive(objectOf(module), stem, options, (bytes) => {
-      for (let at = 0; at < bytes.length;)
-        at += writeSync(open, bytes, at, Math.min(bytes.length - at, 1 << 30));
-    });
-    fsyncSync(descriptor);
-    closeSync(descriptor);
-    descriptor = undefined;
-    renameSync(part, path);
+    io.writeAtomically(path, (write) => writeArchive(objectOf(module), stem, options, write));
   } catch (cause) {
-    if (descriptor !== undefined) closeSync(descriptor);
-    rmSync(part, { force: true });
     const { code } = cause as NodeJS.ErrnoException;
     if (code !== undefined) throw new ArchiveError(path, undefined, `cannot be written (${code})`, { cause });
     throw cause;

@@ -7,6 +7,8 @@ export interface ByteSource {
   readonly size: number;
   /** Bytes to look at; they may be the source's own. */
   read(offset: number, length: number): Uint8Array;
+  /** Copies as many bytes as `into` has. */
+  readInto(offset: number, into: Uint8Array): void;
   /** Bytes to keep and to change, which nobody else sees. */
   part(offset: number, length: number): FilePart;
   close(): void;
@@ -20,6 +22,9 @@ export class MemorySource implements ByteSource {
   }
   read(offset: number, length: number): Uint8Array {
     return this.bytes.subarray(offset, offset + length);
+  }
+  readInto(offset: number, into: Uint8Array): void {
+    into.set(this.read(offset, into.length));
   }
   part(offset: number, length: number): FilePart {
     const device = hostDevice();

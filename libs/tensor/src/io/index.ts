@@ -1,5 +1,8 @@
 // Files: PyTorch's zip archives and pickles, and safetensors.
 export { ArchiveError } from './archive-error.ts';
+export { syncFolder, writeAtomically, writeAtomicallyAsync } from './atomic-file.ts';
+export { layoutSafetensors, streamSafetensors } from './safetensors.ts';
+export type { SafetensorsLayout, SafetensorsTensor } from './safetensors.ts';
 export { ArchiveFile } from './archive-file.ts';
 export { ZipFile } from './zip-reader.ts';
 export type { ZipEntry } from './zip-reader.ts';

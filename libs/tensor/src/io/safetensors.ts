@@ -1,150 +1,325 @@
-// The safetensors format: eight bytes of header length, a JSON header (name → dtype, shape, offsets), then the tensors'
-// bytes without gaps. https://huggingface.co/docs/safetensors
+// The safetensors format: eight bytes of header length, a JSON header (name → dtype, shape, place), then the tensors' bytes
+// without gaps. https://huggingface.co/docs/safetensors Reading checks the whole header against the file before anything is
+// believed; tensors are read or used where they lie. Writing takes one tensor at a time.
+import type { MappedFileOptions } from '@weft/devices';
+import { MappedFile } from '@weft/devices';
 import type { DType } from '@weft/ir';
 import { TensorLiteral, WeftError, dtypes, numel } from '@weft/ir';
+import { hostDevice } from '../devices.ts';
+import { contiguousStrides } from '../layout.ts';
+import { Storage } from '../storage.ts';
+import { Tensor } from '../tensor.ts';
+import { writeAtomically, writeAtomicallyAsync } from './atomic-file.ts';
+import type { ByteSource } from './byte-source.ts';
+import { MemorySource } from './byte-source.ts';
 
-/** Bytes that are no safetensors file, or tensors that cannot be one: says which entry and what is wrong. */
+/** A file that breaks the format or cannot be opened: names the file, the entry and what is wrong. */
 export class SafetensorsError extends WeftError {}
 
-const names: Partial<Record<DType, string>> = {
-  float64: 'F64',
-  float32: 'F32',
+/** The format's names. C128 is weft's own, for complex128, which the format does not have: other readers refuse it. */
+const names: Readonly<Record<DType, string>> = {
+  bool: 'BOOL',
+  uint8: 'U8',
+  int8: 'I8',
+  uint16: 'U16',
+  int16: 'I16',
   float16: 'F16',
   bfloat16: 'BF16',
-  int64: 'I64',
-  int32: 'I32',
-  int16: 'I16',
-  int8: 'I8',
-  uint64: 'U64',
   uint32: 'U32',
-  uint16: 'U16',
-  uint8: 'U8',
-  bool: 'BOOL',
+  int32: 'I32',
+  float32: 'F32',
+  float64: 'F64',
+  int64: 'I64',
+  uint64: 'U64',
   complex64: 'C64',
+  complex128: 'C128',
 };
 const dtypesByName = new Map(Object.entries(names).map(([dtype, name]) => [name, dtype as DType]));
 /** The format's limit on its header. */
-const maxHeader = 100_000_000;
+const longestHeader = 100_000_000;
 
-export interface SafetensorsFile {
-  readonly tensors: ReadonlyMap<string, TensorLiteral>;
-  readonly metadata: Readonly<Record<string, string>>;
+/** Texts by name, beside the tensors. */
+export type SafetensorsMetadata = Readonly<Record<string, string>>;
+
+export interface SafetensorsEntry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Place in the file. */
+  readonly offset: number;
+  readonly byteLength: number;
 }
 
-/** The file's bytes. Larger elements come first, so that every tensor is aligned; equal input gives equal bytes. */
-export function writeSafetensors(
-  tensors: ReadonlyMap<string, TensorLiteral>,
-  metadata: Readonly<Record<string, string>> = {},
-): Uint8Array {
-  const entries = [...tensors].map(([name, literal]) => {
-    const dtype = names[literal.dtype];
-    if (dtype === undefined) {
-      throw new SafetensorsError(`tensor '${name}' is ${literal.dtype}, which safetensors does not have`);
+// ---- Reading ----------------------------------------------------------------------------------------------------------
+
+/** A safetensors file, open or in memory. */
+export class SafetensorsFile {
+  /** In the order of the header. */
+  readonly entries: ReadonlyMap<string, SafetensorsEntry>;
+  readonly metadata: SafetensorsMetadata;
+
+  /**
+   * @param path names the file in errors
+   * @param source where its bytes are; it is closed when they are not what they should be
+   */
+  private constructor(
+    readonly path: string,
+    private readonly source: ByteSource,
+  ) {
+    try {
+      ({ entries: this.entries, metadata: this.metadata } = this.readHeader());
+    } catch (error) {
+      source.close();
+      throw error;
     }
-    if (name === '__metadata__') throw new SafetensorsError("a tensor cannot be named '__metadata__'");
-    return { name, literal, dtype, width: dtypes[literal.dtype].bytes };
-  });
-  entries.sort((a, b) => b.width - a.width || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  const header: Record<string, unknown> = {};
-  if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
-  let offset = 0;
-  for (const { name, literal, dtype, width } of entries) {
-    const length = numel(literal.shape) * width;
-    header[name] = { dtype, shape: literal.shape, data_offsets: [offset, offset + length] };
-    offset += length;
   }
-  const text = new TextEncoder().encode(JSON.stringify(header));
-  const headerLength = Math.ceil(text.length / 8) * 8;
-  const bytes = new Uint8Array(8 + headerLength + offset);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
-  bytes.fill(0x20, 8, 8 + headerLength).set(text, 8);
-  let at = 8 + headerLength;
-  for (const { literal, width } of entries) {
-    const length = numel(literal.shape) * width;
-    if (literal.splat) for (let i = 0; i < length; i += width) bytes.set(literal.bytes, at + i);
-    else bytes.set(literal.bytes.subarray(0, length), at);
-    at += length;
-  }
-  return bytes;
-}
 
-/** The tensors of a file, as views on its bytes. Throws SafetensorsError for anything that breaks the format. */
-export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
-  const fail = (reason: string): never => {
-    throw new SafetensorsError(`not a safetensors file: ${reason}`);
-  };
-  if (bytes.length < 8) fail(`${bytes.length} bytes are too few for the header's length`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = Number(view.getBigUint64(0, true));
-  if (length > maxHeader) fail(`a header of ${length} bytes is over the limit of ${maxHeader}`);
-  if (8 + length > bytes.length) fail(`the header takes ${length} bytes, the file has ${bytes.length - 8}`);
-  const header = parseHeader(bytes.subarray(8, 8 + length), fail);
-  const data = bytes.subarray(8 + length);
-  const tensors = new Map<string, TensorLiteral>();
-  const spans: { name: string; from: number; to: number }[] = [];
-  let metadata: Readonly<Record<string, string>> = {};
-  for (const [name, entry] of Object.entries(header)) {
-    if (name === '__metadata__') {
-      metadata = checkMetadata(entry, fail);
-      continue;
+  /** Opens a file; `close` it when nothing more is read. Throws SafetensorsError naming the file and what is wrong with it. */
+  static open(path: string, options?: MappedFileOptions): SafetensorsFile {
+    let source: ByteSource;
+    try {
+      source = MappedFile.open(path, options);
+    } catch (cause) {
+      throw new SafetensorsError(`cannot open ${path}: ${(cause as Error).message}`, undefined, { cause });
     }
-    const { dtype, shape, from, to } = checkEntry(name, entry, fail);
-    if (to > data.length) fail(`tensor '${name}' ends at byte ${to} of ${data.length}`);
-    tensors.set(name, new TensorLiteral(dtype, shape, data.subarray(from, to)));
-    spans.push({ name, from, to });
+    return new SafetensorsFile(path, source);
   }
-  spans.sort((a, b) => a.from - b.from || a.to - b.to);
-  let end = 0;
-  for (const { name, from, to } of spans) {
-    if (from !== end) fail(`tensor '${name}' starts at byte ${from} where ${end} is expected`);
-    end = to;
+  /** A file in memory; `name` stands for its path in errors. */
+  static from(bytes: Uint8Array, name = 'safetensors in memory'): SafetensorsFile {
+    return new SafetensorsFile(name, new MemorySource(bytes));
   }
-  if (end !== data.length) fail(`${data.length - end} bytes after the last tensor belong to none`);
-  return { tensors, metadata };
-}
+  close(): void {
+    this.source.close();
+  }
 
-type Fail = (reason: string) => never;
-
-function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (error) {
-    return fail(`the header is no JSON (${(error as Error).message})`);
+  entry(name: string): SafetensorsEntry {
+    const entry = this.entries.get(name);
+    if (entry === undefined) {
+      const known = [...this.entries.keys()].slice(0, 5).join(', ');
+      throw new SafetensorsError(
+        `${this.path} has no tensor '${name}' (it has ${this.entries.size}: ${known}${this.entries.size > 5 ? ', …' : ''})`,
+      );
+    }
+    return entry;
   }
-  return isRecord(header) ? header : fail('the header is no object');
+
+  /** Reads bytes of a tensor from `offset` within it. */
+  readInto(entry: SafetensorsEntry, offset: number, into: Uint8Array): void {
+    this.source.readInto(entry.offset + offset, into);
+  }
+
+  /** A tensor's contents, copied when the file is on disk. */
+  read(name: string): TensorLiteral {
+    const { dtype, shape, offset, byteLength } = this.entry(name);
+    return new TensorLiteral(dtype, shape, this.source.read(offset, byteLength));
+  }
+
+  /** A tensor that uses the file's memory where it lies; changing it does not change the file. */
+  tensor(name: string): Tensor {
+    const { dtype, shape, offset, byteLength } = this.entry(name);
+    const part = this.source.part(offset, byteLength);
+    let storage = new Storage(hostDevice(), part.buffer, part.byteOffset, part.byteLength);
+    if (part.byteOffset % Math.min(8, dtypes[dtype].bytes) !== 0) {
+      const aligned = Storage.allocate(hostDevice(), byteLength);
+      aligned.write(0, storage.read(0, byteLength));
+      storage = aligned;
+    }
+    return new Tensor(storage, dtype, shape, contiguousStrides(shape), 0);
+  }
+
+  private refuse(reason: string): never {
+    throw new SafetensorsError(`${this.path} is not a valid safetensors file: ${reason}`);
+  }
+
+  private readHeader(): { entries: Map<string, SafetensorsEntry>; metadata: SafetensorsMetadata } {
+    const { size } = this.source;
+    if (size < 8) this.refuse(`it has ${size} bytes, less than its header's length takes`);
+    const start = this.source.read(0, 8);
+    const length = Number(new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true));
+    if (length > longestHeader)
+      this.refuse(`a header of ${length} bytes is over the limit of ${longestHeader}`);
+    if (8 + length > size) this.refuse(`its header is said to have ${length} bytes, the file has ${size}`);
+    const { __metadata__: metadata = {}, ...tensors } = this.parse(this.source.read(8, length));
+    if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string'))
+      this.refuse('its __metadata__ is no object of texts');
+    const entries = new Map(
+      Object.entries(tensors).map(([name, description]) => [
+        name,
+        this.entryOf(name, description, 8 + length),
+      ]),
+    );
+    this.refuseGaps([...entries.values()], 8 + length);
+    return { entries, metadata: metadata as SafetensorsMetadata };
+  }
+
+  private parse(bytes: Uint8Array): Record<string, unknown> {
+    let header: unknown;
+    try {
+      // A revived '__proto__' stays an entry like any other.
+      header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    } catch (error) {
+      this.refuse(`its header is no JSON (${(error as Error).message})`);
+    }
+    return isRecord(header) ? header : this.refuse('its header is no object');
+  }
+
+  private entryOf(name: string, description: unknown, dataStart: number): SafetensorsEntry {
+    if (!isRecord(description)) this.refuse(`the entry of '${name}' is no object`);
+    const { dtype: typeName, shape, data_offsets: offsets } = description;
+    const dtype = dtypesByName.get(String(typeName));
+    if (dtype === undefined) this.refuse(`'${name}' has the unknown dtype '${String(typeName)}'`);
+    if (!Array.isArray(shape) || !shape.every(isSize)) this.refuse(`'${name}' has no valid shape`);
+    if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
+      this.refuse(`'${name}' has no valid data_offsets`);
+    const [from, to] = offsets as number[];
+    const byteLength = numel(shape) * dtypes[dtype].bytes;
+    if (!Number.isSafeInteger(byteLength) || to - from !== byteLength)
+      this.refuse(
+        `'${name}' of shape [${shape.join(', ')}] takes ${byteLength} bytes, its data_offsets give ${to - from}`,
+      );
+    if (dataStart + to > this.source.size)
+      this.refuse(`'${name}' ends at byte ${dataStart + to} of ${this.source.size}: the file is cut off`);
+    return { name, dtype, shape, offset: dataStart + from, byteLength };
+  }
+
+  /** Every byte after the header belongs to one tensor. */
+  private refuseGaps(entries: SafetensorsEntry[], dataStart: number): void {
+    entries.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength);
+    let end = dataStart;
+    for (const { name, offset, byteLength } of entries) {
+      if (offset !== end) this.refuse(`'${name}' starts at byte ${offset} where ${end} is expected`);
+      end = offset + byteLength;
+    }
+    if (end !== this.source.size)
+      this.refuse(`${this.source.size - end} bytes after the last tensor belong to none`);
+  }
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-function checkMetadata(entry: unknown, fail: Fail): Readonly<Record<string, string>> {
-  if (!isRecord(entry) || Object.values(entry).some((value) => typeof value !== 'string')) {
-    return fail('__metadata__ is no object of strings');
+/** The tensors of a file, by name. They use the file's memory where they lie; changing one does not change the file. */
+export function loadSafetensors(path: string, options?: MappedFileOptions): Map<string, Tensor> {
+  const file = SafetensorsFile.open(path, options);
+  try {
+    return new Map([...file.entries.keys()].map((name) => [name, file.tensor(name)]));
+  } finally {
+    file.close();
   }
-  return entry as Record<string, string>;
 }
 
-function checkEntry(
-  name: string,
-  entry: unknown,
-  fail: Fail,
-): { dtype: DType; shape: number[]; from: number; to: number } {
-  if (!isRecord(entry)) return fail(`the entry of '${name}' is no object`);
-  const dtype = dtypesByName.get(String(entry.dtype));
-  if (dtype === undefined) return fail(`tensor '${name}' has the unknown dtype '${String(entry.dtype)}'`);
-  const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-  const { shape, data_offsets: offsets } = entry;
-  if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`tensor '${name}' has no valid shape`);
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    return fail(`tensor '${name}' has no valid offsets`);
+/** The tensors of a file in memory, as views on its bytes. Throws SafetensorsError for anything that breaks the format. */
+export function readSafetensors(bytes: Uint8Array): {
+  readonly tensors: ReadonlyMap<string, TensorLiteral>;
+  readonly metadata: SafetensorsMetadata;
+} {
+  const file = SafetensorsFile.from(bytes);
+  return {
+    tensors: new Map([...file.entries.keys()].map((name) => [name, file.read(name)])),
+    metadata: file.metadata,
+  };
+}
+
+// ---- Writing ----------------------------------------------------------------------------------------------------------
+
+/** A tensor to write, by what the header says of it. */
+export interface SafetensorsTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+/** How a file begins and which tensor's bytes follow, by their numbers. */
+export interface SafetensorsLayout {
+  readonly header: Uint8Array;
+  readonly order: readonly number[];
+}
+
+/** Larger elements come first, so that all tensors are aligned; equal tensors give equal bytes. */
+export function layoutSafetensors(
+  tensors: readonly SafetensorsTensor[],
+  metadata: SafetensorsMetadata = {},
+): SafetensorsLayout {
+  const width = (index: number): number => dtypes[tensors[index].dtype].bytes;
+  const order = tensors.map((_, index) => index);
+  order.sort((a, b) => width(b) - width(a) || (tensors[a].name < tensors[b].name ? -1 : 1));
+  // Readers of models want to be told that the tensors are laid out as PyTorch's.
+  const entries: [string, unknown][] = [['__metadata__', { format: 'pt', ...metadata }]];
+  const seen = new Set(['__metadata__']);
+  let offset = 0;
+  for (const index of order) {
+    const { name, dtype, shape } = tensors[index];
+    if (seen.has(name))
+      throw new SafetensorsError(
+        name === '__metadata__'
+          ? "a tensor cannot be named '__metadata__'"
+          : `two tensors are named '${name}'`,
+      );
+    seen.add(name);
+    const end = offset + numel(shape) * dtypes[dtype].bytes;
+    entries.push([name, { dtype: names[dtype], shape, data_offsets: [offset, end] }]);
+    offset = end;
   }
-  const [from, to] = offsets as number[];
-  const bytes = numel(shape) * dtypes[dtype].bytes;
-  if (!Number.isSafeInteger(bytes) || to - from !== bytes) {
-    return fail(
-      `tensor '${name}' of shape [${shape.join(', ')}] takes ${bytes} bytes, its offsets give ${to - from}`,
-    );
+  // Numbers as names would come first in an object; JSON is put together from its entries.
+  const text = Buffer.from(
+    `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(',')}}`,
+  );
+  const header = Buffer.alloc(8 + Math.ceil(text.byteLength / 8) * 8, ' ');
+  header.writeBigUInt64LE(BigInt(header.byteLength - 8));
+  text.copy(header, 8);
+  return { header, order };
+}
+
+/** Writes a file whose tensors' bytes are asked for one after the other. Returns its size. */
+export function streamSafetensors(
+  path: string,
+  tensors: readonly SafetensorsTensor[],
+  bytes: (index: number) => Uint8Array | Promise<Uint8Array>,
+  metadata?: SafetensorsMetadata,
+): Promise<number> {
+  const { header, order } = layoutSafetensors(tensors, metadata);
+  return writeAtomicallyAsync(path, async (write) => {
+    write(header);
+    for (const index of order) write(await bytes(index));
+  });
+}
+
+/** Writes tensors to a file, each row-major. It appears whole or not at all. Throws SafetensorsError when it cannot be written. */
+export function saveSafetensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  path: string,
+  metadata?: SafetensorsMetadata,
+): void {
+  const list = [...tensors].map(([name, value]) => ({ name, dtype: value.dtype, shape: value.shape, value }));
+  const { header, order } = layoutSafetensors(list, metadata);
+  try {
+    writeAtomically(path, (write) => {
+      write(header);
+      for (const index of order) write(list[index].value.bytes());
+    });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== undefined)
+      throw new SafetensorsError(`${path} cannot be written (${code})`, undefined, { cause });
+    throw cause;
   }
-  return { dtype, shape, from, to };
+}
+
+/** The bytes of a file with these tensors. */
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, TensorLiteral>,
+  metadata?: SafetensorsMetadata,
+): Uint8Array {
+  const list = [...tensors].map(([name, value]) => ({ name, dtype: value.dtype, shape: value.shape, value }));
+  const { header, order } = layoutSafetensors(list, metadata);
+  return Buffer.concat([header, ...order.map((index) => bytesOf(list[index].value))]);
+}
+
+function bytesOf({ dtype, shape, bytes, splat }: TensorLiteral): Uint8Array {
+  const length = numel(shape) * dtypes[dtype].bytes;
+  if (!splat) return bytes.subarray(0, length);
+  const whole = Buffer.alloc(length);
+  if (length > 0) whole.fill(bytes.subarray(0, dtypes[dtype].bytes));
+  return whole;
 }

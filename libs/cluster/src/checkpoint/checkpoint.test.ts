@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { TensorLiteral, dtypeNames, dtypes, tensorSpec } from '@weft/ir';
+import { TensorLiteral, tensorSpec } from '@weft/ir';
 import type { PersistentSlot, Program } from '../plan/program.ts';
 import { dataParallelPlan } from '../runner/example-plans.ts';
 import {

@@ -7,7 +7,6 @@ import { numel } from '@weft/ir';
 import { openCheckpoint, retainCheckpoints, writeManifest } from '../checkpoint/manifest.ts';
 import { io } from '@weft/tensor';
 import { ClusterError, asError, messageOf } from '../errors.ts';
-import { bytesOfSpec } from '../plan/memory.ts';
 import type { ClientHandlers } from '../proto/weft/v1/Client.generated.ts';
 import type { JobEvent } from '../proto/weft/v1/JobEvent.generated.ts';
 import type { SchedulerHandlers } from '../proto/weft/v1/Scheduler.generated.ts';

@@ -6,7 +6,7 @@ import { lowerings, mutatingLowerings, preparations } from './operator.ts';
 import { check, fail, range, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, like, over, plus, times } from './elementwise.ts';
 import { computeType } from './promotion.ts';
-import { stopGradient } from './composite-derivatives.ts';
+import { stopGradient } from './gradient-flow.ts';
 import { batchNorm } from './normalization.ts';
 import { integersOf } from './literal.ts';
 

@@ -4,6 +4,7 @@ import { compositeAttributes, registerComposite } from '@weft/ir';
 import { sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, zeroUnless } from './elementwise.ts';
 import { computeType } from './promotion.ts';
+import { conjugate } from './matrices.ts';
 import { spread } from './softmax.ts';
 import { embeddingGradient } from './embedding.ts';
 
@@ -23,11 +24,6 @@ function wide(b: CoreBuilder, values: readonly Value[], body: (...values: Value[
 }
 
 const dimOf = (node: Node): number => Number(compositeAttributes(node).dim);
-
-registerComposite('stop_gradient', { vjp: (_, node) => node.inputs.map(() => null) });
-/** The identity that no gradient passes. */
-export const stopGradient = (b: CoreBuilder, x: Value): Value =>
-  b.composite('stop_gradient', [x], {}, (_, inner) => [inner])[0];
 
 registerComposite('softmax', {
   vjp: rule((b, node, g) => [
@@ -73,6 +69,6 @@ registerComposite('prod', {
     const none = b.divide(spreadOf(others), safe);
     const nonzero = zeroUnless(b, is(b, spreadOf(zeros), 'EQ', 0), none);
     const single = zeroUnless(b, b.and(zero, is(b, spreadOf(zeros), 'EQ', 1)), spreadOf(others));
-    return [b.multiply(spreadOf(g), b.add(nonzero, single))];
+    return [b.multiply(spreadOf(g), conjugate(b, b.add(nonzero, single)))];
   }),
 });

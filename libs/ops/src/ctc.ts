@@ -6,7 +6,7 @@ import { lowerings, preparations } from './operator.ts';
 import { check, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, over, zeroUnless } from './elementwise.ts';
 import { insertDim, padDim, selectDim, sliceDim } from './shapes.ts';
-import { stopGradient } from './composite-derivatives.ts';
+import { stopGradient } from './gradient-flow.ts';
 import { takeAlong } from './gathering.ts';
 import { integersOf, literalOf } from './literal.ts';
 

@@ -8,7 +8,7 @@ import { broadcastShapes, check, range, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, plus, times } from './elementwise.ts';
 import { printName } from './promotion.ts';
 import { draw } from './random.ts';
-import { stopGradient } from './composite-derivatives.ts';
+import { stopGradient } from './gradient-flow.ts';
 import { betaGradient, gammaGradient } from './pathwise.ts';
 import { selectDim } from './shapes.ts';
 

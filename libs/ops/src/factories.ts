@@ -6,6 +6,7 @@ import { lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import { scalarDType } from './promotion.ts';
 import { check, rankOf, sizesOf } from './broadcast.ts';
+import { zeroGradient } from './gradient-flow.ts';
 import { dtypeOf, is, like, over, plus, realOf, scalarOf, times } from './elementwise.ts';
 
 type Sizes = readonly number[];
@@ -307,7 +308,7 @@ lowerings({
   'aten::cpu': (_b, self: Value) => self,
   'aten::copy': (b, self: Value, source: Value) =>
     b.broadcastTo(b.convert(source, dtypeOf(self)), sizesOf(self)),
-  'aten::fill.Scalar': (b, self: Value, value: Scalar) => like(b, self, value),
+  'aten::fill.Scalar': (b, self: Value, value: Scalar) => zeroGradient(b, like(b, self, value), self),
   'aten::fill.Tensor': (b, self: Value, value: Value) => {
     check(
       rankOf(value) === 0,
@@ -315,7 +316,7 @@ lowerings({
     );
     return b.broadcastTo(b.convert(value, dtypeOf(self)), sizesOf(self));
   },
-  'aten::zero': (b, self: Value) => like(b, self, 0),
+  'aten::zero': (b, self: Value) => zeroGradient(b, like(b, self, 0), self),
   'aten::view_as_real': asReal,
   'aten::view_as_real_copy': asReal,
   'aten::view_as_complex': asComplex,

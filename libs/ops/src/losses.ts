@@ -6,6 +6,8 @@ import type { IndexRange, Scalar } from './operator.ts';
 import { computeType, printName } from './promotion.ts';
 import { broadcastAll, check, fail, range, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, is, isNaN, like, over, plus, pointwise, realOf, times, zeroUnless } from './elementwise.ts';
+import { withDerivative } from './gradient-flow.ts';
+import { xlogyOf } from './pointwise.ts';
 import { insertDim } from './shapes.ts';
 import { takeAlong, takeSlices } from './gathering.ts';
 import { logSoftmax, spread } from './softmax.ts';
@@ -52,6 +54,28 @@ function huber(b: CoreBuilder, self: Value, target: Value, reduction: number, de
   })(b, self, target, reduction);
 }
 
+/** -y log x - (1 - y) log(1 - x) with logarithms cut at -100. The derivatives are not cut: by x it has a denominator of 1e-12 at least. */
+const crossEntropyOf = withDerivative(
+  'binary_cross_entropy',
+  (b, [x, y]) => {
+    const log = (z: Value): Value => {
+      const zero = is(b, z, 'LE', Math.exp(-100));
+      return b.select(zero, like(b, z, -100), b.log(b.select(zero, like(b, z, 1), z)));
+    };
+    const one = like(b, x, 1);
+    const miss = b.multiply(b.subtract(y, one), log(b.subtract(one, x)));
+    return b.subtract(miss, b.multiply(y, log(x)));
+  },
+  (b, { g, operands: [x, y] }) => {
+    const rest = b.subtract(like(b, x, 1), x);
+    const spread = b.multiply(rest, x);
+    return [
+      b.divide(b.multiply(g, b.subtract(x, y)), b.maximum(spread, like(b, spread, 1e-12))),
+      b.multiply(g, b.subtract(b.log(rest), b.log(x))),
+    ];
+  },
+);
+
 function binaryCrossEntropy(
   b: CoreBuilder,
   self: Value,
@@ -64,16 +88,7 @@ function binaryCrossEntropy(
     () =>
       `Using a target size (torch.Size(${show(sizesOf(target))})) that is different to the input size (torch.Size(${show(sizesOf(self))})) is deprecated. Please ensure they have the same size.`,
   );
-  const loss = pointwise(b, [self, target], { steps: true }, (x, y) => {
-    // Logarithms are cut at -100, so that a certain but wrong answer costs a finite amount.
-    const log = (z: Value): Value => {
-      const zero = is(b, z, 'LE', Math.exp(-100));
-      return b.select(zero, like(b, z, -100), b.log(b.select(zero, like(b, z, 1), z)));
-    };
-    const one = like(b, x, 1);
-    const miss = b.multiply(b.subtract(y, one), log(b.subtract(one, x)));
-    return b.subtract(miss, b.multiply(y, log(x)));
-  });
+  const loss = pointwise(b, [self, target], { steps: true }, (x, y) => crossEntropyOf(b, [x, y], {}));
   return reduceLoss(b, weighted(b, loss, weight), reduction);
 }
 
@@ -107,9 +122,7 @@ function bceWithLogits(
 function klDiv(b: CoreBuilder, self: Value, target: Value, reduction: number, logTarget: boolean): Value {
   return pairLoss((b, x, y) => {
     if (logTarget) return b.multiply(b.exponential(y), b.subtract(y, x));
-    const positive = is(b, y, 'GT', 0);
-    const safe = b.select(positive, y, like(b, y, 1));
-    return b.subtract(zeroUnless(b, positive, b.multiply(y, b.log(safe))), b.multiply(y, x));
+    return b.subtract(xlogyOf(b, y, y), b.multiply(y, x));
   })(b, self, target, reduction);
 }
 

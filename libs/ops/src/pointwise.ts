@@ -7,6 +7,8 @@ import type { DataArgument, IndexRange, Scalar } from './operator.ts';
 import type { Operand } from './promotion.ts';
 import { isIntegral, isValue, printName, resultType } from './promotion.ts';
 import { check, fail } from './broadcast.ts';
+import { conjugate } from './matrices.ts';
+import { withDerivative, zeroGradient } from './gradient-flow.ts';
 import type { PointwiseOptions } from './elementwise.ts';
 import {
   align,
@@ -105,6 +107,13 @@ function checkDivisor(self: Operand, other: Operand): void {
     check(!isIntegral(resultType([self, other])), () => 'ZeroDivisionError');
 }
 
+/** Its derivative is zero, also by zero. */
+const flooredQuotient = withDerivative(
+  'floor_divide',
+  (b, [x, y]) => floorQuotient(b, x, y),
+  (b, { operands }) => operands.map((operand) => like(b, operand, 0)),
+);
+
 export function div(b: CoreBuilder, self: Operand, other: Operand, rounding: string | null = null): Value {
   if (rounding !== null) checkDivisor(self, other);
   switch (rounding) {
@@ -115,7 +124,9 @@ export function div(b: CoreBuilder, self: Operand, other: Operand, rounding: str
         isIntegral(dtypeOf(x)) ? b.divide(x, y) : truncate(b, b.divide(x, y)),
       );
     case 'floor':
-      return pointwise(b, [self, other], { steps: true }, (x, y) => floorQuotient(b, x, y));
+      return pointwise(b, [self, other], { steps: true }, (x, y) =>
+        isIntegral(dtypeOf(x)) ? floorQuotient(b, x, y) : flooredQuotient(b, [x, y], {}),
+      );
     default:
       return fail(
         `div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '${rounding}'`,
@@ -140,7 +151,7 @@ export function pow(b: CoreBuilder, self: Operand, exponent: Operand): Value {
     const n = Number(exponent);
     check(!(isIntegral(dtype) && n < 0), () => 'Integers to negative integer powers are not allowed.');
     return pointwise(b, [self, exponent], { steps: true }, (x, y) => {
-      if (n === 0) return like(b, x, 1);
+      if (n === 0) return isIntegral(dtypeOf(x)) ? like(b, x, 1) : zeroGradient(b, like(b, x, 1), x);
       if (n === 1) return x;
       if (n === 2) return productOf(b, x, x);
       if (n === 3) return productOf(b, x, productOf(b, x, x));
@@ -154,7 +165,22 @@ export function pow(b: CoreBuilder, self: Operand, exponent: Operand): Value {
 }
 
 /** The exponentials of two values added, then their logarithm in the same base, without overflow. */
-function logAddExp(b: CoreBuilder, x: Value, y: Value, base2: boolean): Value {
+const logAdded = withDerivative(
+  'logaddexp',
+  (b, [x, y], { base2 }: { readonly base2: boolean }) => logOfSum(b, x, y, base2),
+  (b, { g, operands: [x, y], attributes: { base2 } }) => {
+    const share = (own: Value, other: Value): Value => {
+      const difference = b.subtract(other, own);
+      const power = b.exponential(base2 ? times(b, difference, Math.LN2) : difference);
+      return b.divide(g, plus(b, power, 1));
+    };
+    return [share(x, y), share(y, x)];
+  },
+);
+const logAddExp = (b: CoreBuilder, x: Value, y: Value, base2: boolean): Value =>
+  logAdded(b, [x, y], { base2 });
+
+function logOfSum(b: CoreBuilder, x: Value, y: Value, base2: boolean): Value {
   const larger = b.maximum(x, y);
   const difference = b.negate(b.abs(b.subtract(x, y)));
   const scaled = base2 ? times(b, difference, Math.LN2) : difference;
@@ -166,10 +192,19 @@ function logAddExp(b: CoreBuilder, x: Value, y: Value, base2: boolean): Value {
 }
 
 /** The magnitude of x with the sign of y, negative zero included. */
-export function copySign(b: CoreBuilder, x: Value, y: Value): Value {
-  const magnitude = b.abs(x);
-  return b.select(signBit(b, y), b.negate(magnitude), magnitude);
-}
+const copiedSign = withDerivative(
+  'copysign',
+  (b, [x, y]) => {
+    const magnitude = b.abs(x);
+    return b.select(signBit(b, y), b.negate(magnitude), magnitude);
+  },
+  (b, { g, operands: [x, y], result }) => {
+    const zero = is(b, x, 'EQ', 0);
+    const ratio = b.divide(result, b.select(zero, like(b, x, 1), x));
+    return [b.multiply(g, b.select(zero, like(b, x, 0), ratio)), like(b, y, 0)];
+  },
+);
+export const copySign: Binary = (b, x, y) => copiedSign(b, [x, y], {});
 
 /** Whether the sign bit is set: true for negative zero too. */
 export function signBit(b: CoreBuilder, x: Value): Value {
@@ -212,12 +247,32 @@ function gcd(b: CoreBuilder, x: Value, y: Value): Value {
 }
 const rank = (value: Value): number => (value.type.kind === 'Tensor' ? (value.type.sizes?.length ?? 0) : 0);
 
-/** x log(y), zero where x is zero unless y is NaN. */
-function xLogY(b: CoreBuilder, x: Value, y: Value, log: (y: Value) => Value): Value {
-  const zero = is(b, x, 'EQ', 0);
-  const safe = b.select(zero, like(b, y, 1), y);
-  return b.select(isNaN(b, y), y, b.select(zero, like(b, x, 0), b.multiply(x, log(safe))));
-}
+/**
+ * x log(y + shift), zero where x is zero unless y is NaN. So is its derivative by x where the logarithm is none; the one by y is
+ * NaN where both are zero.
+ */
+const logProduct =
+  (shift: 0 | 1): Binary =>
+  (b, x, y) => {
+    const zero = is(b, x, 'EQ', 0);
+    const safe = b.select(zero, like(b, y, 1), y);
+    const log = shift === 0 ? b.log(safe) : b.logPlusOne(safe);
+    return b.select(isNaN(b, y), y, b.select(zero, like(b, x, 0), b.multiply(x, log)));
+  };
+const xLogY = (name: string, shift: 0 | 1) =>
+  withDerivative(
+    name,
+    (b, [x, y]) => logProduct(shift)(b, x, y),
+    (b, { g, operands: [x, y] }) => {
+      const none = b.and(is(b, x, 'EQ', 0), is(b, y, 'LE', -shift));
+      const by = shift === 0 ? y : plus(b, y, shift);
+      return [b.select(none, like(b, g, 0), logProduct(shift)(b, g, y)), b.divide(b.multiply(g, x), by)];
+    },
+  );
+const xLogYOf = xLogY('xlogy', 0);
+const xLog1pYOf = xLogY('xlog1py', 1);
+/** Also for losses. */
+export const xlogyOf: Binary = (b, x, y) => xLogYOf(b, [x, y], {});
 
 const shift =
   (left: boolean): Binary =>
@@ -255,8 +310,8 @@ function fmod(b: CoreBuilder, self: Operand, other: Operand): Value {
   checkDivisor(self, other);
   return restOf(b, self, other);
 }
-const xlogy = two(floatSteps, (b, x, y) => xLogY(b, x, y, (v) => b.log(v)));
-const xlog1py = two(floatSteps, (b, x, y) => xLogY(b, x, y, (v) => b.logPlusOne(v)));
+const xlogy = two(floatSteps, xlogyOf);
+const xlog1py = two(floatSteps, (b, x, y) => xLog1pYOf(b, [x, y], {}));
 const lcm = two({}, (b, x, y) => {
   const divisor = gcd(b, x, y);
   const zero = is(b, divisor, 'EQ', 0);
@@ -281,19 +336,28 @@ const addScaled =
 const addcdiv = addScaled((b, x, y) => b.divide(x, y));
 
 /** PyTorch's lerp: from whichever end is nearer, so that a weight of 1 gives `end` exactly. */
+const interpolated = withDerivative(
+  'lerp',
+  (b, [x, y, w]) => {
+    const difference = b.subtract(y, x);
+    const near = b.add(x, b.multiply(w, difference));
+    const far = b.subtract(y, b.multiply(difference, b.subtract(like(b, w, 1), w)));
+    return b.select(is(b, b.abs(w), 'LT', 0.5), near, far);
+  },
+  (b, { g, operands: [x, y, w] }) => [
+    b.multiply(g, conjugate(b, b.subtract(like(b, w, 1), w))),
+    b.multiply(g, conjugate(b, w)),
+    b.multiply(g, conjugate(b, b.subtract(y, x))),
+  ],
+);
+
 function lerp(b: CoreBuilder, self: Value, end: Value, weight: Operand): Value {
   const dtype = resultType([self, end]);
   return pointwise(
     b,
     [self, end, isValue(weight) ? b.convert(weight, dtype) : weight],
     { steps: true },
-    (x, y, w) => {
-      const difference = b.subtract(y, x);
-      const near = b.add(x, b.multiply(w, difference));
-      const far = b.subtract(y, b.multiply(difference, b.subtract(like(b, w, 1), w)));
-      const size = isComplex(dtypeOf(w)) ? b.abs(w) : b.abs(w);
-      return b.select(is(b, size, 'LT', 0.5), near, far);
-    },
+    (x, y, w) => interpolated(b, [x, y, w], {}),
   );
 }
 

@@ -7,6 +7,7 @@ import type { Scalar } from './operator.ts';
 import { computeType, isIntegral, printName, toSum } from './promotion.ts';
 import { check, fail, range, rankOf, sizesOf, wrapDim, wrapDims } from './broadcast.ts';
 import { dtypeOf, is, isNaN, like, over, realOf, zeroUnless } from './elementwise.ts';
+import { evenly } from './gradient-flow.ts';
 import { spread } from './softmax.ts';
 import { takeAlong } from './gathering.ts';
 
@@ -194,7 +195,7 @@ function extremeOfAll(b: CoreBuilder, name: string, self: Value, greatest: boole
     () =>
       `${name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.`,
   );
-  return extremes(b, name, self, [], false, greatest);
+  return evenly(b, name, self, (b, x) => extremes(b, name, x, [], false, greatest));
 }
 
 function extremes(

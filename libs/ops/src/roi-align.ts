@@ -5,7 +5,7 @@ import { numel, registerSchema } from '@weft/ir';
 import type { ReadTensor } from './operator.ts';
 import { lowerings, preparations } from './operator.ts';
 import { sizesOf } from './broadcast.ts';
-import { stopGradient } from './composite-derivatives.ts';
+import { stopGradient } from './gradient-flow.ts';
 import { checkRegions } from './detection.ts';
 import { dtypeOf, is, like, over, plus, times, zeroUnless } from './elementwise.ts';
 import { takeSlices } from './gathering.ts';

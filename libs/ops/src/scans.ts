@@ -8,6 +8,7 @@ import { computeType, toSum } from './promotion.ts';
 import { broadcastAll, check, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, is, isNaN, like, realOf, times, toFloatValue } from './elementwise.ts';
 import { padDim, sliceDim } from './shapes.ts';
+import { withDerivative } from './gradient-flow.ts';
 import { cat } from './joining.ts';
 
 /** All prefixes combined by an associative `combine(earlier, later)`. `identities` fill in before the start. */
@@ -78,6 +79,33 @@ function extremes(b: CoreBuilder, self: Value, dim: number, greatest: boolean): 
     return [b.convert(values, dtypeOf(x)), indices];
   });
 }
+
+const logCumulated = withDerivative(
+  'logcumsumexp',
+  (b, [x], { dim }: { readonly dim: number }) => logCumSumExp(b, x, dim),
+  (b, { g, operands: [x], result, attributes: { dim } }) => {
+    const axis = wrapDim(dim, rankOf(x));
+    if (rankOf(x) === 0) return [g];
+    // Sums from the end, of the positive and of the negative cotangents by themselves, as logarithms.
+    const part = (cotangent: Value): Value => {
+      const positive = is(b, cotangent, 'GT', 0);
+      const log = b.select(
+        positive,
+        b.log(b.select(positive, cotangent, like(b, cotangent, 1))),
+        like(b, cotangent, dtypeOf(x) === 'float64' ? -Number.MAX_VALUE : -3.4028234663852886e38),
+      );
+      const turned = b.reverse(b.subtract(log, result), [axis]);
+      const summed = b.reverse(logCumSumExp(b, turned, axis), [axis]);
+      return b.exponential(b.add(summed, x));
+    };
+    return [b.subtract(part(g), part(b.negate(g)))];
+  },
+);
+
+const logCumulatedOf = (b: CoreBuilder, self: Value, dim: number): Value => {
+  const wide = b.convert(self, computeType(dtypeOf(self)));
+  return b.convert(logCumulated(b, [wide], { dim }), dtypeOf(self));
+};
 
 function logCumSumExp(b: CoreBuilder, self: Value, dim: number): Value {
   const wide = b.convert(self, computeType(dtypeOf(self)));
@@ -170,8 +198,8 @@ lowerings({
   'aten::cumprod': cumprod,
   'aten::cummax': (b, self: Value, dim: number) => extremes(b, self, dim, true),
   'aten::cummin': (b, self: Value, dim: number) => extremes(b, self, dim, false),
-  'aten::logcumsumexp': logCumSumExp,
-  'aten::_logcumsumexp': logCumSumExp,
+  'aten::logcumsumexp': logCumulatedOf,
+  'aten::_logcumsumexp': logCumulatedOf,
   'aten::diff': diff,
   'aten::trapezoid.dx': fromDx(trapezoid),
   'aten::trapezoid.x': fromX(trapezoid),

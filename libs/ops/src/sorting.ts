@@ -9,6 +9,7 @@ import { check, fail, range, rankOf, sizesOf, wrapDim, withSize } from './broadc
 import { align, dtypeOf, is, isNaN, like, plus, times, zeroUnless } from './elementwise.ts';
 import { insertDim, sliceDim } from './shapes.ts';
 import { takeAlong } from './gathering.ts';
+import { evenly } from './gradient-flow.ts';
 import { spread } from './softmax.ts';
 
 /** Elements of a dimension in order and where they were. */
@@ -100,7 +101,9 @@ function median(b: CoreBuilder, self: Value, dim: number, keepdim: boolean, igno
 function medianOfAll(b: CoreBuilder, self: Value, ignoreNan: boolean): Value {
   const count = numel(sizesOf(self));
   if (count === 0) return b.full(isFloatingPoint(dtypeOf(self)) ? NaN : 0, dtypeOf(self));
-  return b.reshape(median(b, b.reshape(self, [count]), 0, false, ignoreNan)[0], []);
+  return evenly(b, ignoreNan ? 'nanmedian' : 'median', self, (b, x) =>
+    b.reshape(median(b, b.reshape(x, [count]), 0, false, ignoreNan)[0], []),
+  );
 }
 
 /** The least of the most frequent values and the last place where it stands. */

@@ -4,6 +4,7 @@ import { isComplex, isFloatingPoint } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import { isIntegral, printName } from './promotion.ts';
 import { check } from './broadcast.ts';
+import { withDerivative } from './gradient-flow.ts';
 import { copySign, signBit } from './pointwise.ts';
 import {
   dtypeOf,
@@ -19,6 +20,34 @@ import {
 } from './elementwise.ts';
 
 type Unary = (b: CoreBuilder, x: Value) => Value;
+
+const entropy = withDerivative(
+  'special_entr',
+  (b, [x]) => {
+    const positive = is(b, x, 'GT', 0);
+    const inside = b.negate(b.multiply(x, b.log(b.select(positive, x, like(b, x, 1)))));
+    const edge = b.select(is(b, x, 'EQ', 0), like(b, x, 0), like(b, x, -Infinity));
+    return b.select(isNaN(b, x), x, b.select(positive, inside, edge));
+  },
+  (b, { g, operands: [x] }) => [b.multiply(g, b.negate(plus(b, b.log(x), 1)))],
+);
+
+const erfcx = withDerivative(
+  'special_erfcx',
+  (b, [x]) => b.multiply(b.exponential(b.multiply(x, x)), b.erfc(x)),
+  (b, { g, operands: [x], result }) => [
+    b.multiply(g, plus(b, times(b, b.multiply(x, result), 2), -2 / Math.sqrt(Math.PI))),
+  ],
+);
+
+const logNdtr = withDerivative(
+  'special_log_ndtr',
+  (b, [x]) => logNormalCdf(b, x),
+  (b, { g, operands: [x], result }) => {
+    const exponent = b.negate(b.add(result, times(b, b.multiply(x, x), 0.5)));
+    return [b.multiply(over(b, g, Math.sqrt(2 * Math.PI)), b.exponential(exponent))];
+  },
+);
 
 /** Functions computed in floats, by their names (without `aten::`); the first is the core operation. */
 const floatFunctions: Record<string, Unary> = {
@@ -72,14 +101,9 @@ const floatFunctions: Record<string, Unary> = {
   special_sinc: sinc,
   special_ndtr: (b, x) => times(b, b.erfc(times(b, x, -Math.SQRT1_2)), 0.5),
   special_ndtri: (b, x) => times(b, b.erfInv(plus(b, times(b, x, 2), -1)), Math.SQRT2),
-  special_log_ndtr: logNormalCdf,
-  special_entr: (b, x) => {
-    const positive = is(b, x, 'GT', 0);
-    const inside = b.negate(b.multiply(x, b.log(b.select(positive, x, like(b, x, 1)))));
-    const edge = b.select(is(b, x, 'EQ', 0), like(b, x, 0), like(b, x, -Infinity));
-    return b.select(isNaN(b, x), x, b.select(positive, inside, edge));
-  },
-  special_erfcx: (b, x) => b.multiply(b.exponential(b.multiply(x, x)), b.erfc(x)),
+  special_log_ndtr: (b, x) => logNdtr(b, [x], {}),
+  special_entr: (b, x) => entropy(b, [x], {}),
+  special_erfcx: (b, x) => erfcx(b, [x], {}),
 };
 for (const [name, body] of Object.entries(floatFunctions)) {
   lowerings({ [`aten::${name}`]: (b: CoreBuilder, self: Value) => unaryFloat(b, self, (x) => body(b, x)) });
@@ -138,7 +162,7 @@ function sgn(b: CoreBuilder, self: Value): Value {
 function angle(b: CoreBuilder, self: Value): Value {
   if (isComplex(dtypeOf(self))) return b.atan2(b.imag(self), b.real(self));
   return unaryFloat(b, self, (x) =>
-    b.select(isNaN(b, x), x, b.select(is(b, x, 'LT', 0), like(b, x, Math.PI), like(b, x, 0))),
+    b.select(is(b, x, 'LT', 0), like(b, x, Math.PI), b.select(isNaN(b, x), like(b, x, NaN), like(b, x, 0))),
   );
 }
 
@@ -173,12 +197,28 @@ function nanToNum(
   return b.select(is(b, x, 'EQ', -Infinity), like(b, x, neginf ?? -limit), below);
 }
 
-function logit(b: CoreBuilder, self: Value, eps: number | null): Value {
-  return unaryFloat(b, self, (x) => {
-    const inside = eps === null ? x : b.clamp(like(b, x, eps), x, like(b, x, 1 - eps));
+/** The derivative is infinite at 0 and 1, zero where `eps` cuts (-1: nowhere), NaN outside of [0, 1]. */
+const logOdds = withDerivative(
+  'logit',
+  (b, [x], { eps }: { readonly eps: number }) => {
+    const inside = eps < 0 ? x : b.clamp(like(b, x, eps), x, like(b, x, 1 - eps));
     return b.log(b.divide(inside, b.subtract(like(b, x, 1), inside)));
-  });
-}
+  },
+  (b, { g, operands: [x], attributes: { eps } }) => {
+    const slope = b.divide(g, b.multiply(x, b.subtract(like(b, x, 1), x)));
+    if (eps >= 0) {
+      const outside = b.or(is(b, x, 'LT', eps), is(b, x, 'GT', 1 - eps));
+      return [b.select(outside, like(b, g, 0), slope)];
+    }
+    const edge = b.or(is(b, x, 'EQ', 0), is(b, x, 'EQ', 1));
+    const outside = b.or(is(b, x, 'LT', 0), is(b, x, 'GT', 1));
+    const inside = b.select(edge, times(b, g, Infinity), slope);
+    return [b.select(outside, like(b, g, NaN), inside)];
+  },
+);
+
+const logit = (b: CoreBuilder, self: Value, eps: number | null): Value =>
+  unaryFloat(b, self, (x) => logOdds(b, [x], { eps: eps ?? -1 }));
 
 function round(b: CoreBuilder, self: Value, decimals: number): Value {
   if (isIntegral(dtypeOf(self))) return self;

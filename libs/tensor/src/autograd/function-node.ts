@@ -5,11 +5,14 @@ import type { Block, Differentiated, Graph, TensorSpec, Value } from '@weft/ir';
 import {
   CoreBuilder,
   Graph as CoreGraph,
+  WeftError,
   differentiate,
+  dtypes,
   isDifferentiable,
   specOf,
   vjpOfGraph,
 } from '@weft/ir';
+import { stopsGradient } from '@weft/ops';
 import { CoreFunction, copyToDevice } from '../core-function.ts';
 import { compileCall } from '../dispatch/call.ts';
 import { Tensor } from '../tensor.ts';
@@ -31,12 +34,21 @@ interface Derivative {
   joint?: CoreFunction;
 }
 
-const derivatives = new WeakMap<CoreFunction, Map<string, Derivative | null>>();
+/** A graph that depends on its inputs, but has no derivative: why, to be told when one is asked for. */
+interface NoDerivative {
+  readonly wrt: readonly number[];
+  readonly outputs: readonly number[];
+  readonly reason: WeftError;
+}
+
+const derivatives = new WeakMap<CoreFunction, Map<string, Derivative | NoDerivative | null>>();
 
 /** The derivative for the inputs whose bit is set in `mask`; null when no output depends on them. */
-function derivativeOf(fn: CoreFunction, wanted: readonly boolean[]): Derivative | null {
+function derivativeOf(fn: CoreFunction, wanted: readonly boolean[]): Derivative | NoDerivative | null {
   let byMask = derivatives.get(fn);
-  if (byMask === undefined) derivatives.set(fn, (byMask = new Map<string, Derivative | null>()));
+  if (byMask === undefined) {
+    derivatives.set(fn, (byMask = new Map<string, Derivative | NoDerivative | null>()));
+  }
   let key = '';
   for (const each of wanted) key += each ? '1' : '0';
   let found = byMask.get(key);
@@ -50,20 +62,29 @@ function derivativeOf(fn: CoreFunction, wanted: readonly boolean[]): Derivative 
  */
 export function prepareDerivative(fn: CoreFunction, operands: readonly Tensor[]): void {
   const wanted = operands.map((operand) => operand.requiresGrad);
-  if (wanted.includes(true)) derivativeOf(fn, wanted);
+  const derivative = wanted.includes(true) ? derivativeOf(fn, wanted) : null;
+  if (derivative !== null && 'reason' in derivative) throw derivative.reason;
 }
 
-function derive({ graph, options }: CoreFunction, wanted: readonly boolean[]): Derivative | null {
+function derive(
+  { graph, options }: CoreFunction,
+  wanted: readonly boolean[],
+): Derivative | NoDerivative | null {
   const { wrt, outputs } = connections(graph, wanted);
   if (wrt.length === 0 || outputs.length === 0) return null;
-  const parts = differentiate(graph, { wrt, outputs });
-  return {
-    wrt,
-    outputs,
-    parts,
-    forward: new CoreFunction(parts.forward.clone(), [], options),
-    backward: new CoreFunction(parts.backward, [], options),
-  };
+  try {
+    const parts = differentiate(graph, { wrt, outputs });
+    return {
+      wrt,
+      outputs,
+      parts,
+      forward: new CoreFunction(parts.forward.clone(), [], options),
+      backward: new CoreFunction(parts.backward, [], options),
+    };
+  } catch (error) {
+    if (error instanceof WeftError) return { wrt, outputs, reason: error };
+    throw error;
+  }
 }
 
 /** Which of the wanted inputs reach a differentiable output, and which outputs they reach. */
@@ -87,6 +108,7 @@ function reachable(block: Block, start: Value): Set<Value> {
   const uses = (inner: Block): boolean =>
     [...inner.nodes()].some((node) => node.inputs.some((input) => seen.has(input)) || node.blocks.some(uses));
   for (const node of block.nodes()) {
+    if (stopsGradient(node)) continue;
     if (node.inputs.some((input) => seen.has(input)) || node.blocks.some(uses)) {
       node.outputs.forEach((output) => seen.add(output));
     }
@@ -148,23 +170,111 @@ function record(
     fn,
     operands.map((operand) => operand.requiresGrad),
   );
-  if (derivative === null) return resultsOf(fn, fn.run(operands, device), operands, device, mayAlias);
+  if (derivative === null || 'reason' in derivative) {
+    const results = resultsOf(fn, fn.run(operands, device), operands, device, mayAlias);
+    const node =
+      derivative === null
+        ? zeroNode(name, operands, overwritten)
+        : new FailingNode(name, fn, derivative, operands);
+    if (node !== null) attach(node, results, derivative?.outputs ?? results.keys(), operands);
+    return results;
+  }
   const count = fn.outputs.length;
   const { forward } = derivative;
   const all = resultsOf(forward, forward.run(operands, device), operands, device, mayAlias);
   const results = all.slice(0, count);
   if (derivative.outputs.every((at) => operands.includes(results[at]))) return results;
-  const node = new FunctionNode(name, fn, derivative, operands, device);
-  for (const index of derivative.outputs) {
-    if (!operands.includes(results[index])) results[index].gradMeta.edge = { node, index };
-  }
+  const node = new FunctionNode(name, fn, derivative, operands, device, overwritten);
+  attach(node, results, derivative.outputs, operands);
   node.save(operands, all, count, overwritten);
   return results;
+}
+
+/** Makes the floating-point results outputs of the node; those that are operands keep their own history. */
+function attach(
+  node: GradNode,
+  results: readonly Tensor[],
+  outputs: Iterable<number>,
+  operands: readonly Tensor[],
+): void {
+  for (const index of outputs) {
+    const result = results[index];
+    const { category } = dtypes[result.dtype];
+    if ((category === 'float' || category === 'complex') && !operands.includes(result)) {
+      result.gradMeta.edge = { node, index };
+    }
+  }
+}
+
+/** Tensors that are overwritten with no trace of what they were: their old contents get a gradient of zeros. */
+const forgotten = (
+  operands: readonly Tensor[],
+  overwritten: readonly Tensor[],
+  known: readonly number[],
+): number[] =>
+  operands.flatMap((operand, index) =>
+    operand.requiresGrad && overwritten.includes(operand) && !known.includes(index) ? [index] : [],
+  );
+
+function zeroNode(
+  name: string,
+  operands: readonly Tensor[],
+  overwritten: readonly Tensor[],
+): GradNode | null {
+  const wrt = forgotten(operands, overwritten, []);
+  if (wrt.length === 0) return null;
+  return new ZeroNode(
+    name,
+    wrt.map((index) => operands[index]),
+  );
+}
+
+/** New contents that do not depend on the old ones, as `zero_` and `normal_` give. */
+class ZeroNode extends GradNode {
+  private readonly device: Device;
+
+  constructor(operator: string, operands: readonly Tensor[]) {
+    super(
+      nodeName(operator),
+      operands.map((operand) => operand.gradEdge),
+      operands.map((operand) => operand.spec),
+    );
+    this.device = operands[0].storage.device;
+  }
+
+  override apply(): Tensor[] {
+    return this.outputs.map((spec) => zeros(spec, this.device));
+  }
+}
+
+/** Results whose derivative is not known: it is an error only when it is asked for. */
+class FailingNode extends GradNode {
+  private readonly reason: WeftError;
+
+  constructor(
+    operator: string,
+    fn: CoreFunction,
+    { wrt, reason }: NoDerivative,
+    operands: readonly Tensor[],
+  ) {
+    super(
+      nodeName(operator),
+      wrt.map((index) => operands[index].gradEdge),
+      fn.outputSpecs,
+    );
+    this.reason = reason;
+  }
+
+  override apply(): never {
+    throw this.reason;
+  }
 }
 
 class FunctionNode extends GradNode {
   private saved: readonly SavedTensor[] | null = null;
   private operands: readonly (SavedTensor | null)[] | null = null;
+  /** Operands after those of the derivative, which get zeros. */
+  private readonly unused: readonly TensorSpec[];
 
   constructor(
     operator: string,
@@ -172,12 +282,15 @@ class FunctionNode extends GradNode {
     private readonly derivative: Derivative,
     operands: readonly Tensor[],
     private readonly device: Device,
+    overwritten: readonly Tensor[],
   ) {
+    const unused = forgotten(operands, overwritten, derivative.wrt);
     super(
       nodeName(operator),
-      derivative.wrt.map((index) => operands[index].gradEdge),
+      [...derivative.wrt, ...unused].map((index) => operands[index].gradEdge),
       fn.outputSpecs,
     );
+    this.unused = unused.map((index) => operands[index].spec);
   }
 
   save(
@@ -209,6 +322,13 @@ class FunctionNode extends GradNode {
   }
 
   override apply(cotangents: readonly (Tensor | null)[], createGraph: boolean): (Tensor | null)[] {
+    const found = this.cotangentsOf(cotangents, createGraph);
+    return this.unused.length === 0
+      ? found
+      : [...found, ...this.unused.map((spec) => zeros(spec, this.device))];
+  }
+
+  private cotangentsOf(cotangents: readonly (Tensor | null)[], createGraph: boolean): Tensor[] {
     if (this.saved === null || this.operands === null) throw releasedError();
     const given = this.derivative.outputs.map(
       (index) => cotangents[index] ?? zeros(this.outputs[index], this.device),

@@ -3,7 +3,7 @@
 import { createInterface } from 'node:readline';
 import { Complex, findSchema, dtypes, isComplex, isFloatingPoint } from '../libs/ir/dist/index.js';
 import { literalOf } from '../libs/ops/dist/index.js';
-import { Tensor, callOperator, grad, hostDevice, tensor, viewAsReal } from '../libs/tensor/dist/index.js';
+import { Tensor, callOperator, grad, hostDevice, viewAsReal } from '../libs/tensor/dist/index.js';
 
 const codes = new Map();
 for (const name of Object.keys(dtypes)) codes.set(name, BigInt(dtypes[name].scalarType ?? -1));

@@ -609,6 +609,10 @@ export class CodePrinter {
             .join('');
         this.line(`__parameters__ = [${names('isParameter')}]`);
         this.line(`__buffers__ = [${names('isBuffer')}]`);
+        const { before, after } = type.hooks;
+        const list = (hooks: readonly string[]): string => hooks.map((hook) => `${quote(hook)}, `).join('');
+        if (before.length > 0) this.line(`__forward_pre_hooks__ = [${list(before)}]`);
+        if (after.length > 0) this.line(`__forward_hooks__ = [${list(after)}]`);
       }
       type.attributes.forEach((attribute, index) => {
         if (isIdentifier(attribute.name)) {

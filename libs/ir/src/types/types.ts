@@ -117,6 +117,8 @@ export interface ClassType {
   readonly methods: Map<string, FunctionRef>;
   readonly staticMethods: Map<string, FunctionRef>;
   readonly properties: Map<string, { getter: string; setter?: string }>;
+  /** Names of the methods that run before and after `forward`, in order. Callers of the module call them. */
+  readonly hooks: { readonly before: string[]; readonly after: string[] };
 }
 
 export interface InterfaceType {
@@ -197,5 +199,6 @@ export function createClassType(name: string, isModule: boolean): ClassType {
     methods: new Map(),
     staticMethods: new Map(),
     properties: new Map(),
+    hooks: { before: [], after: [] },
   };
 }

@@ -11,6 +11,8 @@ import { script } from '../script.ts';
 import { trace } from '../frontend/trace/trace.ts';
 import { askPyTorch, hasPyTorch } from './ask-pytorch.ts';
 import { load, save, saveToBytes } from './index.ts';
+import type { Differences } from './pytorch-checks.ts';
+import { compareInPyTorch, savedAgain, savedModules } from './pytorch-checks.ts';
 
 class Gate extends nn.Module {
   forward(x: Tensor): Tensor {
@@ -67,6 +69,7 @@ class Net extends nn.Module {
   }
 }
 
+const checker = join(__dirname, '../../../../tools/check-round-trip.py');
 const folder = mkdtempSync(join(tmpdir(), 'weft-archive-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -157,5 +160,35 @@ describe('a saved module', () => {
     save(script(scaled), path);
     expect(flat(load(path).forward(tensor([1, 2]), 3))).toEqual([3, 6]);
     if (hasPyTorch()) close(askTorch(path, 'm(torch.tensor([1.,2.]), 3.)'), [3, 6]);
+  });
+});
+
+// tools/check-round-trip.ts does this for every recorded case.
+const recorded = join(__dirname, '../../../../../shared/torchscript/cases');
+const sample = `
+aliasing/views_share_memory classes/linked_list_by_index collections/tolist_wrong_type control/with_no_grad errors/raise_user_exception
+models/unet_scripted modules/attributes_of_every_type modules/freeze modules/hooks modules/module_dict modules/shared_parameter
+modules/state_across_calls modules/state_dict_hooks_get_set_state modules/traced_with_several_methods norm/batch_norm1d_eval
+training/mlp_traced_adam types/enum_attribute types/named_tuple_list_and_dict types/union_local
+`
+  .trim()
+  .split(/\s+/);
+const modules = ['Conv2d', 'BatchNorm2d', 'GRU', 'MultiheadAttention', 'CrossEntropyLoss', 'Sequential'];
+
+(hasPyTorch() ? describe : describe.skip)('in PyTorch', () => {
+  test('modules of the library and recorded archives are what they were', () => {
+    const failed: Differences = new Map();
+    const again = existsSync(recorded) ? savedAgain(recorded, sample, folder, failed) : [];
+    const checks = [...again, ...savedModules(folder, failed, modules)];
+    expect(failed).toEqual(new Map());
+    expect(compareInPyTorch(checker, checks, folder)).toEqual(new Map());
+  });
+
+  test('what differs is named', () => {
+    const [check] = savedModules(folder, new Map(), ['Linear']);
+    const other = join(folder, 'other.pt');
+    save(script(new nn.Linear(2, 2)), other);
+    const found = compareInPyTorch(checker, [{ ...check, saved: other }], folder);
+    expect(found.get(check.name)?.join()).toMatch(/call 0: .* instead of/s);
   });
 });

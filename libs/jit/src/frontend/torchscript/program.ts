@@ -199,6 +199,10 @@ export class ArchiveProgram implements Resolver {
         const [target] = item.targets;
         if (target.kind === 'Name' && (target.name === '__parameters__' || target.name === '__buffers__')) {
           for (const name of stringsOf(item.value)) flags[target.name].add(name);
+        } else if (target.kind === 'Name' && target.name === '__forward_pre_hooks__') {
+          type.hooks.before.push(...stringsOf(item.value));
+        } else if (target.kind === 'Name' && target.name === '__forward_hooks__') {
+          type.hooks.after.push(...stringsOf(item.value));
         } else if (target.kind === 'Name' && item.type !== undefined) {
           attribute(target.name, item.type, item.value);
         } else if (target.kind === 'Subscript' && item.value !== undefined) {

@@ -1620,6 +1620,65 @@ def backward_recurrent():
 
 
 @family
+def layouts():
+    same = lambda op, *args, **kwargs: case(op, *args, grad=False, **kwargs)
+    x = T(2, 3)
+    case("to_dense", T(2, 3))
+    same("to_dense", T(2, 3), f64)
+    case("_grad_sum_to_size", T(2, 3), [3])
+    case("_grad_sum_to_size", T(2, 3), None)
+    same("_saturate_weight_to_fp16", torch.tensor([[1e6, -1e6], [1.0, 65504.0]]))
+    same("_shape_as_tensor", x)
+    same("_list_to_tensor", [1, 2, 3])
+    same("_tensor_to_list", I(3, dtype=i32))
+    same("_tensor_to_list", I(3))
+    case("_reshape_from_tensor", x, torch.tensor([3, 2]))
+    case("_ncf_unsqueeze", T(3), 4)
+    case("_compute_linear_combination", T(2, 3, 2), T(4, 2), tolerance=1e-4)
+    same("_symeig_helper", spd(3), False, True, tolerance=1e-7)
+    for norm in [0, 1, 2]:
+        for forward in [True, False]:
+            case("_fft_c2c", T(2, 4, dtype=c64), [1], norm, forward, tolerance=1e-4)
+            case("_fft_c2c", T(3, 4, dtype=c64), [0, 1], norm, forward, tolerance=1e-4)
+        case("_fft_r2c", T(2, 5), [1], norm, True, tolerance=1e-4)
+        case("_fft_r2c", T(2, 4), [0, 1], norm, False, tolerance=1e-4)
+        same("_fft_c2r", T(2, 3, dtype=c64), [1], norm, 5, tolerance=1e-4)
+    same("_convert_indices_from_coo_to_csr", torch.tensor([0, 0, 2]), 4)
+    same("_convert_indices_from_coo_to_csr", torch.tensor([0, 0, 2]), 4, out_int32=True)
+    same("_convert_indices_from_csr_to_coo", torch.tensor([0, 2, 2, 3]), torch.tensor([1, 0, 2]))
+    same("_convert_indices_from_csr_to_coo", torch.tensor([0, 2, 2, 3]), torch.tensor([1, 0, 2]), out_int32=True, transpose=True)
+    same("_autocast_to_full_precision", T(2, dtype=bf16), False, True)
+    same("_autocast_to_full_precision", T(2, dtype=f16), False, False)
+    same("_autocast_to_reduced_precision", T(2), False, True, f16, bf16)
+    same("_autocast_to_reduced_precision", T(2), False, False, f16, bf16)
+    for size in [[4], [2, 2], [3, 2]]:
+        same("resize", T(2, 3), size)
+    same("resize_as", T(2, 3), T(2))
+    same("set.source_Tensor", T(2), T(3))
+    same("set", T(2))
+    same("set_", T(2))
+    same("set_.source_Tensor_storage_offset", T(2), T(6), 1, [2, 2], [2, 1])
+    same("set_.source_Tensor_storage_offset", T(2), T(6), 1, [2, 2])
+    same("copy_.Tensor", T(2, 3), T(3))
+    same("copy_.int", T(2), 3)
+    same("copy_.float", T(2), 1.5)
+    for op in ["sym_stride", "sym_storage_offset", "is_pinned", "is_distributed", "_is_zerotensor", "_debug_has_internal_overlap"]:
+        same(op, T(2, 3))
+    same("sym_stride.int", T(2, 3), 0)
+    same("_has_same_storage_numel", x, T(6))
+    same("_has_same_storage_numel", x, T(5))
+    same("_has_compatible_shallow_copy_type", x, T(5))
+    for t in [torch.tensor(1.0), torch.tensor(0.0), T(2)]:
+        same("_assert_async", t)
+    same("_assert_tensor_metadata", x, [2, 3], [3, 1], f32)
+    for name in ["linalg.inv", "linalg.solve", "linalg.cholesky", "linalg.svd"]:
+        for info in [torch.tensor(0, dtype=i32), torch.tensor(2, dtype=i32)]:
+            same("_linalg_check_errors", info, name, is_matrix=True)
+        same("_linalg_check_errors", torch.tensor([0, 3], dtype=i32), name, is_matrix=False)
+    same("dequantize.self", T(2))
+
+
+@family
 def results():
     """Forms that write to a given tensor and are derived from forms that make one."""
     out = lambda dtype=f32: torch.zeros(0, dtype=dtype)

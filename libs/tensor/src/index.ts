@@ -6,6 +6,7 @@ import { methodNames } from './methods.generated.ts';
 import './dispatch/queries.ts';
 import './random/rrelu.ts';
 import './random/distributions.ts';
+import './dispatch/memory.ts';
 import './nested/operators.ts';
 
 installMethods(methodNames);

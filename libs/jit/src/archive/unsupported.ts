@@ -1,6 +1,7 @@
 // The operators of a module's code, and those among them that nothing here gives a meaning: all of them, before anything runs.
 import type { Block, ClassType, FunctionRef, Node, ScriptFunction, Type } from '@weft/ir';
 import { UnsupportedError, findSchema, qualifiedName, schemaOfNode } from '@weft/ir';
+import { refusalOf } from '@weft/ops';
 import { isRunnable } from '../runtime/index.ts';
 
 /** Operators with a schema that the interpreter runs as instructions of its own. */
@@ -40,9 +41,12 @@ export function operatorsUsed(type: ClassType): UsedOperator[] {
 export function refuseUnsupported(type: ClassType, file: string): void {
   const missing = operatorsUsed(type).filter(({ isSupported }) => !isSupported);
   if (missing.length === 0) return;
-  const lines = missing.map(
-    ({ name, first }) => `  ${name}${first.source === undefined ? '' : ` (${first.source.toString()})`}`,
-  );
+  const lines = missing.map(({ name, first }) => {
+    const schema = findSchema(name);
+    const reason = schema && refusalOf(schema)?.reason;
+    const place = first.source === undefined ? '' : ` (${first.source.toString()})`;
+    return `  ${name}${place}${reason === undefined ? '' : `: ${reason}`}`;
+  });
   throw new UnsupportedError(
     `${file} uses ${missing.length === 1 ? 'an operator that is' : `${missing.length} operators that are`} not supported:\n${lines.join('\n')}`,
   );

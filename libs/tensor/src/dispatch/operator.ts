@@ -3,7 +3,7 @@
 import type { Argument, DType, IValue, Schema } from '@weft/ir';
 import { UnsupportedError, findSchema, qualifiedName, schemasOf, typesEqual } from '@weft/ir';
 import type { DataCheck, IndexRanges, OperatorMeaning, Preparation } from '@weft/ops';
-import { dataCheckOf, indexRangesOf, operatorMeaning, preparationOf } from '@weft/ops';
+import { dataCheckOf, indexRangesOf, operatorMeaning, preparationOf, refusalOf } from '@weft/ops';
 import type { ArgumentKind } from './arguments.ts';
 import { argumentKind } from './arguments.ts';
 
@@ -79,8 +79,10 @@ function resolve(name: string): Operator {
   const eager = eagerFunctions.get(name);
   if (eager !== undefined) return { ...base, eager, written: [], writeMode: 'none', outArguments: [] };
   const found = meaningOf(schema, name);
-  if (found === undefined)
-    throw new UnsupportedError(`operator ${name} is not supported: nothing defines its meaning`);
+  if (found === undefined) {
+    const reason = refusalOf(schema)?.reason ?? 'nothing defines its meaning';
+    throw new UnsupportedError(`operator ${name} is not supported: ${reason}`);
+  }
   return { ...base, ...found };
 }
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { IValue } from '@weft/ir';
 import type { Tensor } from '../index.ts';
-import { F, callOperator, cat, grad, manualSeed, randn, tensor, zeros } from '../index.ts';
+import { F, callOperator, cat, grad, manualSeed, optim, randn, tensor, zeros } from '../index.ts';
 
 const call = (name: string, ...args: unknown[]): unknown => callOperator(`aten::${name}`, args as IValue[]);
 const one = (name: string, ...args: unknown[]): Tensor => call(name, ...args) as Tensor;
@@ -228,5 +228,84 @@ describe('fused cells are the plain ones', () => {
       null,
       null,
     ]);
+  });
+});
+
+describe('mixed precision', () => {
+  test('an Adam step over lists is that of the optimizer', () => {
+    manualSeed(5);
+    const start = [normal(2, 3), normal(4)];
+    const gradient = [normal(2, 3), normal(4)];
+    const parameters = start.map((each) => each.clone());
+    const state = (): Tensor[] => start.map((each) => each.mul(0));
+    const [averages, squares] = [state(), state()];
+    const steps = [tensor(1, { dtype: 'float32' }), tensor(1, { dtype: 'float32' })];
+    const numbers = [0.1, 0.9, 0.99, 0.01, 1e-8, false, false];
+    call(
+      '_fused_adam_',
+      parameters,
+      gradient.map((each) => each.clone()),
+      averages,
+      squares,
+      [],
+      steps,
+      ...numbers,
+      null,
+      null,
+    );
+    const leaves = start.map((each) => each.clone().requiresGrad_());
+    leaves.forEach((leaf, at) => (leaf.grad = gradient[at]));
+    new optim.Adam(leaves, { lr: 0.1, betas: [0.9, 0.99], weightDecay: 0.01 }).step();
+    expectAll(
+      parameters,
+      leaves.map((each) => each.detach()),
+    );
+    const before = parameters.map((each) => each.clone());
+    call(
+      '_fused_adam_',
+      parameters,
+      gradient,
+      averages,
+      squares,
+      [],
+      steps,
+      ...numbers,
+      tensor(2, { dtype: 'float32' }),
+      tensor(1, { dtype: 'float32' }),
+    );
+    expectAll(parameters, before);
+  });
+
+  test('gradients lose their scale, and infinities are found', () => {
+    const grads = [tensor([2, 4], { dtype: 'float32' }), tensor([6], { dtype: 'float32' })];
+    const found = tensor([0], { dtype: 'float32' });
+    call('_amp_foreach_non_finite_check_and_unscale_', grads, found, tensor(0.5));
+    expect([...grads, found].map((each) => each.tolist())).toEqual([[1, 2], [3], [0]]);
+    call('_amp_foreach_non_finite_check_and_unscale_', [tensor([1, Infinity])], found, tensor(0.5));
+    expect(found.tolist()).toEqual([1]);
+  });
+
+  test.each([
+    [8, 0, 0, [8, 1]],
+    [8, 1, 0, [16, 0]],
+    [8, 1, 1, [4, 0]],
+  ])('the scale %d after %d good steps, found %d: %j', (scale, tracker, found, expected) => {
+    const [size, count] = [tensor([scale], { dtype: 'float32' }), tensor([tracker], { dtype: 'int32' })];
+    call('_amp_update_scale_', size, count, tensor([found], { dtype: 'float32' }), 2, 0.5, 2n);
+    expect([size.tolist(), count.tolist()].flat()).toEqual(expected);
+  });
+});
+
+describe('operators without a meaning say why', () => {
+  test.each([
+    ['aten::to_sparse', 'tensors are dense'],
+    ['aten::quantize_per_tensor', 'there are no tensors of quantized dtypes'],
+    ['aten::cudnn_convolution', 'it belongs to a backend of PyTorch'],
+    ['aten::sum.dim_DimnameList', 'tensors have no named dimensions'],
+    ['aten::to_here', "PyTorch's RPC"],
+    ['aten::_test_string_default', "PyTorch's own tests"],
+  ])('%s', (name, reason) => {
+    expect(() => callOperator(name, [])).toThrow(`operator ${name} is not supported: `);
+    expect(() => callOperator(name, [])).toThrow(reason);
   });
 });

@@ -33,6 +33,7 @@ export * from './core/region.ts';
 export * from './core/reverse.ts';
 export * from './core/composite.ts';
 export * from './core/dead-code.ts';
+export * from './core/relayout.ts';
 export * from './core/differentiate.ts';
 export { gatherPlan, scatterPlan } from './core/ops/indexing-plan.ts';
 export { convolutionPlan, dotPlan } from './core/ops/contraction-plan.ts';

@@ -1,12 +1,13 @@
 // Activation functions. At kinks the branches are chosen so that the derivative is PyTorch's (relu at 0 has slope 0).
 import type { CoreBuilder, Value } from '@weft/ir';
 import { isFloatingPoint } from '@weft/ir';
-import { lowerings } from './operator.ts';
+import { laidOutLowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import { printName } from './promotion.ts';
 import { check, fail, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, is, like, over, plus, pointwise, realOf, times, unaryFloat } from './elementwise.ts';
 import { halves } from './shapes.ts';
+import { allBut, iterator, rowMajor, suggestedBy } from './result-layout.ts';
 
 /** Activations are for floats: PyTorch names the kernel that is missing for others. */
 function activation(
@@ -195,7 +196,14 @@ function glu(b: CoreBuilder, self: Value, dim: number): Value {
   return pointwise(b, [value, gate], { steps: true }, (x, y) => b.multiply(x, b.logistic(y)));
 }
 
-lowerings({
+const activationLayout = allBut(iterator, {
+  'aten::log_sigmoid': rowMajor,
+  'aten::log_sigmoid_forward': rowMajor,
+  'aten::prelu': suggestedBy(0),
+  'aten::rrelu': rowMajor,
+});
+
+laidOutLowerings(activationLayout, {
   'aten::relu': relu,
   'aten::relu6': relu6,
   'aten::hardtanh': hardtanh,

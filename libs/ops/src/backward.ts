@@ -3,12 +3,14 @@
 import type { CoreBuilder, DType, Value } from '@weft/ir';
 import { CoreBuilder as Builder, InternalError, isComplex, specOf, vjpOfGraph } from '@weft/ir';
 import type { LoweringArgument, LoweringResult, Scalar } from './operator.ts';
-import { lowerings, operatorMeaning } from './operator.ts';
+import { laidOutLowerings, lowerings, operatorMeaning } from './operator.ts';
 import { check, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, like } from './elementwise.ts';
 import { insertDim } from './shapes.ts';
 import { putAlong } from './gathering.ts';
 import { spread } from './softmax.ts';
+import type { ResultLayout } from './result-layout.ts';
+import { iterator, iteratorOf, layouts, likeArgument, rowMajor, suggestedBy } from './result-layout.ts';
 
 /**
  * Cotangents of `inputs` from those of the results of `forward`, which is lowered on a graph of its own; an input without
@@ -43,6 +45,12 @@ export const ofSelf =
   (b: CoreBuilder, grad: Value, self: Value, ...rest: LoweringArgument[]): Value =>
     cotangentsOf(b, [self], (inner, x) => lowerNamed(inner, forward, [x, ...rest]), [grad])[0];
 
+/** Gradients of images are images; others have the order of their operands. */
+const layoutOfSelf = (name: string): ResultLayout => {
+  if (name === 'glu') return rowMajor;
+  return name.includes('_pad') || name.includes('pool') ? suggestedBy(1) : iterator;
+};
+
 for (const name of [
   'gelu',
   'silu',
@@ -64,7 +72,7 @@ for (const name of [
   'replication_pad3d',
   'logit',
 ]) {
-  lowerings({ [`aten::${name}_backward`]: ofSelf(name) });
+  laidOutLowerings(layoutOfSelf(name), { [`aten::${name}_backward`]: ofSelf(name) });
 }
 
 /** As cotangentsOf by the first of several tensors; the others are given too, without a derivative. */
@@ -124,7 +132,7 @@ for (const name of [
   '_upsample_bilinear2d_aa',
   '_upsample_bicubic2d_aa',
 ]) {
-  lowerings({
+  laidOutLowerings(suggestedBy(0), {
     [`aten::${name}_backward`]: ofSize(name),
     [`aten::${name}_backward.vec`]: ofSize(`${name}.vec`),
   });
@@ -317,3 +325,18 @@ function gridBackward(
     [grad],
   );
 }
+
+layouts({
+  'aten::sigmoid_backward': iterator,
+  'aten::tanh_backward': iterator,
+  'aten::threshold_backward': iteratorOf(1, 0),
+  'aten::leaky_relu_backward': iteratorOf(1, 0),
+  'aten::elu_backward': iterator,
+  'aten::log_sigmoid_backward': iterator,
+  'aten::binary_cross_entropy_backward': likeArgument(1),
+  'aten::native_dropout_backward': iterator,
+  'aten::_adaptive_avg_pool2d_backward': suggestedBy(1),
+  'aten::max_pool2d_with_indices_backward': suggestedBy(1),
+  'aten::adaptive_max_pool2d_backward': suggestedBy(1),
+  'aten::convolution_backward': [suggestedBy(1, 2), suggestedBy(1, 2), rowMajor],
+});

@@ -89,14 +89,3 @@ export function expandList(
 /** `sizes` with one entry replaced. */
 export const withSize = (sizes: readonly number[], dim: number, size: number): number[] =>
   sizes.map((old, index) => (index === dim ? size : old));
-
-/** Row-major strides of a shape, as PyTorch has them (a size of 0 counts as 1). */
-export function contiguousStrides(sizes: readonly number[]): number[] {
-  const strides = new Array<number>(sizes.length);
-  let stride = 1;
-  for (let dim = sizes.length - 1; dim >= 0; dim--) {
-    strides[dim] = stride;
-    stride *= Math.max(sizes[dim], 1);
-  }
-  return strides;
-}

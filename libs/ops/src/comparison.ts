@@ -1,12 +1,13 @@
 // Comparisons, logical operators, and choices by a condition: eq … ge, logical_and …, where, clamp, isclose, equal.
 import type { ComparisonDirection, CoreBuilder, DType, Value } from '@weft/ir';
 import { dtypes, highestOf, isComplex, isFloatingPoint, lowestOf } from '@weft/ir';
-import { lowerings } from './operator.ts';
+import { laidOutLowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import type { Operand } from './promotion.ts';
 import { isValue, resultType } from './promotion.ts';
 import { broadcastShapes, check, rankOf, range, sizesOf } from './broadcast.ts';
 import { align, dtypeOf, is, isNaN, like, pointwise, times } from './elementwise.ts';
+import { allBut, pointwiseResults, rowMajor } from './result-layout.ts';
 
 export const compare =
   (direction: ComparisonDirection) =>
@@ -32,7 +33,8 @@ const comparisons: [name: string, direction: ComparisonDirection, alias: string]
 ];
 for (const [name, direction, alias] of comparisons) {
   for (const each of new Set([name, alias])) {
-    lowerings({ [`aten::${each}.Tensor`]: compare(direction), [`aten::${each}.Scalar`]: compare(direction) });
+    const run = compare(direction);
+    laidOutLowerings(pointwiseResults, { [`aten::${each}.Tensor`]: run, [`aten::${each}.Scalar`]: run });
   }
 }
 
@@ -95,7 +97,13 @@ function isClose(
 
 const isNonzero = (b: CoreBuilder, x: Value): Value => b.convert(x, 'bool');
 
-lowerings({
+const elementLayout = allBut(pointwiseResults, {
+  'aten::isin.Tensor_Tensor': rowMajor,
+  'aten::isin.Tensor_Scalar': rowMajor,
+  'aten::isin.Scalar_Tensor': rowMajor,
+});
+
+laidOutLowerings(elementLayout, {
   'aten::logical_and': logical((b, x, y) => b.and(x, y)),
   'aten::logical_or': logical((b, x, y) => b.or(x, y)),
   'aten::logical_xor': logical((b, x, y) => b.xor(x, y)),

@@ -5,6 +5,9 @@ import { printName } from './promotion.ts';
 import { check, expandList, fail, range, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf } from './elementwise.ts';
 import { insertDim } from './shapes.ts';
+import type { ResultLayout } from './result-layout.ts';
+import { geometryOf, imageStrides, layouts, suggestedBy } from './result-layout.ts';
+import { contiguousStrides } from './strides.ts';
 
 type Sizes = readonly number[];
 const show = (sizes: Sizes): string => `[${sizes.join(', ')}]`;
@@ -353,4 +356,43 @@ lowerings({
     });
     return b.add(result, b.broadcastInDim(bias, sizesOf(result), [2]));
   },
+});
+
+/**
+ * Images stay channels last when they or the kernel are; without a batch there is one of size 1. Signals are made row-major
+ * and become images of one row, so that the kernel decides alone. Transposed convolutions, and those of volumes, are
+ * row-major.
+ */
+const convolvedLayout = (transposed: number | null): ResultLayout => ({
+  kind: 'strides',
+  follows: true,
+  gradients: suggestedBy(0, 1),
+  strides: (site, sizes) => {
+    const [input, kernel] = [geometryOf(site, 0), geometryOf(site, 1)];
+    const spatial = kernel.sizes.length - 2;
+    if (spatial > 2 || (transposed !== null && site.args[transposed] === true)) {
+      return contiguousStrides(sizes);
+    }
+    return spatial === 1
+      ? imageStrides(sizes, 1, [{ ...kernel, isBatched: true }])
+      : imageStrides(sizes, 2, [
+          { ...input, isBatched: input.sizes.length === 4 },
+          { ...kernel, isBatched: true },
+        ]);
+  },
+});
+
+layouts({
+  'aten::conv1d': convolvedLayout(null),
+  'aten::conv1d.padding': convolvedLayout(null),
+  'aten::conv2d': convolvedLayout(null),
+  'aten::conv2d.padding': convolvedLayout(null),
+  'aten::convolution': convolvedLayout(6),
+  'aten::_convolution': convolvedLayout(6),
+  'aten::_convolution.deprecated': convolvedLayout(6),
+  'aten::convolution_overrideable': convolvedLayout(6),
+  'aten::_convolution_mode': convolvedLayout(null),
+  'aten::thnn_conv2d': convolvedLayout(null),
+  'aten::_slow_conv2d_forward': convolvedLayout(null),
+  'aten::slow_conv_dilated2d': convolvedLayout(null),
 });

@@ -4,12 +4,14 @@ import type { CoreBuilder, DType, TensorLike, TensorLiteral, Value } from '@weft
 import { isFloatingPoint, numel } from '@weft/ir';
 import type { DataArgument, KernelVjp, ReadTensor } from './operator.ts';
 import { dataChecks, kernels, lowerings, preparations } from './operator.ts';
-import { broadcastShapes, check, contiguousStrides, fail, range, sizesOf, wrapDim } from './broadcast.ts';
+import { broadcastShapes, check, fail, range, sizesOf, wrapDim } from './broadcast.ts';
+import { contiguousStrides } from './strides.ts';
 import { dtypeOf, like, plus, zeroUnless } from './elementwise.ts';
 import { integersOf, literalOf, numbersOf, pick } from './literal.ts';
 import { oneHot } from './factories.ts';
 import { takeSlices } from './gathering.ts';
 import { cumsum } from './scans.ts';
+import { columnMajor, layouts } from './result-layout.ts';
 
 type Sizes = readonly number[];
 
@@ -360,4 +362,9 @@ lowerings({
     const flat = b.reshape(source, [numel(sizesOf(source))]);
     return b.select(where, takeSlices(b, flat, ranks(b, where), 0), x);
   },
+});
+
+layouts({
+  'aten::nonzero': columnMajor,
+  'aten::argwhere': columnMajor,
 });

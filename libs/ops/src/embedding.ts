@@ -7,6 +7,7 @@ import { check, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, zeroUnless } from './elementwise.ts';
 import { putSlices, takeSlices } from './gathering.ts';
 import { vectorNorm } from './reductions.ts';
+import { layouts, likeArgument } from './result-layout.ts';
 
 export function embedding(b: CoreBuilder, weight: Value, indices: Value, paddingIdx: number): Value {
   check(rankOf(weight) === 2, () => "'weight' must be 2-D");
@@ -87,4 +88,8 @@ mutatingLowerings({
       return [scaled, scaled];
     },
   },
+});
+
+layouts({
+  'aten::embedding_renorm': likeArgument(0),
 });

@@ -1,13 +1,14 @@
 // Operators that make tensors from sizes and numbers: zeros, full, arange, linspace, eye, windows, their _like and new_
 // forms; and conversions of a tensor as a whole: to, type_as, clone.
 import type { CoreBuilder, DType, Value } from '@weft/ir';
-import { dtypes, isFloatingPoint, isInteger } from '@weft/ir';
-import { lowerings } from './operator.ts';
+import { isFloatingPoint, isInteger } from '@weft/ir';
+import { laidOutLowerings, lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import { scalarDType } from './promotion.ts';
 import { check, rankOf, sizesOf } from './broadcast.ts';
 import { zeroGradient } from './gradient-flow.ts';
 import { dtypeOf, is, like, over, plus, realOf, scalarOf, times } from './elementwise.ts';
+import { inFormat, layouts, likeArgument, sequence, stridesOf } from './result-layout.ts';
 
 type Sizes = readonly number[];
 
@@ -43,6 +44,7 @@ for (const [name, value] of [
     [`aten::new_${name}`]: (b: CoreBuilder, self: Value, sizes: Sizes, dtype: DType | null) =>
       filled(b, sizes, value, dtype ?? dtypeOf(self)),
   });
+  layouts({ [`aten::${name}_like`]: likeArgument(0) });
 }
 
 /** start, start + step, …, without `end`. */
@@ -213,7 +215,8 @@ for (const [name, make] of Object.entries(windows)) {
 const to = (b: CoreBuilder, self: Value, dtype: DType | null): Value =>
   dtype === null ? self : b.convert(self, dtype);
 
-for (const [name, dtype] of [
+/** `_cast_Float` and its like, which old archives call; of the same dtype the tensor itself. */
+export const oldCasts = [
   ['Byte', 'uint8'],
   ['Char', 'int8'],
   ['Double', 'float64'],
@@ -222,8 +225,10 @@ for (const [name, dtype] of [
   ['Int', 'int32'],
   ['Long', 'int64'],
   ['Short', 'int16'],
-] as const) {
-  lowerings({ [`aten::_cast_${name}`]: (b: CoreBuilder, self: Value) => b.convert(self, dtype) });
+] as const;
+for (const [name, dtype] of oldCasts) {
+  const cast = (b: CoreBuilder, self: Value): Value => b.convert(self, dtype);
+  laidOutLowerings(likeArgument(0), { [`aten::_cast_${name}`]: cast });
 }
 
 /** As PyTorch's one_hot on the CPU; without `classes` the number of classes depends on the data (see kernels). */
@@ -317,46 +322,29 @@ lowerings({
     return b.broadcastTo(b.convert(value, dtypeOf(self)), sizesOf(self));
   },
   'aten::zero': (b, self: Value) => zeroGradient(b, like(b, self, 0), self),
-  'aten::view_as_real': asReal,
-  'aten::view_as_real_copy': asReal,
-  'aten::view_as_complex': asComplex,
-  'aten::view_as_complex_copy': asComplex,
-  'aten::view.dtype': reinterpret,
-  'aten::view_copy.dtype': reinterpret,
 });
 
-/** Real and imaginary parts as a new last dimension. */
-function asReal(b: CoreBuilder, self: Value): Value {
-  const sizes = sizesOf(self);
-  const column = (x: Value): Value => b.reshape(x, [...sizes, 1]);
-  return b.concatenate([column(b.real(self)), column(b.imag(self))], sizes.length);
-}
-
-function asComplex(b: CoreBuilder, self: Value): Value {
-  const lead = sizesOf(self).slice(0, -1);
-  check(sizesOf(self).at(-1) === 2, () => 'Tensor must have a last dimension of size 2');
-  const part = (at: number): Value =>
-    b.reshape(b.slice(self, [...lead.map(() => 0), at], [...lead, at + 1]), lead);
-  return b.complex(part(0), part(1));
-}
-
-/** The same bytes read as another dtype; the last dimension makes up for another element size. */
-function reinterpret(b: CoreBuilder, self: Value, dtype: DType): Value {
-  const sizes = sizesOf(self);
-  const [from, to] = [dtypes[dtypeOf(self)].bytes, dtypes[dtype].bytes];
-  if (from === to) return b.bitcastConvert(self, dtype);
-  const last = sizes.at(-1);
-  check(
-    last !== undefined,
-    () => `self.dim() cannot be 0 to view ${dtypeOf(self)} as ${dtype} (different element sizes)`,
-  );
-  if (from > to)
-    return b.reshape(b.bitcastConvert(self, dtype), [...sizes.slice(0, -1), (last! * from) / to]);
-  const ratio = to / from;
-  check(
-    last! % ratio === 0,
-    () =>
-      `self.size(-1) must be divisible by ${ratio} to view ${dtypeOf(self)} as ${dtype} (different element sizes), but got ${last}`,
-  );
-  return b.bitcastConvert(b.reshape(self, [...sizes.slice(0, -1), last! / ratio, ratio]), dtype);
-}
+layouts({
+  'aten::arange': sequence,
+  'aten::arange.start': sequence,
+  'aten::arange.start_step': sequence,
+  'aten::range': sequence,
+  'aten::range.step': sequence,
+  'aten::linspace': sequence,
+  'aten::logspace': sequence,
+  'aten::full_like': likeArgument(0),
+  'aten::empty.memory_format': inFormat,
+  'aten::empty_strided': stridesOf(1),
+  'aten::new_empty_strided': stridesOf(2),
+  'aten::to.dtype': likeArgument(0),
+  'aten::to.dtype_layout': likeArgument(0),
+  'aten::to.device': likeArgument(0),
+  'aten::to.other': likeArgument(0),
+  'aten::_to_copy': likeArgument(0),
+  'aten::type_as': likeArgument(0),
+  'aten::clone': likeArgument(0),
+  'aten::copy': likeArgument(0),
+  'aten::fill.Scalar': likeArgument(0),
+  'aten::fill.Tensor': likeArgument(0),
+  'aten::zero': likeArgument(0),
+});

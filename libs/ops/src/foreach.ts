@@ -3,7 +3,8 @@
 import type { CoreBuilder, Value } from '@weft/ir';
 import { InternalError } from '@weft/ir';
 import type { LoweringArgument, Scalar } from './operator.ts';
-import { lowerings, operatorMeaning } from './operator.ts';
+import { laidOutLowerings, lowerings, operatorMeaning } from './operator.ts';
+import { iteratorOfEach } from './result-layout.ts';
 import { check } from './broadcast.ts';
 import { realOf } from './elementwise.ts';
 import { vectorNorm } from './reductions.ts';
@@ -64,7 +65,7 @@ for (const name of [
   'zero',
 ]) {
   const each = single(name);
-  lowerings({
+  laidOutLowerings(iteratorOfEach, {
     [`aten::_foreach_${name}`]: (b: CoreBuilder, self: List) => {
       checkNotEmpty(self);
       return self.map((x) => each(b, x));
@@ -74,7 +75,7 @@ for (const name of [
 
 for (const name of ['add', 'sub', 'mul', 'div']) {
   const [withTensor, withScalar] = [single(`${name}.Tensor`), single(`${name}.Scalar`)];
-  lowerings({
+  laidOutLowerings(iteratorOfEach, {
     [`aten::_foreach_${name}.Scalar`]: (b: CoreBuilder, self: List, scalar: Scalar) => {
       checkNotEmpty(self);
       return self.map((x) => withScalar(b, x, scalar, 1n));
@@ -96,7 +97,7 @@ for (const name of ['add', 'sub', 'mul', 'div']) {
 
 for (const name of ['maximum', 'minimum']) {
   const each = single(name);
-  lowerings({
+  laidOutLowerings(iteratorOfEach, {
     [`aten::_foreach_${name}.List`]: (b: CoreBuilder, self: List, other: List) => {
       checkLists(self, other);
       return self.map((x, index) => each(b, x, other[index]));
@@ -106,7 +107,7 @@ for (const name of ['maximum', 'minimum']) {
 
 for (const name of ['addcdiv', 'addcmul']) {
   const each = single(name);
-  lowerings({
+  laidOutLowerings(iteratorOfEach, {
     [`aten::_foreach_${name}.Scalar`]: (b: CoreBuilder, self: List, x: List, y: List, value: Scalar) => {
       checkLists(self, x, y);
       return self.map((base, index) => each(b, base, x[index], y[index], value));

@@ -8,6 +8,9 @@ import { dtypeOf, times } from './elementwise.ts';
 import { padDim, sliceDim, swapDims } from './shapes.ts';
 import { putSlices, takeSlices } from './gathering.ts';
 import { constantPad, padPositions, takePositions } from './joining.ts';
+import type { Viewed } from './operator.ts';
+import type { ResultLayout } from './result-layout.ts';
+import { layouts } from './result-layout.ts';
 
 type Sizes = readonly number[];
 type Transform = 'FFT' | 'IFFT' | 'RFFT' | 'IRFFT';
@@ -371,3 +374,15 @@ function centred(b: CoreBuilder, self: Value, by: number, mode: string): Value {
     padPositions(sizesOf(self)[dim], by, by, mode === 'replicate' ? 'replicate' : mode),
   );
 }
+
+/** Frames are transformed one after the other and seen as the last dimension but the parts'. */
+const framesFirst = (returnComplex: number): ResultLayout => ({
+  kind: 'order',
+  order: ({ args }, { length }) => {
+    const isWhole = args[returnComplex] === true || isComplex((args[0] as unknown as Viewed).dtype);
+    const frames = length - (isWhole ? 1 : 2);
+    return [...range(frames - 1), frames, frames - 1, ...range(length - frames - 1, frames + 1)];
+  },
+});
+
+layouts({ 'aten::stft': framesFirst(7), 'aten::stft.center': framesFirst(9) });

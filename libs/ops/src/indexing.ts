@@ -20,6 +20,8 @@ import { dtypeOf, is, like, scalarOf } from './elementwise.ts';
 import { insertDim } from './shapes.ts';
 import type { Combine } from './gathering.ts';
 import { putAlong, putPoints, putSlices, takeAlong, takePoints, takeSlices, wrapIndex } from './gathering.ts';
+import { layouts, likeArgument } from './result-layout.ts';
+import { indexedLayout } from './index-layout.ts';
 
 type Sizes = readonly number[];
 const show = (sizes: Sizes): string => `[${sizes.join(', ')}]`;
@@ -512,4 +514,21 @@ lowerings({
   },
   'aten::_masked_scale': (b, self: Value, mask: Value, scale: number) =>
     b.multiply(self, b.multiply(b.convert(mask, dtypeOf(self)), like(b, self, scale))),
+});
+
+layouts({
+  'aten::index_fill.int_Scalar': likeArgument(0),
+  'aten::index_fill.int_Tensor': likeArgument(0),
+  'aten::put': likeArgument(0),
+  'aten::select_scatter': likeArgument(0),
+  'aten::diagonal_scatter': likeArgument(0),
+  'aten::index_put': likeArgument(0),
+  'aten::index_put.hacked_twin': likeArgument(0),
+  'aten::_index_put_impl': likeArgument(0),
+  'aten::_unsafe_index_put': likeArgument(0),
+  'aten::index.Tensor': indexedLayout,
+  'aten::index.Tensor_hacked_twin': indexedLayout,
+  'aten::_unsafe_index.Tensor': indexedLayout,
+  'aten::slice_scatter': likeArgument(0),
+  'aten::as_strided_scatter': likeArgument(0),
 });

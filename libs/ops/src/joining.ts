@@ -8,6 +8,16 @@ import { broadcastAll, check, fail, range, rankOf, sizesOf, wrapDim, wrapDims } 
 import { dtypeOf, like, scalarOf } from './elementwise.ts';
 import { insertDim, padDim, sliceDim, swapDims } from './shapes.ts';
 import { takeSlices } from './gathering.ts';
+import type { ResultLayout } from './result-layout.ts';
+import {
+  geometryOf,
+  layouts,
+  likeArgument,
+  resultStrides,
+  suggestedBy,
+  suggestedByEvery,
+} from './result-layout.ts';
+import { contiguousStrides, preservedStrides } from './strides.ts';
 
 type Sizes = readonly number[];
 const show = (sizes: Sizes): string => `[${sizes.join(', ')}]`;
@@ -540,4 +550,56 @@ lowerings({
       tensors.map((x) => b.reshape(x, [numel(sizesOf(x))])),
       0,
     ),
+});
+
+/** Tensors are joined along the new dimension, which is then split off. */
+const stackLayout: ResultLayout = {
+  kind: 'strides',
+  follows: true,
+  strides: (site, sizes) => {
+    const axis = wrapDim(Number(site.args[1]), sizes.length);
+    if (axis === sizes.length - 1) return contiguousStrides(sizes);
+    const joined = [...sizes.slice(0, axis), sizes[axis] * sizes[axis + 1], ...sizes.slice(axis + 2)];
+    const strides = resultStrides(suggestedByEvery(0), site, joined);
+    return [...strides.slice(0, axis), strides[axis] * sizes[axis + 1], ...strides.slice(axis)];
+  },
+};
+
+/** Flipped, and transposed for odd quarters. */
+const rotatedLayout: ResultLayout = {
+  kind: 'strides',
+  strides: (site, sizes) => {
+    const [, turns, dims] = site.args;
+    const quarters = ((Number(turns) % 4) + 4) % 4;
+    if (quarters === 0) return contiguousStrides(sizes);
+    const strides = [...preservedStrides(geometryOf(site, 0))];
+    const [first, second] = (dims as Sizes).map((dim) => wrapDim(dim, sizes.length));
+    if (quarters % 2 === 1) [strides[first], strides[second]] = [strides[second], strides[first]];
+    return strides;
+  },
+};
+
+const paddedLayout: ResultLayout = {
+  kind: 'strides',
+  follows: true,
+  strides: (site, sizes) =>
+    site.args[2] === 'constant' ? resultStrides(suggestedBy(0), site, sizes) : contiguousStrides(sizes),
+};
+
+layouts({
+  'aten::flip': likeArgument(0),
+  'aten::fliplr': likeArgument(0),
+  'aten::flipud': likeArgument(0),
+  'aten::pixel_shuffle': suggestedBy(0),
+  'aten::pixel_unshuffle': suggestedBy(0),
+  'aten::channel_shuffle': suggestedBy(0),
+  'aten::native_channel_shuffle': suggestedBy(0),
+  'aten::cat': suggestedByEvery(0),
+  'aten::concat': suggestedByEvery(0),
+  'aten::concatenate': suggestedByEvery(0),
+  'aten::stack': stackLayout,
+  'aten::_stack': stackLayout,
+  'aten::rot90': rotatedLayout,
+  'aten::constant_pad_nd': suggestedBy(0),
+  'aten::pad': paddedLayout,
 });

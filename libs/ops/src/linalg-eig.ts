@@ -17,6 +17,7 @@ import {
   whereIndex,
 } from './matrices.ts';
 import { solveMatrices } from './linalg-solve.ts';
+import { columnMajor, layouts, rowMajor } from './result-layout.ts';
 
 /** A complex matrix: element (i, j) at 2 (i n + j). */
 type Matrix = Float64Array;
@@ -271,3 +272,5 @@ kernels({
   'aten::linalg_eig': { kernel: eig, vjp: eigVjp },
   'aten::linalg_eigvals': { kernel: (a: TensorLiteral) => eig(a)[0] },
 });
+
+layouts({ 'aten::linalg_eig': [rowMajor, columnMajor] });

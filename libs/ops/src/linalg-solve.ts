@@ -23,6 +23,9 @@ import {
   upperPart,
   whereIndex,
 } from './matrices.ts';
+import type { Geometry } from './strides.ts';
+import type { LayoutArgument, ResultLayout } from './result-layout.ts';
+import { columnMajor, layouts, likeArgument, rowMajor } from './result-layout.ts';
 
 interface Lu {
   /** L below the diagonal, U on and above it. */
@@ -453,5 +456,57 @@ lowerings({
     const n = numel(rest);
     const column = b.reshape(other, [n, 1]);
     return b.reshape(solveMatrices(b, b.reshape(x, [n, n]), column), rest);
+  },
+});
+
+/** LAPACK's matrices are column-major; X of XA = B is the transpose of one. */
+const solution = (leftArgument: number): ResultLayout => ({
+  kind: 'order',
+  order: ({ args }, sizes) => {
+    const rank = sizes.length;
+    const isVector = rank < geometryRank(args[0]);
+    return isVector || args[leftArgument] === false ? range(rank) : columnOrder(rank);
+  },
+});
+const geometryRank = (argument: LayoutArgument): number => (argument as Geometry).sizes.length;
+const columnOrder = (rank: number): number[] =>
+  rank < 2 ? range(rank) : [...range(rank - 2), rank - 1, rank - 2];
+/** A power that is the inverse itself lies as that does. */
+const power: ResultLayout = {
+  kind: 'order',
+  order: ({ args }, sizes) => (args[1] === -1 ? columnOrder(sizes.length) : range(sizes.length)),
+};
+
+layouts({
+  'aten::linalg_solve': solution(2),
+  'aten::linalg_solve_ex': [solution(2), rowMajor],
+  'aten::_linalg_solve_ex': [solution(2), columnMajor, rowMajor, rowMajor],
+  'aten::inverse': columnMajor,
+  'aten::linalg_inv': columnMajor,
+  'aten::linalg_inv_ex': [columnMajor, rowMajor],
+  'aten::linalg_lu_factor': [columnMajor, rowMajor],
+  'aten::linalg_lu_factor_ex': [columnMajor, rowMajor, rowMajor],
+  'aten::_lu_with_info': [columnMajor, rowMajor, rowMajor],
+  'aten::lu_solve': columnMajor,
+  'aten::linalg_lu_solve': solution(3),
+  'aten::cholesky': columnMajor,
+  'aten::linalg_cholesky': columnMajor,
+  'aten::linalg_cholesky_ex': [columnMajor, rowMajor],
+  'aten::cholesky_solve': columnMajor,
+  'aten::_cholesky_solve_helper': columnMajor,
+  'aten::cholesky_inverse': columnMajor,
+  'aten::linalg_solve_triangular': columnMajor,
+  'aten::triangular_solve': columnMajor,
+  'aten::linalg_matrix_exp': likeArgument(0),
+  'aten::matrix_exp': likeArgument(0),
+  'aten::linalg_matrix_power': power,
+  'aten::matrix_power': power,
+  // The inverse of a square matrix, its dimensions split again.
+  'aten::linalg_tensorinv': {
+    kind: 'order',
+    order: ({ args }, { length }) => {
+      const columns = length - Number(args[1]);
+      return [...range(length - columns, columns), ...range(columns)];
+    },
   },
 });

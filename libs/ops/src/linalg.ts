@@ -9,6 +9,9 @@ import { adjoint, checkMatrix, leadOf, product } from './matrices.ts';
 import { eigh, epsilonOf, pseudoInverse, qr, svd } from './linalg-factor.ts';
 import { inverse } from './linalg-solve.ts';
 import { vectorNorm } from './reductions.ts';
+import type { ResultLayout } from './result-layout.ts';
+import { columnMajor, geometryOf, layouts, rowMajor } from './result-layout.ts';
+import { columnMajorStrides, contiguousStrides } from './strides.ts';
 
 type Dims = readonly number[];
 const NO_TENSOR = [0];
@@ -249,4 +252,26 @@ lowerings({
     rank(b, a, tol, 0, isHermitian),
   'aten::matrix_rank': (b, a: Value, symmetric: boolean) => rank(b, a, null, null, symmetric),
   'aten::matrix_rank.tol': (b, a: Value, tol: number, symmetric: boolean) => rank(b, a, tol, 0, symmetric),
+});
+
+/** The solution of least squares: the first rows of the column-major matrix that held the right-hand side. */
+const leadingRows: ResultLayout = {
+  kind: 'strides',
+  strides: (site, sizes) => {
+    const [rows, columns] = geometryOf(site, 0).sizes.slice(-2);
+    if (sizes.length < geometryOf(site, 0).sizes.length) return contiguousStrides(sizes);
+    return columnMajorStrides([...sizes.slice(0, -2), Math.max(rows, columns), sizes[sizes.length - 1]]);
+  },
+};
+
+layouts({
+  'aten::linalg_qr': columnMajor,
+  'aten::qr': columnMajor,
+  'aten::linalg_svd': [columnMajor, rowMajor, columnMajor],
+  'aten::_linalg_svd': [columnMajor, rowMajor, columnMajor],
+  'aten::svd': [columnMajor, rowMajor, rowMajor],
+  'aten::linalg_eigh': [rowMajor, columnMajor],
+  'aten::_linalg_eigh': [rowMajor, columnMajor],
+  'aten::symeig': [rowMajor, columnMajor],
+  'aten::linalg_lstsq': [leadingRows, rowMajor, rowMajor, rowMajor],
 });

@@ -13,6 +13,7 @@ import { takeAlong, takeSlices } from './gathering.ts';
 import { logSoftmax, spread } from './softmax.ts';
 import { logOnePlusExp } from './activations.ts';
 import { vectorNorm } from './reductions.ts';
+import { iterator, layouts, stepsFrom } from './result-layout.ts';
 
 type Sizes = readonly number[];
 const show = (sizes: Sizes): string => `[${sizes.join(', ')}]`;
@@ -515,6 +516,21 @@ lowerings({
     multilabelMargin(b, self, target, reduction)[0],
   'aten::multilabel_margin_loss_forward': multilabelMargin,
   'aten::poisson_nll_loss': poissonNll,
+});
+
+/** Losses that are not reduced are pointwise. */
+layouts({
+  'aten::mse_loss': iterator,
+  'aten::l1_loss': iterator,
+  'aten::smooth_l1_loss': iterator,
+  'aten::huber_loss': iterator,
+  'aten::soft_margin_loss': iterator,
+  'aten::binary_cross_entropy': iterator,
+  'aten::binary_cross_entropy_with_logits': stepsFrom(1, 0),
+  'aten::kl_div': stepsFrom(1, 0),
+  'aten::hinge_embedding_loss': stepsFrom(1, 0),
+  'aten::margin_ranking_loss': stepsFrom(2, 0, 1),
+  'aten::poisson_nll_loss': iterator,
 });
 
 /** Targets are class numbers, or the one that is ignored. */

@@ -9,6 +9,8 @@ import { dtypeOf, like, realOf } from './elementwise.ts';
 import { insertDim } from './shapes.ts';
 import { add } from './pointwise.ts';
 import { gelu, relu } from './activations.ts';
+import { iterator, layouts } from './result-layout.ts';
+import { einsumLayout, parseEquation } from './einsum-equation.ts';
 
 type Sizes = readonly number[];
 
@@ -223,51 +225,9 @@ const keepSum = (b: CoreBuilder, x: Value, dim: number): Value =>
     sizesOf(x).map((size, each) => (each === dim ? 1 : size)),
   );
 
-/** Labels of each operand and of the result; the ellipsis becomes labels of its own, aligned at the end. */
-function parseEquation(
-  equation: string,
-  operands: readonly Value[],
-): { inputs: string[][]; output: string[] } {
-  const text = equation.replaceAll(' ', '');
-  const [left, right] = text.split('->') as [string, string | undefined];
-  const terms = left.split(',');
-  check(terms.length === operands.length, () =>
-    terms.length > operands.length
-      ? 'einsum(): more subscripts in equation than operands were provided'
-      : 'einsum(): more operands were provided than specified in the equation',
-  );
-  let widest = 0;
-  const inputs = terms.map((term, at) => {
-    const [head, tail] = term.includes('...') ? term.split('...') : [term, null];
-    const named = head.length + (tail?.length ?? 0);
-    const rank = rankOf(operands[at]);
-    const hidden = rank - named;
-    check(
-      tail === null ? hidden === 0 : hidden >= 0,
-      () =>
-        `einsum(): the number of subscripts in the equation (${named}) ${named > rank ? 'is more than' : 'does not match'} the number of dimensions (${rank}) for operand ${at}${tail === null ? ' and no ellipsis was given' : ''}`,
-    );
-    widest = Math.max(widest, hidden);
-    const ellipsis = tail === null ? [] : range(hidden).map((each) => `.${hidden - each}`);
-    return [...head, ...ellipsis, ...(tail ?? '')];
-  });
-  const ellipsis = range(widest).map((each) => `.${widest - each}`);
-  if (right === undefined) {
-    const counts = new Map<string, number>();
-    for (const label of inputs.flat()) counts.set(label, (counts.get(label) ?? 0) + 1);
-    const once = [...counts]
-      .filter(([label, count]) => count === 1 && !label.startsWith('.'))
-      .map(([label]) => label);
-    // PyTorch orders A-Z before a-z, as characters do.
-    return { inputs, output: [...ellipsis, ...once.sort()] };
-  }
-  const [head, tail] = right.includes('...') ? right.split('...') : [right, null];
-  return { inputs, output: [...head, ...(tail === null ? [] : ellipsis), ...(tail ?? '')] };
-}
-
 export function einsum(b: CoreBuilder, equation: string, operands: readonly Value[]): Value {
   check(operands.length > 0, () => 'einsum(): must provide at least one operand');
-  const { inputs, output } = parseEquation(equation, operands);
+  const { inputs, output } = parseEquation(equation, operands.map(rankOf));
   const extents = new Map<string, number>();
   for (const [at, labels] of inputs.entries()) {
     for (const [dim, label] of labels.entries()) {
@@ -484,4 +444,10 @@ lowerings({
     const product = factors.map((x) => b.broadcastTo(x, sizes)).reduce((x, y) => b.multiply(x, y));
     return b.reduceSum(product, sumdim);
   },
+});
+
+layouts({
+  'aten::einsum': einsumLayout,
+  'aten::addr': iterator,
+  'aten::kron': iterator,
 });

@@ -8,6 +8,7 @@ import { check, fail, range, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, like, over, plus, realOf, times } from './elementwise.ts';
 import { spread } from './softmax.ts';
 import { vectorNorm } from './reductions.ts';
+import { layouts, rowMajor, suggestedBy } from './result-layout.ts';
 
 type Sizes = readonly number[];
 const show = (sizes: Sizes): string => `[${sizes.join(', ')}]`;
@@ -383,4 +384,11 @@ lowerings({
   'aten::_weight_norm': weightNorm,
   'aten::norm_except_dim': normExcept,
   'aten::renorm': renorm,
+});
+
+layouts({
+  'aten::batch_norm': suggestedBy(0),
+  'aten::native_batch_norm': [suggestedBy(0), rowMajor, rowMajor],
+  'aten::group_norm': suggestedBy(0),
+  'aten::native_group_norm': [suggestedBy(0), rowMajor, rowMajor],
 });

@@ -7,9 +7,11 @@
 //  - `out=` forms: the functional form, then a resize and a copy into `out`.
 // Some operators also write to arguments without an annotation in their schema (the running statistics of `batch_norm`):
 // they are registered with `mutates` (see OperatorMeaning).
-import type { Complex, CoreBuilder, IValue, TensorLike, TensorLiteral, Value } from '@weft/ir';
+import type { Complex, CoreBuilder, DType, IValue, TensorLike, TensorLiteral, Value } from '@weft/ir';
 import { InternalError, OperatorError, asTensorSpec } from '@weft/ir';
 import { integersOf } from './literal.ts';
+import type { LayoutChoice } from './result-layout.ts';
+import { declareLayouts } from './result-layout.ts';
 
 /** A TorchScript Scalar: bigint for int, number for float. */
 export type Scalar = bigint | number | boolean | Complex;
@@ -39,11 +41,19 @@ export interface Strided {
   readonly strides: readonly number[];
   readonly offset: number;
 }
+/** What a view looks at; `elements` are those of the whole storage, where it has a size. */
+export interface Viewed extends Strided {
+  readonly dtype: DType;
+  readonly elements?: number;
+}
+/** What it shows, in elements of its dtype (default: the operand's). */
+export interface View extends Strided {
+  readonly dtype?: DType;
+}
 /** Result(s) of a view operator that share the operand's storage; null when it needs a copy (then it is lowered). */
-export type ViewFunction = (
-  self: Strided,
-  ...args: LoweringArgument[]
-) => Strided | readonly Strided[] | null;
+export type ViewFunction = (self: Viewed, ...args: LoweringArgument[]) => View | readonly View[] | null;
+/** The operand's new value once the view of it (as read by its lowering) holds `value`. */
+export type ViewWrite = (b: CoreBuilder, self: Value, value: Value, ...args: LoweringArgument[]) => Value;
 
 /** Computes on row-major host data. Receives TensorLiterals for tensors, the rest as a lowering does. */
 export type Kernel = (
@@ -65,6 +75,17 @@ export type KernelVjp = (
 /** Computes on run-time values (ints, strings, lists, dicts, tuples…). Several returns come as an array. */
 export type HostFunction = (...args: IValue[]) => IValue | readonly IValue[];
 
+/**
+ * Aliases its operand in eager mode; lowered as a copy where there is no storage. Views of another dtype say how they are
+ * written to; the others are where their strides say.
+ */
+export interface ViewMeaning {
+  readonly kind: 'view';
+  readonly view: ViewFunction;
+  readonly lower: Lowering;
+  readonly write?: ViewWrite;
+}
+
 export type OperatorMeaning =
   /**
    * `mutates` lists arguments, by their index in the schema, that the operator writes to although the schema does not
@@ -72,8 +93,7 @@ export type OperatorMeaning =
    * order: its new contents, to be copied into the argument's tensor. An argument that stays as it is comes back itself.
    */
   | { readonly kind: 'lowering'; readonly lower: Lowering; readonly mutates?: readonly number[] }
-  /** Aliases its operand in eager mode; lowered as a copy where there is no storage. */
-  | { readonly kind: 'view'; readonly view: ViewFunction; readonly lower: Lowering }
+  | ViewMeaning
   | { readonly kind: 'kernel'; readonly kernel: Kernel; readonly vjp?: KernelVjp }
   | { readonly kind: 'host'; readonly run: HostFunction };
 
@@ -119,6 +139,15 @@ export function lowerings(
     register(name, { kind: 'lowering', lower: located(name, lower as Lowering) });
 }
 
+/** Registers lowerings whose results lie in memory as `layout` says; those of `lowerings` are row-major. */
+export function laidOutLowerings(
+  layout: LayoutChoice,
+  table: Readonly<Record<string, (b: CoreBuilder, ...args: never[]) => LoweringResult>>,
+): void {
+  lowerings(table);
+  declareLayouts(layout, Object.keys(table));
+}
+
 /** Registers operators that write to arguments which their schema does not mark (see OperatorMeaning). */
 export function mutatingLowerings(
   table: Readonly<
@@ -142,16 +171,18 @@ export function views(
     Record<
       string,
       {
-        view: (self: Strided, ...args: never[]) => Strided | readonly Strided[] | null;
+        view: (self: Viewed, ...args: never[]) => View | readonly View[] | null;
         lower: (b: CoreBuilder, ...args: never[]) => LoweringResult;
+        write?: (b: CoreBuilder, self: Value, value: Value, ...args: never[]) => Value;
       }
     >
   >,
 ): void {
-  for (const [name, { view, lower }] of Object.entries(table)) {
+  for (const [name, { view, lower, write }] of Object.entries(table)) {
     const locatedView: ViewFunction = (self, ...args) =>
       inContext(name, args, () => (view as ViewFunction)(self, ...args));
-    register(name, { kind: 'view', view: locatedView, lower: located(name, lower as Lowering) });
+    const meaning = { kind: 'view', view: locatedView, lower: located(name, lower as Lowering) } as const;
+    register(name, write === undefined ? meaning : { ...meaning, write: write as ViewWrite });
   }
 }
 

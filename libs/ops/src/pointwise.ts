@@ -2,7 +2,7 @@
 // operators and shifts, with all their Tensor and Scalar overloads.
 import type { CoreBuilder, TensorLike, Value } from '@weft/ir';
 import { Complex, dtypes, isComplex, isFloatingPoint, isTensorLike } from '@weft/ir';
-import { indexRanges, lowerings } from './operator.ts';
+import { indexRanges, laidOutLowerings } from './operator.ts';
 import type { DataArgument, IndexRange, Scalar } from './operator.ts';
 import type { Operand } from './promotion.ts';
 import { isIntegral, isValue, printName, resultType } from './promotion.ts';
@@ -24,6 +24,7 @@ import {
   times,
   truncate,
 } from './elementwise.ts';
+import { allBut, iterator, iteratorOf, pointwiseResults, rowMajor } from './result-layout.ts';
 
 type Binary = (b: CoreBuilder, x: Value, y: Value) => Value;
 
@@ -385,7 +386,16 @@ indexRanges({
   'aten::fmod.Tensor': divisor,
 });
 
-lowerings({
+const elementLayout = allBut(pointwiseResults, {
+  'aten::pow.Tensor_Scalar': iterator,
+  'aten::pow.Scalar': rowMajor,
+  'aten::float_power.Scalar': rowMajor,
+  'aten::float_power.Tensor_Tensor': { kind: 'iterator', settled: 'all' },
+  'aten::lerp.Scalar': iterator,
+  'aten::rsub.Tensor': iteratorOf(1, 0),
+});
+
+laidOutLowerings(elementLayout, {
   ...overloads('add', add),
   ...overloads('sub', sub),
   ...overloads('subtract', sub),

@@ -8,6 +8,8 @@ import { dtypeOf, isNaN, like, over } from './elementwise.ts';
 import { insertDim } from './shapes.ts';
 import { putAlong, takeAlong, takeSlices } from './gathering.ts';
 import { literalOf } from './literal.ts';
+import type { ResultLayout } from './result-layout.ts';
+import { geometryOf, imageStrides, layouts, suggestedBy } from './result-layout.ts';
 
 type Sizes = readonly number[];
 
@@ -314,6 +316,16 @@ function maxUnpool(b: CoreBuilder, self: Value, indices: Value, output: Sizes, s
   })[0];
 }
 
+const pooledLayout = (spatial: number): ResultLayout => ({
+  kind: 'strides',
+  follows: true,
+  gradients: suggestedBy(0, 1),
+  strides: (site, sizes) => {
+    const self = geometryOf(site, 0);
+    return imageStrides(sizes, spatial, [{ ...self, isBatched: self.sizes.length === spatial + 2 }]);
+  },
+});
+
 for (const spatial of [1, 2, 3]) {
   const maxName = `max_pool${spatial}d`;
   const adaptiveName = `adaptive_max_pool${spatial}d`;
@@ -364,6 +376,16 @@ for (const spatial of [1, 2, 3]) {
     [`aten::${adaptiveName}`]: (b: CoreBuilder, self: Value, output: Sizes) =>
       batched(b, self, spatial, `${adaptiveName}()`, (x) => adaptiveMax(b, x, adaptiveSizes(output, x))),
   });
+  // Images keep channels last, and signals are images of one row; the kernels of volumes know row-major only.
+  if (spatial < 3) {
+    const names = [`${maxName}_with_indices`, `avg_pool${spatial}d`, averageName, adaptiveName];
+    layouts(Object.fromEntries(names.map((name) => [`aten::${name}`, pooledLayout(spatial)])));
+  }
+  if (spatial === 2) {
+    for (const name of ['max_pool2d', '_adaptive_avg_pool2d', 'max_unpool2d']) {
+      layouts({ [`aten::${name}`]: pooledLayout(2) });
+    }
+  }
   if (spatial > 1) {
     lowerings({
       [`aten::_${averageName}`]: adaptive,

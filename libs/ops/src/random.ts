@@ -9,6 +9,7 @@ import { dtypeOf, is, like, plus, realOf, times } from './elementwise.ts';
 import { defaultDType } from './factories.ts';
 import { numbersOf } from './literal.ts';
 import { cumsum } from './scans.ts';
+import { iterator, layouts, likeArgument } from './result-layout.ts';
 
 type Sizes = readonly number[];
 
@@ -320,4 +321,26 @@ lowerings({
     const slope = uniform(b, sizesOf(self), dtypeOf(self), realOf(lower), realOf(upper));
     return b.select(below, b.multiply(self, slope), self);
   },
+});
+
+layouts({
+  'aten::rand_like': likeArgument(0),
+  'aten::randn_like': likeArgument(0),
+  'aten::randint_like': likeArgument(0),
+  'aten::randint_like.low_dtype': likeArgument(0),
+  'aten::uniform': likeArgument(0),
+  'aten::exponential': likeArgument(0),
+  'aten::cauchy': likeArgument(0),
+  'aten::geometric': likeArgument(0),
+  'aten::log_normal': likeArgument(0),
+  'aten::random': likeArgument(0),
+  'aten::random.from': likeArgument(0),
+  'aten::random.to': likeArgument(0),
+  'aten::normal_functional': likeArgument(0),
+  'aten::dropout': iterator,
+  'aten::feature_dropout': iterator,
+  'aten::alpha_dropout': iterator,
+  'aten::feature_alpha_dropout': iterator,
+  'aten::native_dropout': iterator,
+  'aten::_fused_dropout': iterator,
 });

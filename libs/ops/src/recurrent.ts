@@ -12,6 +12,8 @@ import { dropout } from './random.ts';
 import { relu } from './activations.ts';
 import { cat, stack } from './joining.ts';
 import { integersOf, literalOf } from './literal.ts';
+import type { ResultLayout } from './result-layout.ts';
+import { iteratorOf, layouts, rowMajor } from './result-layout.ts';
 
 interface Weights {
   readonly input: Value;
@@ -202,6 +204,15 @@ function packedSequence(
   return [b.concatenate(outputs, 0), ...final];
 }
 
+/** Sequences are computed time first, also those that are seen batch first. */
+const timeFirst = (batchFirst: number): ResultLayout => ({
+  kind: 'order',
+  order: ({ args }, { length }) => {
+    const seen = args[batchFirst] === true && length >= (batchFirst === 2 ? 2 : 3);
+    return seen ? [1, 0, ...range(length - 2, 2)] : range(length);
+  },
+});
+
 type Hidden = Value | readonly Value[];
 const statesOf = (hidden: Hidden): readonly Value[] =>
   Array.isArray(hidden) ? (hidden as Value[]) : [hidden as Value];
@@ -275,6 +286,7 @@ for (const [name, cell] of Object.entries({
     },
   });
   preparations({ [`aten::${name}.data`]: readBatchSizes });
+  layouts({ [`aten::${name}.input`]: [timeFirst(8), rowMajor, rowMajor] });
 }
 
 /** Batch sizes fix the shapes of the steps: they become numbers. */
@@ -329,4 +341,9 @@ lowerings({
     const lengths = range(batch).map((at) => batchSizes.filter((size) => size > at).length);
     return [stack(b, steps, batchFirst ? 1 : 0), b.constant(literalOf('int64', [batch], lengths))];
   },
+});
+
+layouts({
+  'aten::gru_cell': iteratorOf(1),
+  'aten::_pad_packed_sequence': [timeFirst(2), rowMajor],
 });

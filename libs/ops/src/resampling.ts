@@ -9,6 +9,7 @@ import { dtypeOf, is, like, plus, times, zeroUnless } from './elementwise.ts';
 import { takeAlong, takeSlices } from './gathering.ts';
 import { literalOf } from './literal.ts';
 import { bmm } from './matmul.ts';
+import { layouts, rowMajor, suggestedBy } from './result-layout.ts';
 
 type Sizes = readonly number[];
 
@@ -214,6 +215,9 @@ for (const [name, weights] of weighted) {
       return resize(b, self, sizes, alignCorners, scales, weights);
     },
   });
+  // The bicubic kernels know row-major images only.
+  const layout = weights === linearWeights || weights === linearAntialiased ? suggestedBy(0) : rowMajor;
+  layouts({ [`aten::${name}`]: layout, [`aten::${name}.vec`]: layout });
 }
 for (const spatial of [1, 2, 3]) {
   for (const exact of [false, true]) {
@@ -231,6 +235,7 @@ for (const spatial of [1, 2, 3]) {
         return resizeNearest(b, self, sizes, scales, exact);
       },
     });
+    layouts({ [`aten::${name}`]: suggestedBy(0), [`aten::${name}.vec`]: suggestedBy(0) });
   }
 }
 

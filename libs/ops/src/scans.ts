@@ -5,11 +5,14 @@ import { isFloatingPoint } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import { computeType, toSum } from './promotion.ts';
-import { broadcastAll, check, rankOf, sizesOf, wrapDim } from './broadcast.ts';
+import { broadcastAll, check, rankOf, sizesOf, withSize, wrapDim } from './broadcast.ts';
 import { dtypeOf, is, isNaN, like, realOf, times, toFloatValue } from './elementwise.ts';
 import { padDim, sliceDim } from './shapes.ts';
 import { withDerivative } from './gradient-flow.ts';
 import { cat } from './joining.ts';
+import type { ResultLayout } from './result-layout.ts';
+import { geometryOf, layouts } from './result-layout.ts';
+import { contiguousStrides, iteratorStrides } from './strides.ts';
 
 /** All prefixes combined by an associative `combine(earlier, later)`. `identities` fill in before the start. */
 export function scan(
@@ -228,3 +231,22 @@ function powers(b: CoreBuilder, x: Value, count: number, increasing: boolean): V
   if (count === 0) return b.full(0, dtypeOf(base), [...sizesOf(x), 0]);
   return b.concatenate(increasing ? columns : columns.reverse(), rank);
 }
+
+/** Differences of neighbours lie as the tensor does; what is put before or after makes it a new one. */
+const diffLayout: ResultLayout = {
+  kind: 'strides',
+  follows: true,
+  strides: (site, sizes) => {
+    const [, n, dim, before, after] = site.args;
+    if (before !== null || after !== null) return contiguousStrides(sizes);
+    let { sizes: seen, strides } = geometryOf(site, 0);
+    const axis = wrapDim(Number(dim), seen.length);
+    for (let step = 0; step < Number(n); step++) {
+      seen = withSize(seen, axis, Math.max(seen[axis] - 1, 0));
+      strides = iteratorStrides(seen, [{ sizes: seen, strides }]);
+    }
+    return strides;
+  },
+};
+
+layouts({ 'aten::diff': diffLayout });

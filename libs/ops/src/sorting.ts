@@ -11,6 +11,9 @@ import { insertDim, sliceDim } from './shapes.ts';
 import { takeAlong } from './gathering.ts';
 import { evenly } from './gradient-flow.ts';
 import { spread } from './softmax.ts';
+import { layouts, likeArgument } from './result-layout.ts';
+import type { ResultLayout } from './result-layout.ts';
+import type { Geometry } from './strides.ts';
 
 /** Elements of a dimension in order and where they were. */
 function order(b: CoreBuilder, self: Value, dim: number, descending: boolean): Value {
@@ -302,4 +305,21 @@ lowerings({
   'aten::searchsorted.Scalar': search,
   'aten::bucketize.Tensor': bucketize,
   'aten::bucketize.Scalar': bucketize,
+});
+
+/** Several quantiles are computed side by side and seen as a first dimension. */
+const quantilesLast: ResultLayout = {
+  kind: 'order',
+  order: ({ args: [, q] }, { length }) =>
+    (q as Geometry).sizes.length === 0 ? range(length) : [...range(length - 1, 1), 0],
+};
+
+layouts({
+  'aten::sort': likeArgument(0),
+  'aten::sort.stable': likeArgument(0),
+  'aten::argsort': likeArgument(0),
+  'aten::argsort.stable': likeArgument(0),
+  'aten::msort': likeArgument(0),
+  'aten::quantile': quantilesLast,
+  'aten::nanquantile': quantilesLast,
 });

@@ -1,12 +1,13 @@
 // Special functions: Bessel functions of order 0 and 1, zeta, polygamma, incomplete gamma functions.
 import type { CoreBuilder, TensorLiteral, Value } from '@weft/ir';
 import type { KernelVjp } from './operator.ts';
-import { kernels, lowerings } from './operator.ts';
+import { kernels, laidOutLowerings } from './operator.ts';
 import type { Operand } from './promotion.ts';
 import { check, sizesOf, broadcastShapes, range } from './broadcast.ts';
 import { dtypeOf, is, like, over, plus, pointwise, times, unaryFloat } from './elementwise.ts';
 import { broadcastPositions } from './data-dependent.ts';
 import { literalOf, numbersOf } from './literal.ts';
+import { declareLayouts, iterator, pointwiseResults } from './result-layout.ts';
 
 // ---- modified Bessel functions of the first kind --------------------------------------------------------------------
 
@@ -204,8 +205,14 @@ kernels({
   'aten::igammac': upper,
   'aten::special_gammaincc': upper,
 });
+declareLayouts(iterator, [
+  'aten::igamma',
+  'aten::special_gammainc',
+  'aten::igammac',
+  'aten::special_gammaincc',
+]);
 
-lowerings({
+laidOutLowerings(iterator, {
   'aten::i0': bessel(0, false),
   'aten::special_i0': bessel(0, false),
   'aten::special_i0e': bessel(0, true),
@@ -284,7 +291,7 @@ function polynomial(b: CoreBuilder, { first, next }: Polynomials, x: Value, n: V
 for (const [name, family] of Object.entries(families)) {
   const run = (b: CoreBuilder, x: Operand, n: Operand): Value =>
     pointwise(b, [x, n], { float: true, steps: true }, (p, q) => polynomial(b, family, p, q));
-  lowerings({
+  laidOutLowerings(pointwiseResults, {
     [`aten::special_${name}`]: run,
     [`aten::special_${name}.x_scalar`]: run,
     [`aten::special_${name}.n_scalar`]: run,

@@ -1,7 +1,7 @@
 // Functions of one operand: exp, log, trigonometry, rounding, signs, erf and gamma functions, tests of floats.
 import type { CoreBuilder, Value } from '@weft/ir';
 import { isComplex, isFloatingPoint } from '@weft/ir';
-import { lowerings } from './operator.ts';
+import { laidOutLowerings } from './operator.ts';
 import { isIntegral, printName } from './promotion.ts';
 import { check } from './broadcast.ts';
 import { withDerivative } from './gradient-flow.ts';
@@ -18,6 +18,10 @@ import {
   truncate,
   unaryFloat,
 } from './elementwise.ts';
+import type { Viewed } from './operator.ts';
+import type { ResultLayout } from './result-layout.ts';
+import { allBut, iterator, resultStrides, rowMajor, stridesLike } from './result-layout.ts';
+import { contiguousStrides } from './strides.ts';
 
 type Unary = (b: CoreBuilder, x: Value) => Value;
 
@@ -106,7 +110,9 @@ const floatFunctions: Record<string, Unary> = {
   special_erfcx: (b, x) => erfcx(b, [x], {}),
 };
 for (const [name, body] of Object.entries(floatFunctions)) {
-  lowerings({ [`aten::${name}`]: (b: CoreBuilder, self: Value) => unaryFloat(b, self, (x) => body(b, x)) });
+  laidOutLowerings(iterator, {
+    [`aten::${name}`]: (b: CoreBuilder, self: Value) => unaryFloat(b, self, (x) => body(b, x)),
+  });
 }
 
 function sinc(b: CoreBuilder, x: Value): Value {
@@ -237,7 +243,25 @@ const trunc = rounding((b, x) => unaryFloat(b, x, (y) => truncate(b, y)));
 const conj = (b: CoreBuilder, x: Value): Value =>
   isComplex(dtypeOf(x)) ? b.complex(b.real(x), b.negate(b.imag(x))) : x;
 
-lowerings({
+/** Of complex numbers row-major. */
+const angleLayout: ResultLayout = {
+  kind: 'strides',
+  follows: true,
+  strides: (site, sizes) =>
+    isComplex((site.args[0] as unknown as Viewed).dtype)
+      ? contiguousStrides(sizes)
+      : resultStrides(iterator, site, sizes),
+};
+const elementLayout = allBut(iterator, {
+  'aten::angle': angleLayout,
+  // Views in PyTorch, which remembers that they are conjugated.
+  'aten::conj': stridesLike(0),
+  'aten::_conj': stridesLike(0),
+  'aten::mvlgamma': rowMajor,
+  'aten::special_multigammaln': rowMajor,
+});
+
+laidOutLowerings(elementLayout, {
   'aten::abs': abs,
   'aten::absolute': abs,
   'aten::neg': negative,
@@ -288,11 +312,6 @@ lowerings({
   'aten::logit': logit,
   'aten::special_logit': logit,
   'aten::angle': angle,
-  'aten::real': (b, self: Value) => (isComplex(dtypeOf(self)) ? b.real(self) : self),
-  'aten::imag': (b, self: Value) => {
-    check(isComplex(dtypeOf(self)), () => 'imag is not implemented for tensors with non-complex dtypes.');
-    return b.imag(self);
-  },
   'aten::conj': conj,
   'aten::_conj': conj,
   'aten::conj_physical': conj,

@@ -1,10 +1,11 @@
 // The steps that view operators are made of, in two interpretations: on strides (eager tensors that share storage) and on
 // core values (copies). A view operator is written once over these steps.
 import type { CoreBuilder, Value } from '@weft/ir';
-import { numel } from '@weft/ir';
-import type { LoweringArgument, Strided } from './operator.ts';
+import { dtypes, numel } from '@weft/ir';
+import type { LoweringArgument, Strided, Viewed } from './operator.ts';
 import { views } from './operator.ts';
-import { contiguousStrides, range, sizesOf, withSize } from './broadcast.ts';
+import { check, range, sizesOf, withSize } from './broadcast.ts';
+import { extentOf, isRowMajor } from './strides.ts';
 import { insertDim, sliceDim } from './shapes.ts';
 import { takeSlices } from './gathering.ts';
 
@@ -133,13 +134,27 @@ export const stridedViews: ViewAlgebra<Strided> = {
     };
   },
   contiguous: (x) => {
-    const strides = contiguousStrides(x.sizes);
-    const rowMajor = x.sizes.every((size, dim) => size === 1 || strides[dim] === x.strides[dim]);
-    if (!rowMajor && numel(x.sizes) > 0) throw new NeedsCopy();
+    if (!isRowMajor(x.sizes, x.strides)) throw new NeedsCopy();
     return x;
   },
-  asStrided: (x, sizes, strides, offset) => ({ sizes, strides, offset: offset ?? x.offset }),
+  asStrided: (x, sizes, strides, offset) => {
+    const made = { sizes, strides, offset: offset ?? x.offset };
+    checkInStorage(x as Partial<Viewed>, made);
+    return made;
+  },
 };
+
+/** Throws when a view of a storage of known size would leave it. */
+function checkInStorage({ elements, dtype }: Partial<Viewed>, view: Strided): void {
+  if (elements === undefined || dtype === undefined) return;
+  const needed = view.offset + extentOf(view);
+  const width = dtypes[dtype].bytes;
+  check(
+    numel(view.sizes) === 0 || needed <= elements,
+    () =>
+      `setStorage: sizes [${view.sizes.join(', ')}], strides [${view.strides.join(', ')}], storage offset ${view.offset}, and itemsize ${width} requiring a storage size of ${needed * width} are out of bounds for storage of size ${elements * width}`,
+  );
+}
 
 /** Copies, as core operators. */
 export const copiedViews = (b: CoreBuilder): ViewAlgebra<Value> => ({

@@ -1,12 +1,15 @@
 // View operators: reshape, transpose, slice, split and their like, each written once for strides and for copies.
 import type { CoreBuilder, TensorLike, TensorLiteral, Value } from '@weft/ir';
 import { isComplex, isInteger, numel, specOf } from '@weft/ir';
-import { lowerings, preparations } from './operator.ts';
+import type { Strided, View, Viewed } from './operator.ts';
+import { lowerings, preparations, views } from './operator.ts';
+import type { ResultLayout } from './result-layout.ts';
+import { geometryOf, layouts } from './result-layout.ts';
 import { integersOf } from './literal.ts';
 import { check, fail, range, sizesOf, wrapDim, withSize } from './broadcast.ts';
 import { swapped } from './shapes.ts';
 import type { ViewAlgebra, ViewOperator } from './view-algebra.ts';
-import { copiedViews, viewOperators } from './view-algebra.ts';
+import { copiedViews, stridedViews, viewOperators } from './view-algebra.ts';
 
 type Sizes = readonly number[];
 const show = (sizes: Sizes): string => `[${sizes.join(', ')}]`;
@@ -278,6 +281,11 @@ const asStrided: ViewOperator = <T>(
   offset: number | null,
 ) => {
   check(size.length === stride.length, () => 'mismatch in length of strides and shape');
+  check(
+    stride.every((each) => each >= 0),
+    () => `as_strided: Negative strides are not supported at the moment, got strides: ${show(stride)}`,
+  );
+  check((offset ?? 0) >= 0, () => `Tensor: invalid storage offset ${offset}`);
   return v.asStrided(x, size, stride, offset);
 };
 
@@ -460,6 +468,10 @@ viewOperators({
   'aten::split.sizes': splitSizes,
   'aten::split_with_sizes': splitSizes,
   'aten::chunk': chunk,
+  // Their parts may be written to, which autograd does not let those of the others.
+  'aten::unsafe_split.Tensor': split,
+  'aten::unsafe_split_with_sizes': splitSizes,
+  'aten::unsafe_chunk': chunk,
   'aten::tensor_split.sections': tensorSplit,
   'aten::tensor_split.indices': tensorSplit,
   'aten::hsplit.int': hsplit,
@@ -478,7 +490,7 @@ viewOperators({
   'aten::contiguous': <T>(v: ViewAlgebra<T>, x: T) => v.contiguous(x),
 });
 
-/** Operators with the meaning of a view that always copy: `…_copy` and `unsafe_…`. */
+/** Operators with the meaning of a view that always copy. */
 const copies: Readonly<Record<string, ViewOperator>> = {
   'aten::view_copy': view,
   'aten::_reshape_alias_copy': reshape,
@@ -502,9 +514,6 @@ const copies: Readonly<Record<string, ViewOperator>> = {
   'aten::alias_copy': itself,
   'aten::lift_fresh_copy': itself,
   'aten::lift': itself,
-  'aten::unsafe_split.Tensor': split,
-  'aten::unsafe_split_with_sizes': splitSizes,
-  'aten::unsafe_chunk': chunk,
 };
 for (const [name, operator] of Object.entries(copies)) {
   lowerings({
@@ -512,26 +521,39 @@ for (const [name, operator] of Object.entries(copies)) {
   });
 }
 
-/** Transposes of complex matrices are conjugated, which makes a copy. */
-const adjoint =
-  (name: string) =>
-  (b: CoreBuilder, self: Value): Value => {
-    const transposed = matrixTranspose(name)(copiedViews(b), self) as Value;
-    if (!isComplex(specOf(self).dtype)) return transposed;
-    return b.complex(b.real(transposed), b.negate(b.imag(transposed)));
-  };
+/** Transposes of complex matrices are conjugated, which makes a copy that lies as the transpose would. */
+const adjoint = (transposed: ViewOperator) => ({
+  view: (self: Viewed): View | null =>
+    isComplex(self.dtype) ? null : (transposed(stridedViews, self as Strided) as Strided),
+  lower: (b: CoreBuilder, self: Value): Value => {
+    const x = transposed(copiedViews(b), self) as Value;
+    return isComplex(specOf(self).dtype) ? b.complex(b.real(x), b.negate(b.imag(x))) : x;
+  },
+});
+const matrixH: ViewOperator = <T>(v: ViewAlgebra<T>, x: T) => {
+  const rank = v.sizes(x).length;
+  check(rank === 2, () => `tensor.H is only supported on matrices (2-D tensors). Got ${rank}-D tensor.`);
+  return v.permute(x, [1, 0]);
+};
+
+views({
+  'aten::mH': adjoint(matrixTranspose('mH')),
+  'aten::mH.a': adjoint(matrixTranspose('mH')),
+  'aten::adjoint': adjoint(matrixTranspose('adjoint')),
+  'aten::matrix_H': adjoint(matrixH),
+  'aten::matrix_H.a': adjoint(matrixH),
+});
+const lyingTransposed: ResultLayout = {
+  kind: 'strides',
+  strides: (site) => swappedLast(geometryOf(site, 0).strides),
+};
+const swappedLast = (strides: Sizes): Sizes =>
+  strides.length < 2 ? strides : [...strides.slice(0, -2), strides.at(-1)!, strides.at(-2)!];
+for (const name of ['mH', 'mH.a', 'adjoint', 'matrix_H', 'matrix_H.a']) {
+  layouts({ [`aten::${name}`]: lyingTransposed });
+}
 
 lowerings({
-  'aten::mH': adjoint('mH'),
-  'aten::mH.a': adjoint('mH'),
-  'aten::adjoint': adjoint('adjoint'),
-  'aten::matrix_H': (b, self: Value) => {
-    check(
-      sizesOf(self).length === 2,
-      () => `tensor.H is only supported on matrices (2-D tensors). Got ${sizesOf(self).length}-D tensor.`,
-    );
-    return adjoint('H')(b, self);
-  },
   'aten::atleast_1d.Sequence': (b, tensors: readonly Value[]) =>
     tensors.map((x) => atLeast(1)(copiedViews(b), x) as Value),
   'aten::atleast_2d.Sequence': (b, tensors: readonly Value[]) =>

@@ -1,19 +1,38 @@
 // A core graph made ready to run on eager tensors: dead code removed, outputs that are inputs or repeat one another told
-// apart, executables compiled for each device and operand layout. Knows nothing of autograd.
+// apart, executables compiled for each device and layout of operands and results. Knows nothing of autograd.
 import type { BufferView, Device, Executable } from '@weft/devices';
 import type { Graph, RandomRequest, TensorSpec, Value } from '@weft/ir';
-import { CoreBuilder, dtypes, removeDeadCode, specOf, tensorSpec } from '@weft/ir';
-import type { OperandLayout } from './layout.ts';
+import { dtypes, numel, relayout, removeDeadCode, specOf, tensorSpec } from '@weft/ir';
+import type { Strided } from '@weft/ops';
+import {
+  contiguousStrides,
+  extentOf,
+  isDense,
+  isRowMajor,
+  memoryOrder,
+  orderedStrides,
+  stridedViews,
+} from '@weft/ops';
 import { operandLayout } from './layout.ts';
-import { Tensor } from './tensor.ts';
+import { Storage } from './storage.ts';
 import { gatherStrided } from './strided-copy.ts';
+import { Tensor } from './tensor.ts';
 
-/** Where an output of the graph comes from: an operand as it is, or a computed value. */
+/** Where an output of the graph comes from: an operand as it is, one looked at through strides, or a computed value. */
 export type OutputSource =
   | { readonly kind: 'operand'; readonly index: number }
+  | { readonly kind: 'view'; readonly index: number; readonly view: (operand: Strided) => Strided }
   | { readonly kind: 'computed'; readonly index: number };
 
+type Strides = readonly number[];
+/** Strides for each output; null, and what is left out, is row-major. */
+export type ResultStrides = readonly (Strides | null)[];
+
 export interface CoreFunctionOptions {
+  /** What the trailing inputs of the graph are filled with, drawn anew for each call. */
+  readonly requests?: readonly RandomRequest[];
+  /** Whether outputs that only transpose and broadcast an operand are views of it: gradients are. */
+  readonly views?: boolean;
   /** Improves the graphs that are compiled: this one, and those of its derivative. Signatures stay. */
   readonly optimize?: (graph: Graph) => void;
 }
@@ -23,43 +42,44 @@ export class CoreFunction {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly OutputSource[];
   readonly outputSpecs: readonly TensorSpec[];
+  readonly requests: readonly RandomRequest[];
   private readonly computed: readonly TensorSpec[];
-  private readonly distinct: readonly Value[];
+  /** For each computed value the first output that it is. */
+  private readonly positions: readonly number[];
   private compiled: Graph | undefined;
   private readonly executables = new Map<string, Executable>();
-  private lastDevice: Device | undefined;
-  private lastExecutable: Executable | undefined;
+  private lastPlan: Plan | undefined;
 
-  /**
-   * @param graph given up to this object
-   * @param requests what the trailing inputs of the graph are filled with, drawn anew for each call
-   */
+  /** @param graph given up to this object */
   constructor(
     readonly graph: Graph,
-    readonly requests: readonly RandomRequest[] = [],
     readonly options: CoreFunctionOptions = {},
   ) {
     removeDeadCode(graph);
+    const { requests = [], views = false } = options;
+    this.requests = requests;
     this.inputs = graph.inputs.map(specOf);
     this.outputSpecs = graph.outputs.map(specOf);
     const distinct: Value[] = [];
-    this.outputs = graph.outputs.map((value) => {
+    this.outputs = graph.outputs.map((value): OutputSource => {
       if (value.isParameter) return { kind: 'operand', index: graph.inputs.indexOf(value) };
+      const viewed = views ? viewOfInput(graph, value) : null;
+      if (viewed !== null) return viewed;
       const known = distinct.indexOf(value);
       return { kind: 'computed', index: known >= 0 ? known : distinct.push(value) - 1 };
     });
     this.computed = distinct.map(specOf);
-    this.distinct = distinct;
+    this.positions = distinct.map((value) => graph.outputs.indexOf(value));
   }
 
   /** The graph that is compiled: with each computed output once, optimised. */
   private get body(): Graph {
     if (this.compiled !== undefined) return this.compiled;
-    const { graph, distinct, options } = this;
-    const hasOthers = distinct.length !== graph.outputs.length;
+    const { graph, positions, options } = this;
+    const hasOthers = positions.length !== graph.outputs.length;
     if (!hasOthers && options.optimize === undefined) return (this.compiled = graph);
     const body = graph.clone();
-    const kept = distinct.map((value) => body.outputs[graph.outputs.indexOf(value)]);
+    const kept = positions.map((position) => body.outputs[position]);
     while (body.outputs.length > 0) body.block.removeOutput(body.outputs.length - 1);
     kept.forEach((value) => body.addOutput(value));
     options.optimize?.(body);
@@ -70,50 +90,175 @@ export class CoreFunction {
     return this.inputs.length - this.requests.length;
   }
 
-  /** Computes the computed outputs on `device`. `operands` has one row-major or strided tensor an input. */
-  run(operands: readonly Tensor[], device: Device): Tensor[] {
+  /**
+   * Computes the computed outputs on `device`. `operands` has one tensor, however it lies, for each input.
+   * @param strides of the outputs
+   */
+  run(operands: readonly Tensor[], device: Device, strides?: ResultStrides): Tensor[] {
     if (this.computed.length === 0) return [];
-    const views = new Array<BufferView>(operands.length);
-    let layouts: (OperandLayout | undefined)[] | undefined;
-    for (let index = 0; index < operands.length; index++) {
-      let operand = operands[index];
-      let spec = this.inputs[index];
-      if (operand.storage.device !== device) operand = copyToDevice(operand, device);
-      if (!operand.isRowMajor) {
-        const layout = operandLayout(operand.sizes, operand.strides);
-        if (layout === null) operand = copyToDevice(operand, device);
-        else {
-          (layouts ??= [])[index] = layout;
-          spec = tensorSpec(spec.dtype, layout.sizes);
-        }
+    const { lastPlan } = this;
+    if (lastPlan !== undefined && lastPlan.device === device && lastPlan.strides === strides) {
+      if (operands.every((operand, index) => liesAs(operand, lastPlan.operands[index], device))) {
+        return this.execute(lastPlan, operands);
       }
-      views[index] = bufferView(operand, spec);
     }
-    const executable = this.executable(device, layouts);
-    const results = this.computed.map((spec) => Tensor.allocate(spec.dtype, spec.sizes, device));
-    executable.run(
-      views,
-      results.map((result, index) => bufferView(result, this.computed[index])),
-    );
-    return results;
+    // What a device cannot read as it lies is copied first, and the plan is for the copies.
+    const given = operands.map((operand) => readable(operand, device));
+    const plan = this.plan(given, device, strides);
+    this.lastPlan = plan;
+    return this.execute(plan, given);
   }
 
-  private executable(device: Device, layouts: (OperandLayout | undefined)[] | undefined): Executable {
-    if (layouts === undefined && this.lastDevice === device) return this.lastExecutable!;
+  private plan(operands: readonly Tensor[], device: Device, strides: ResultStrides | undefined): Plan {
+    const layouts = operands.map((operand) =>
+      operand.isRowMajor ? undefined : operandLayout(operand.sizes, operand.strides)!,
+    );
+    const places = this.computed.map(({ sizes }, index) =>
+      placeOf(sizes, strides?.[this.positions[index]] ?? null),
+    );
     let key = `${device.info.type}:${device.info.index}`;
-    layouts?.forEach((layout, index) => {
+    layouts.forEach((layout, index) => {
       if (layout !== undefined) key += `|${index}:${layout.sizes.join()};${layout.dimensions.join()}`;
     });
+    places.forEach(({ order }, index) => {
+      if (order !== null) key += `>${index}:${order.join()}`;
+    });
+    const orders = places.map(({ order }) => order);
+    const isPlain =
+      layouts.every((layout) => layout === undefined) && orders.every((order) => order === null);
     let executable = this.executables.get(key);
     if (executable === undefined) {
-      executable = device.compile(layouts === undefined ? this.body : withLayouts(this.body, layouts), {});
+      executable = device.compile(isPlain ? this.body : relayout(this.body, layouts, orders), {});
       this.executables.set(key, executable);
     }
-    if (layouts === undefined) {
-      this.lastDevice = device;
-      this.lastExecutable = executable;
+    return {
+      device,
+      strides,
+      operands: operands.map((operand) => (operand.isRowMajor ? null : operand.strides)),
+      executable,
+      inputs: this.inputs.map((spec, index) => {
+        const layout = layouts[index];
+        return layout === undefined ? spec : tensorSpec(spec.dtype, layout.sizes);
+      }),
+      places,
+      outputs: this.computed.map((spec, index) => {
+        const order = orders[index];
+        return order === null
+          ? spec
+          : tensorSpec(
+              spec.dtype,
+              order.map((dim) => spec.sizes[dim]),
+            );
+      }),
+    };
+  }
+
+  private execute(
+    { device, executable, inputs, places, outputs }: Plan,
+    operands: readonly Tensor[],
+  ): Tensor[] {
+    const views = operands.map((operand, index) => bufferView(operand, inputs[index]));
+    const results = this.computed.map(({ dtype, sizes }, index) => {
+      const { strides } = places[index];
+      if (strides === null) return Tensor.allocate(dtype, sizes, device);
+      return new Tensor(
+        Storage.allocate(device, numel(sizes) * dtypes[dtype].bytes),
+        dtype,
+        sizes,
+        strides,
+        0,
+      );
+    });
+    executable.run(
+      views,
+      results.map((result, index) => bufferView(result, outputs[index])),
+    );
+    return results.map((result, index) => {
+      const { gaps } = places[index];
+      return gaps === null ? result : copyToDevice(result, device, gaps);
+    });
+  }
+}
+
+/** What a run needs to know of how its operands and results lie. */
+interface Plan {
+  readonly device: Device;
+  /** The strides asked for, and those of the operands; null where they are row-major. */
+  readonly strides: ResultStrides | undefined;
+  readonly operands: readonly (Strides | null)[];
+  readonly executable: Executable;
+  /** What the executable sees. */
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly places: readonly Place[];
+}
+
+const liesAs = (operand: Tensor, strides: Strides | null, device: Device): boolean =>
+  operand.storage.device === device && (strides === null ? operand.isRowMajor : operand.strides === strides);
+
+/** The tensor on the device, and without gaps. */
+function readable(tensor: Tensor, device: Device): Tensor {
+  const own = tensor.storage.device === device ? tensor : copyToDevice(tensor, device);
+  if (own.isRowMajor || operandLayout(own.sizes, own.strides) !== null) return own;
+  return withoutGaps(own);
+}
+
+interface Place {
+  /** Of the result; null where it is row-major. */
+  readonly strides: Strides | null;
+  /** The dimensions from the outermost in memory to the innermost; null when that is row-major. */
+  readonly order: readonly number[] | null;
+  /** The strides asked for, when they leave gaps or overlap: the result is computed dense and then put there. */
+  readonly gaps: Strides | null;
+}
+
+function placeOf(sizes: readonly number[], strides: Strides | null): Place {
+  if (strides === null) return { strides: null, order: null, gaps: null };
+  if (isRowMajor(sizes, strides)) return { strides, order: null, gaps: null };
+  if (!isDense(sizes, strides)) return { strides: null, order: null, gaps: strides };
+  return { strides, order: memoryOrder(sizes, strides), gaps: null };
+}
+
+/** An output that transposes, broadcasts and squeezes an input, as strides on it. */
+function viewOfInput(graph: Graph, output: Value): OutputSource | null {
+  const steps: ((operand: Strided) => Strided)[] = [];
+  let value = output;
+  while (!value.isParameter) {
+    const step = viewStep(value);
+    if (step === null) return null;
+    steps.unshift(step);
+    value = value.node.inputs[0];
+  }
+  const index = graph.inputs.indexOf(value);
+  return { kind: 'view', index, view: (operand) => steps.reduce((viewed, step) => step(viewed), operand) };
+}
+
+function viewStep({ node, type }: Value): ((operand: Strided) => Strided) | null {
+  const { sizes } = type as TensorSpec;
+  switch (node.operator) {
+    case 'transpose': {
+      const permutation = node.ints('permutation');
+      return (operand) => stridedViews.permute(operand, permutation);
     }
-    return executable;
+    case 'broadcast_in_dim': {
+      const dimensions = node.ints('broadcast_dimensions');
+      if (dimensions.some((dim, at) => at > 0 && dim < dimensions[at - 1])) return null;
+      return (operand) => {
+        let viewed = operand;
+        for (let dim = 0; dim < sizes.length; dim++) {
+          if (!dimensions.includes(dim)) viewed = stridedViews.insert(viewed, dim);
+        }
+        return stridedViews.expand(viewed, sizes);
+      };
+    }
+    case 'reshape': {
+      // Only sizes of 1 come and go, which strides can always say.
+      const from = specOf(node.inputs[0]).sizes;
+      const kept = (each: readonly number[]): string => each.filter((size) => size !== 1).join();
+      return kept(from) === kept(sizes) ? (operand) => stridedViews.reshape(operand, sizes) : null;
+    }
+    default:
+      return null;
   }
 }
 
@@ -123,40 +268,40 @@ const bufferView = (tensor: Tensor, spec: TensorSpec): BufferView => ({
   spec,
 });
 
-/** A row-major copy on `device`, unknown to autograd. */
-export function copyToDevice(tensor: Tensor, device: Device): Tensor {
-  const copy = Tensor.allocate(tensor.dtype, tensor.sizes, device);
-  const target = copy.storage.hostBytes;
-  if (target !== undefined && !tensor.isRowMajor) {
-    const { storage } = tensor;
-    gatherStrided(storage.read(0, storage.byteLength), tensor, dtypes[tensor.dtype].bytes, target);
-  } else copy.storage.write(0, tensor.bytes());
-  return copy;
-}
-
-/** The graph reading some operands as transposed and broadcast row-major memory. */
-function withLayouts(graph: Graph, layouts: readonly (OperandLayout | undefined)[]): Graph {
-  const copy = graph.clone();
-  const b = new CoreBuilder(copy);
-  const first = copy.block.paramNode.next!;
-  layouts.forEach((layout, index) => {
-    if (layout === undefined) return;
-    const input = copy.inputs[index];
-    const { dtype, sizes } = specOf(input);
-    input.setType(tensorSpec(dtype, layout.sizes));
-    const uses = [...input.uses];
-    const logical = copy.withInsertPoint(first, () => strided(b, input, layout, sizes));
-    for (const use of uses) use.user.replaceInput(use.index, logical);
+/** A copy in the memory order of the tensor that has no gaps; what is expanded stays so. */
+function withoutGaps(tensor: Tensor): Tensor {
+  const { sizes, strides } = tensor;
+  const once = sizes.map((size, dim) => (strides[dim] === 0 ? 1 : size));
+  const seen = tensor.onStorage({ sizes: once, strides, offset: tensor.offset });
+  const dense = orderedStrides(once, memoryOrder(once, strides));
+  const copy = copyToDevice(seen, tensor.storage.device, dense);
+  return copy.onStorage({
+    sizes,
+    strides: dense.map((stride, dim) => (strides[dim] === 0 ? 0 : stride)),
+    offset: 0,
   });
-  return copy;
 }
 
-/** `x`, of the layout's dense sizes, as the operand of `sizes` that it stands for. */
-function strided(b: CoreBuilder, x: Value, layout: OperandLayout, sizes: readonly number[]): Value {
-  const places = [...layout.dimensions].sort((a, c) => a - c);
-  const transposed = b.transpose(
-    x,
-    places.map((dim) => layout.dimensions.indexOf(dim)),
-  );
-  return b.broadcastInDim(transposed, sizes, places);
+/** A copy on `device`, row-major or with the strides given, unknown to autograd. */
+export function copyToDevice(tensor: Tensor, device: Device, strides?: Strides): Tensor {
+  const { dtype, sizes, storage } = tensor;
+  const width = dtypes[dtype].bytes;
+  const target = strides ?? contiguousStrides(sizes);
+  const dense = isDense(sizes, target);
+  const extent = dense ? numel(sizes) : extentOf({ sizes, strides: target });
+  const copy = new Tensor(Storage.allocate(device, extent * width), dtype, sizes, target, 0);
+  if (!dense) copy.writeBytes(tensor.bytes());
+  else if (numel(sizes) > 0) {
+    // The elements of both in the order in which the copy's lie.
+    const order = memoryOrder(sizes, target);
+    const source = stridedViews.permute(tensor, order);
+    if (isRowMajor(source.sizes, source.strides)) {
+      copy.storage.write(0, storage.read(tensor.offset * width, numel(sizes) * width));
+    } else {
+      const bytes = copy.storage.hostBytes ?? new Uint8Array(numel(sizes) * width);
+      gatherStrided(storage.read(0, storage.byteLength), source, width, bytes);
+      if (copy.storage.hostBytes === undefined) copy.storage.write(0, bytes);
+    }
+  }
+  return copy;
 }

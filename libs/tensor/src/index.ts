@@ -4,6 +4,7 @@ import { scalarTensor, tensor } from './creation.ts';
 import { methodNames } from './methods.generated.ts';
 
 import './dispatch/queries.ts';
+import './dispatch/compositions.ts';
 import './random/rrelu.ts';
 import './random/distributions.ts';
 import './dispatch/memory.ts';

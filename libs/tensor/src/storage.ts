@@ -17,13 +17,33 @@ export class Storage {
   /** Counts in-place changes; tensors that share the storage share the count. */
   version = 0;
 
-  /** @param byteOffset where the storage starts in `buffer`, a multiple of 16 */
+  /** @param at where the storage starts in `memory`, a multiple of 16 */
   constructor(
     readonly device: Device,
-    readonly buffer: DeviceBuffer,
-    readonly byteOffset: number,
-    readonly byteLength: number,
+    private memory: DeviceBuffer,
+    private at: number,
+    private length: number,
   ) {}
+
+  get buffer(): DeviceBuffer {
+    return this.memory;
+  }
+  get byteOffset(): number {
+    return this.at;
+  }
+  get byteLength(): number {
+    return this.length;
+  }
+
+  /** Makes room for `byteLength` bytes under all tensors on it. What is there stays, the rest is undefined. */
+  grow(byteLength: number): void {
+    if (byteLength <= this.length) return;
+    const larger = Storage.allocate(this.device, byteLength);
+    if (this.length > 0) larger.write(0, this.read(0, this.length));
+    this.memory = larger.memory;
+    this.at = larger.at;
+    this.length = byteLength;
+  }
 
   /** New memory with undefined contents. Throws DeviceError naming the size. */
   static allocate(device: Device, byteLength: number): Storage {

@@ -1,6 +1,6 @@
 // Moves elements between row-major bytes and strided memory on the host, a whole element at a time.
 import type { Strided } from '@weft/ops';
-import { isRowMajor } from './layout.ts';
+import { isRowMajor } from '@weft/ops';
 
 type Words = Uint8Array | Uint16Array | Uint32Array;
 

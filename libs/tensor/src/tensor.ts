@@ -3,7 +3,8 @@
 import type { Device } from '@weft/devices';
 import type { DType, TensorLike, TensorSpec } from '@weft/ir';
 import { Complex, OperatorError, TensorLiteral, dtypes, numel, tensorSpec } from '@weft/ir';
-import type { Strided } from '@weft/ops';
+import type { Strided, Viewed } from '@weft/ops';
+import { contiguousStrides, hasRowMajorStrides, isRowMajor } from '@weft/ops';
 import type { BackwardOptions } from './autograd/engine.ts';
 import type { Edge, GradNode, TensorHook } from './autograd/node.ts';
 import { AccumulateGrad } from './autograd/node.ts';
@@ -13,7 +14,6 @@ import { deviceName } from './devices.ts';
 import { callOperator } from './dispatch/call.ts';
 import type { Element, TypedArray } from './elements.ts';
 import { elementAt, typedArrayOf } from './elements.ts';
-import { contiguousStrides, isRowMajor } from './layout.ts';
 import type { TensorMethods } from './methods.generated.ts';
 import { printTensor } from './print.ts';
 import { Storage } from './storage.ts';
@@ -40,12 +40,13 @@ export interface GradMeta {
 export interface Tensor extends TensorMethods {}
 
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
-export class Tensor implements TensorLike, Strided {
+export class Tensor implements TensorLike, Viewed {
   readonly isTensor = true;
   /** @internal */
   meta: GradMeta | null = null;
   private key: string | undefined;
   private rowMajor: boolean | undefined;
+  private rowMajorStrides: boolean | undefined;
 
   /** @internal Tensors are made by `tensor`, `zeros`, `fromTypedArray` and by operators. */
   constructor(
@@ -59,7 +60,9 @@ export class Tensor implements TensorLike, Strided {
   /** A row-major tensor with undefined contents. */
   static allocate(dtype: DType, sizes: readonly number[], device: Device): Tensor {
     const storage = Storage.allocate(device, numel(sizes) * dtypes[dtype].bytes);
-    return new Tensor(storage, dtype, sizes, contiguousStrides(sizes), 0);
+    const result = new Tensor(storage, dtype, sizes, contiguousStrides(sizes), 0);
+    result.rowMajor = result.rowMajorStrides = true;
+    return result;
   }
 
   /** A tensor with the contents of a literal. */
@@ -101,13 +104,21 @@ export class Tensor implements TensorLike, Strided {
   get isRowMajor(): boolean {
     return (this.rowMajor ??= isRowMajor(this.sizes, this.strides));
   }
+  /** @internal Whether the strides are those of row-major memory, in dimensions of size 1 too. */
+  get hasRowMajorStrides(): boolean {
+    return (this.rowMajorStrides ??= hasRowMajorStrides(this.sizes, this.strides));
+  }
+  /** @internal How many elements the whole storage has. */
+  get elements(): number {
+    return Math.floor(this.storage.byteLength / dtypes[this.dtype].bytes);
+  }
   /** @internal Replaces storage and geometry in place, as `resize_` and `set_` do. */
   setGeometry(storage: Storage, sizes: readonly number[], strides: readonly number[], offset: number): void {
     this.storage = storage;
     this.sizes = sizes;
     this.strides = strides;
     this.offset = offset;
-    this.key = this.rowMajor = undefined;
+    this.key = this.rowMajor = this.rowMajorStrides = undefined;
   }
 
   /** @internal A tensor on the same storage that autograd does not know. */

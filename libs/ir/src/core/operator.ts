@@ -53,6 +53,8 @@ export interface CoreOperator {
   readonly attributes: Readonly<Record<string, AttributeKind | `${AttributeKind}?`>>;
   /** Number of nested blocks; -1 for any (`case`). */
   readonly regions?: number;
+  /** Element i of the result depends on element i of each operand, whatever the shape; scalars may stand beside. */
+  readonly isElementwise?: boolean;
   /** Not pure: may not be removed, merged or reordered with its like (collectives, send, recv). */
   readonly hasEffect?: boolean;
   infer(site: InferenceSite): TensorSpec[];

@@ -49,7 +49,7 @@ export class Variant {
     const isStrided = this.operands.some((tensor) => !tensor.isRowMajor);
     if (isStrided) throw new UnsupportedError('a tensor of the module is strided');
     this.device = this.operands[0]?.storage.device ?? hostDevice();
-    this.fn = new CoreFunction(lowering.graph, lowering.requests, { optimize: optimizeCore });
+    this.fn = new CoreFunction(lowering.graph, { requests: lowering.requests, optimize: optimizeCore });
     if (lowering.gradEnabled) {
       prepareDerivative(
         this.fn,
@@ -85,7 +85,7 @@ export class Variant {
     const { condition, requests } = lowering;
     const before = condition !== undefined && requests.length > 0 ? defaultGenerator.getState() : undefined;
     const all = requests.length === 0 ? inputs : [...inputs, ...drawRequests(requests, device)];
-    const outputs = runRecorded(this.name, fn, all, device, false);
+    const outputs = runRecorded(this.name, fn, all, device);
     if (condition !== undefined && outputs[condition].element() !== true) {
       if (before !== undefined) defaultGenerator.setState(before);
       this.release();

@@ -12,7 +12,7 @@ import {
   specOf,
   tensorSpec,
 } from '@weft/ir';
-import type { DataArgument, Lowering, LoweringArgument, Strided, ViewFunction } from '@weft/ops';
+import type { DataArgument, Lowering, LoweringArgument, Strided, View, ViewMeaning } from '@weft/ops';
 import {
   canCast,
   contiguousStrides,
@@ -84,7 +84,7 @@ export function evaluateTensorOperator(
     );
   }
   if (meaning.kind === 'view' && operator.writeMode === 'none') {
-    const viewed = evaluateView(call, meaning.view);
+    const viewed = evaluateView(call, meaning);
     if (viewed !== null) return viewed;
   }
   return evaluateLowering(call);
@@ -162,7 +162,7 @@ function preparedArguments(
 
 // ---- views --------------------------------------------------------------------------------------------------------
 
-function evaluateView(call: Call, view: ViewFunction): IValue | null {
+function evaluateView(call: Call, { view, write: rewrite }: ViewMeaning): IValue | null {
   const { evaluator, operator, lower } = call;
   const { b } = evaluator;
   const self = call.args[0] as unknown as SymbolicTensor;
@@ -180,9 +180,10 @@ function evaluateView(call: Call, view: ViewFunction): IValue | null {
   const found = view(self, ...known);
   if (found === null) return null;
   const isList = Array.isArray(found);
-  const geometries = (isList ? found : [found]) as readonly Strided[];
+  const geometries = (isList ? found : [found]) as readonly View[];
   // The same view of a row-major tensor: where its elements are among the parent's.
-  const relative = view({ sizes: self.sizes, strides: contiguousStrides(self.sizes), offset: 0 }, ...known);
+  const { dtype, sizes } = self;
+  const relative = view({ dtype, sizes, strides: contiguousStrides(sizes), offset: 0 }, ...known);
   const places = (isList ? relative : [relative]) as readonly Strided[] | null;
   const isDetached = detaching.has(operator.schema.name);
   let last: { parent: Value; results: readonly Value[] } | undefined;
@@ -195,10 +196,13 @@ function evaluateView(call: Call, view: ViewFunction): IValue | null {
     return last.results;
   };
   const made = geometries.map((geometry, index) => {
-    const tensor = new SymbolicTensor(self.storage, tensorSpec(self.dtype, geometry.sizes), geometry, {
+    const spec = tensorSpec(geometry.dtype ?? dtype, geometry.sizes);
+    const tensor = new SymbolicTensor(self.storage, spec, geometry, {
       parent: self,
       read: (builder, parent) => readAll(builder, parent)[index],
-      write: (builder, parent, value) => writeThroughView(builder, parent, places![index], value),
+      write: (builder, parent, value) =>
+        rewrite?.(builder, parent, value, ...rest) ??
+        writeThroughView(builder, parent, places![index], value),
     });
     tensor.requiresGrad = self.requiresGrad && !isDetached && evaluator.gradEnabled;
     return tensor;

@@ -1,6 +1,8 @@
 // The backward pass: runs the nodes behind some tensors in falling order of their making, adding up the cotangents that
 // meet, into the `grad` of leaves (`backward`) or for chosen tensors (`grad`).
 import { OperatorError, numel } from '@weft/ir';
+import { contiguousStrides, isDense } from '@weft/ops';
+import { copyToDevice } from '../core-function.ts';
 import { callOperator } from '../dispatch/call.ts';
 import { withDispatchHook } from '../dispatch/hook.ts';
 import type { Tensor } from '../tensor.ts';
@@ -8,6 +10,7 @@ import type { Tensor } from '../tensor.ts';
 import { enableGrad, noGrad } from './grad-mode.ts';
 import type { Edge, TensorHook, GradNode } from './node.ts';
 import { AccumulateGrad } from './node.ts';
+import { placed } from './placed.ts';
 
 export interface BackwardOptions {
   /** Keeps what the graph saved, so that it can be gone through again; default: as `createGraph`. */
@@ -90,6 +93,8 @@ function seedsOf(roots: readonly Tensor[], gradients: readonly (Tensor | null)[]
 const add = (a: Tensor, b: Tensor): Tensor =>
   callOperator('aten::add.Tensor', [a, b, 1n]) as unknown as Tensor;
 
+const clone = (a: Tensor): Tensor => callOperator('aten::clone', [a]) as unknown as Tensor;
+
 function run(
   seeds: readonly Seed[],
   retainGraph: boolean,
@@ -147,7 +152,7 @@ function hooked(node: GradNode, cotangents: (Tensor | null)[]): (Tensor | null)[
     const value = cotangents[index];
     if (value === null) return;
     const meta = tensor.gradMeta;
-    meta.grad = meta.grad === null ? value : add(meta.grad, value);
+    meta.grad = meta.grad === null ? clone(value) : add(meta.grad, value);
   });
   return cotangents;
 }
@@ -161,10 +166,11 @@ function applyHooks(hooks: ReadonlySet<TensorHook>, gradient: Tensor): Tensor {
 function accumulate(variable: Tensor, gradient: Tensor, createGraph: boolean): void {
   const meta = variable.gradMeta;
   if (meta.grad === null) {
-    // Owned by the leaf alone: later backward passes add to it in place of others' tensors.
-    meta.grad = createGraph
-      ? gradient
-      : (callOperator('aten::clone', [gradient.detach()]) as unknown as Tensor);
+    // Owned by the leaf alone: later backward passes add to it in place of others' tensors. It lies as the leaf does.
+    const { sizes, strides } = variable;
+    const wanted = isDense(sizes, strides) ? strides : contiguousStrides(sizes);
+    if (createGraph) meta.grad = placed(gradient, wanted);
+    else meta.grad = copyToDevice(gradient, gradient.storage.device, wanted);
   } else if (createGraph) meta.grad = add(meta.grad, gradient);
   else callOperator('aten::add_.Tensor', [meta.grad, gradient, 1n]);
 }

@@ -12,7 +12,9 @@ import {
   specOf,
   vjpOfGraph,
 } from '@weft/ir';
-import { stopsGradient } from '@weft/ops';
+import type { ResultLayout } from '@weft/ops';
+import { resultStrides, stopsGradient } from '@weft/ops';
+import type { ResultStrides } from '../core-function.ts';
 import { CoreFunction, copyToDevice } from '../core-function.ts';
 import { compileCall } from '../dispatch/call.ts';
 import { Tensor } from '../tensor.ts';
@@ -67,7 +69,7 @@ export function prepareDerivative(fn: CoreFunction, operands: readonly Tensor[])
 }
 
 function derive(
-  { graph, options }: CoreFunction,
+  { graph, options: { optimize } }: CoreFunction,
   wanted: readonly boolean[],
 ): Derivative | NoDerivative | null {
   const { wrt, outputs } = connections(graph, wanted);
@@ -78,8 +80,8 @@ function derive(
       wrt,
       outputs,
       parts,
-      forward: new CoreFunction(parts.forward.clone(), [], options),
-      backward: new CoreFunction(parts.backward, [], options),
+      forward: new CoreFunction(parts.forward.clone(), { optimize }),
+      backward: new CoreFunction(parts.backward, { optimize, views: true }),
     };
   } catch (error) {
     if (error instanceof WeftError) return { wrt, outputs, reason: error };
@@ -116,45 +118,65 @@ function reachable(block: Block, start: Value): Set<Value> {
   return seen;
 }
 
+export interface RecordedRun {
+  /** Whether outputs that are operands may be those very tensors; otherwise they are copied. */
+  readonly mayAlias?: boolean;
+  /** Tensors that the caller overwrites with the outputs: what is saved of them is copied. */
+  readonly overwritten?: readonly Tensor[];
+  /** Strides of the outputs; row-major by default. */
+  readonly strides?: ResultStrides;
+  /** How gradients lie: as TensorIterator or images would make them of the cotangents; row-major by default. */
+  readonly gradients?: ResultLayout;
+}
+
 /**
  * Computes the outputs of `fn` and, when gradients are on and an operand requires one, records it.
  * @param name the operator, for the node's name
- * @param mayAlias whether outputs that are operands may be those very tensors; otherwise they are copied
- * @param overwritten tensors that the caller overwrites with the outputs: what is saved of them is copied
  */
 export function runRecorded(
   name: string,
   fn: CoreFunction,
   operands: readonly Tensor[],
   device: Device,
-  mayAlias: boolean,
-  overwritten?: readonly Tensor[],
+  run: RecordedRun = {},
 ): Tensor[] {
   if (isGradEnabled()) {
     let requiring = false;
     for (let index = 0; index < operands.length; index++) {
       if (operands[index].requiresGrad) requiring = true;
     }
-    if (requiring) return record(name, fn, operands, device, mayAlias, overwritten);
+    if (requiring) return record(name, fn, operands, device, run);
   }
-  return resultsOf(fn, fn.run(operands, device), operands, device, mayAlias);
+  return resultsOf(fn, operands, device, run);
 }
 
 function resultsOf(
   fn: CoreFunction,
-  computed: readonly Tensor[],
   operands: readonly Tensor[],
   device: Device,
-  mayAlias: boolean,
+  { mayAlias = false, strides }: RecordedRun,
 ): Tensor[] {
+  const computed = fn.run(operands, device, strides);
   const taken = new Set<number>();
-  return fn.outputs.map((source) => {
-    if (source.kind === 'operand') {
-      return mayAlias ? operands[source.index] : copyToDevice(operands[source.index], device);
+  return fn.outputs.map((source, index) => {
+    const copied = (tensor: Tensor): Tensor => copyToDevice(tensor, device, strides?.[index] ?? undefined);
+    switch (source.kind) {
+      case 'operand': {
+        const operand = operands[source.index];
+        return mayAlias ? operand : copied(operand);
+      }
+      case 'view': {
+        const operand = operands[source.index];
+        const view = operand.onStorage(source.view(operand));
+        return mayAlias ? view : copied(view);
+      }
+      case 'computed':
+        if (taken.has(source.index)) return copied(computed[source.index]);
+        taken.add(source.index);
+        return computed[source.index];
+      default:
+        return source satisfies never;
     }
-    if (taken.has(source.index)) return copyToDevice(computed[source.index], device);
-    taken.add(source.index);
-    return computed[source.index];
   });
 }
 
@@ -163,15 +185,15 @@ function record(
   fn: CoreFunction,
   operands: readonly Tensor[],
   device: Device,
-  mayAlias: boolean,
-  overwritten: readonly Tensor[] = [],
+  run: RecordedRun,
 ): Tensor[] {
   const derivative = derivativeOf(
     fn,
     operands.map((operand) => operand.requiresGrad),
   );
+  const { overwritten = [] } = run;
   if (derivative === null || 'reason' in derivative) {
-    const results = resultsOf(fn, fn.run(operands, device), operands, device, mayAlias);
+    const results = resultsOf(fn, operands, device, run);
     const node =
       derivative === null
         ? zeroNode(name, operands, overwritten)
@@ -181,10 +203,10 @@ function record(
   }
   const count = fn.outputs.length;
   const { forward } = derivative;
-  const all = resultsOf(forward, forward.run(operands, device), operands, device, mayAlias);
+  const all = resultsOf(forward, operands, device, { ...run, strides: forwardStrides(forward, count, run) });
   const results = all.slice(0, count);
   if (derivative.outputs.every((at) => operands.includes(results[at]))) return results;
-  const node = new FunctionNode(name, fn, derivative, operands, device, overwritten);
+  const node = new FunctionNode(name, fn, derivative, operands, device, overwritten, run.gradients);
   attach(node, results, derivative.outputs, operands);
   node.save(operands, all, count, overwritten);
   return results;
@@ -270,6 +292,20 @@ class FailingNode extends GradNode {
   }
 }
 
+/** What is saved besides the results lies as the first result of its shape. */
+function forwardStrides(
+  forward: CoreFunction,
+  count: number,
+  { strides }: RecordedRun,
+): ResultStrides | undefined {
+  if (strides === undefined) return undefined;
+  const sizes = forward.outputSpecs.map((spec) => spec.sizes.join());
+  return forward.outputSpecs.map((_, index) => {
+    const like = index < count ? index : sizes.indexOf(sizes[index]);
+    return strides[like] ?? null;
+  });
+}
+
 class FunctionNode extends GradNode {
   private saved: readonly SavedTensor[] | null = null;
   private operands: readonly (SavedTensor | null)[] | null = null;
@@ -283,6 +319,7 @@ class FunctionNode extends GradNode {
     operands: readonly Tensor[],
     private readonly device: Device,
     overwritten: readonly Tensor[],
+    private readonly layout: ResultLayout | undefined,
   ) {
     const unused = forgotten(operands, overwritten, derivative.wrt);
     super(
@@ -334,17 +371,35 @@ class FunctionNode extends GradNode {
       (index) => cotangents[index] ?? zeros(this.outputs[index], this.device),
     );
     if (!createGraph) {
-      const inputs = [...this.saved.map((saved) => saved.unpack()), ...given];
+      const saved = this.saved.map((each) => each.unpack());
       const { backward } = this.derivative;
-      return noGrad(() => resultsOf(backward, backward.run(inputs, this.device), inputs, this.device, true));
+      const strides = this.gradientStrides(backward, [...given, ...saved]);
+      return noGrad(() =>
+        resultsOf(backward, [...saved, ...given], this.device, { mayAlias: true, strides }),
+      );
     }
     const joint = this.jointFunction();
     const operands = this.operands.map(
       (saved, index) => saved?.unpackDifferentiable() ?? zeros(this.fn.inputs[index], this.device),
     );
     return enableGrad(() =>
-      runRecorded(`aten::${this.name}`, joint, [...operands, ...given], this.device, true),
+      runRecorded(`aten::${this.name}`, joint, [...operands, ...given], this.device, {
+        mayAlias: true,
+        strides: this.gradientStrides(joint, [...given, ...operands]),
+        gradients: this.layout,
+      }),
     );
+  }
+
+  /** Strides of gradients of the results' shape, computed from cotangents and what was saved. */
+  private gradientStrides(backward: CoreFunction, from: readonly Tensor[]): ResultStrides | undefined {
+    const { layout } = this;
+    if (layout === undefined || from.every((each) => each.hasRowMajorStrides)) return undefined;
+    const { sizes } = this.outputs[this.derivative.outputs[0]];
+    const site = { args: from, format: null };
+    const fits = (spec: TensorSpec): boolean =>
+      layout.kind === 'suggested' ? spec.sizes.length === sizes.length : spec.sizes.join() === sizes.join();
+    return backward.outputSpecs.map((spec) => (fits(spec) ? resultStrides(layout, site, spec.sizes) : null));
   }
 
   override release(): void {
@@ -369,7 +424,7 @@ function jointFunction(fn: CoreFunction, { wrt, outputs }: Derivative): CoreFunc
   for (const index of outputs) cotangents[index] = b.input(specOf(fn.graph.outputs[index]));
   const found = vjpOfGraph(b, fn.graph, inputs, cotangents).cotangents;
   for (const index of wrt) graph.addOutput(found[index] ?? b.fullLike(inputs[index], 0));
-  return new CoreFunction(graph);
+  return new CoreFunction(graph, { views: true });
 }
 
 export function zeros(spec: TensorSpec, device: Device): Tensor {
@@ -390,7 +445,9 @@ export function viewCotangent(
   const { fn } = compileCall(step.operator, [parent, ...step.args.slice(1)]);
   const vjp = viewVjp(fn, step.output);
   const compute = (): Tensor =>
-    runRecorded(`${step.operator.name}_backward`, vjp, [cotangent], parent.storage.device, false)[0];
+    runRecorded(`${step.operator.name}_backward`, vjp, [cotangent], parent.storage.device, {
+      mayAlias: true,
+    })[0];
   return createGraph ? enableGrad(compute) : noGrad(compute);
 }
 
@@ -412,5 +469,5 @@ function makeViewVjp(fn: CoreFunction, output: number): CoreFunction {
   const cotangents = fn.graph.outputs.map((_, index) => (index === output ? cotangent : null));
   const [found] = vjpOfGraph(b, fn.graph, operands, cotangents).cotangents;
   graph.addOutput(found ?? b.fullLike(operands[0], 0));
-  return new CoreFunction(graph);
+  return new CoreFunction(graph, { views: true });
 }

@@ -61,7 +61,8 @@ class KernelNode extends GradNode {
     const given = cotangents.map((each, index) => each ?? zeros(this.outputs[index], this.device));
     const inputs = [...this.operands.map(unpack), ...this.results.map(unpack), ...given];
     const { fn, wanted } = this.function();
-    const compute = (): Tensor[] => runRecorded(`aten::${this.name}`, fn, inputs, this.device, true);
+    const compute = (): Tensor[] =>
+      runRecorded(`aten::${this.name}`, fn, inputs, this.device, { mayAlias: true });
     const found = createGraph ? enableGrad(compute) : noGrad(compute);
     let at = 0;
     return wanted.map((is) => (is ? found[at++] : null));
@@ -91,7 +92,7 @@ class KernelNode extends GradNode {
     found.forEach((value, index) => {
       if (wanted[index] && value !== null) graph.addOutput(value);
     });
-    return { fn: new CoreFunction(graph), wanted };
+    return { fn: new CoreFunction(graph, { views: true }), wanted };
   }
 }
 

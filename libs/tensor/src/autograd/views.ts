@@ -11,6 +11,7 @@ import { viewCotangent } from './function-node.ts';
 import { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts';
 import type { Edge } from './node.ts';
 import { GradNode } from './node.ts';
+import { placed } from './placed.ts';
 
 /** One view operator on the way from the base: its call, and which of its outputs the view is. */
 export interface ViewStep {
@@ -23,6 +24,8 @@ export interface ViewStep {
 
 export interface ViewOf {
   readonly base: Tensor;
+  /** The strides of the base, by identity: others when it was given another shape since. */
+  readonly baseStrides: readonly number[];
   readonly steps: readonly ViewStep[];
   /** The version of the storage for which the view's node was made. */
   version: number;
@@ -34,11 +37,26 @@ export function trackView(view: Tensor, parent: Tensor, step: ViewStep): void {
   const outer = parent.meta?.view;
   view.gradMeta.view = {
     base: outer?.base ?? parent,
+    baseStrides: outer?.baseStrides ?? parent.strides,
     steps: outer ? [...outer.steps, step] : [step],
     version: view.storage.version,
     madeInNoGrad: !isGradEnabled(),
   };
   if (isGradEnabled() && parent.requiresGrad) recordView(view, parent, step);
+}
+
+/**
+ * Records that `target` was given another shape in place.
+ * @param before the tensor as it was, with the history that it had
+ * @param step the view operator that leads from there to what it is now
+ */
+export function trackReshaped(target: Tensor, before: Tensor, step: ViewStep): void {
+  const outer = target.meta?.view;
+  if (outer) {
+    const { version } = target.storage;
+    target.gradMeta.view = { ...outer, steps: [...outer.steps, step], version };
+  }
+  if (before.meta?.edge) recordView(target, before, step);
 }
 
 function recordView(view: Tensor, parent: Tensor, step: ViewStep): void {
@@ -80,6 +98,16 @@ export function nodeName(operator: string): string {
   return made;
 }
 
+/** The view made again. */
+function remake({ base, baseStrides, steps }: ViewOf): Tensor {
+  if (base.strides !== baseStrides) {
+    throw new OperatorError(
+      'a view is used after its base was given another shape in place and then changed: take the view again',
+    );
+  }
+  return enableGrad(() => replay(base, steps));
+}
+
 /** The view that the steps lead to from `base`. */
 function replay(base: Tensor, steps: readonly ViewStep[]): Tensor {
   return withDispatchHook(null, () =>
@@ -96,7 +124,14 @@ export function regenerateViewNode(view: Tensor, meta: GradMeta, info: ViewOf): 
   if (meta.edge === null && !info.base.requiresGrad) return;
   info.version = view.storage.version;
   if (!info.base.requiresGrad) return;
-  meta.edge = enableGrad(() => replay(info.base, info.steps)).edge;
+  meta.edge = remake(info).edge;
+}
+
+/** Throws OperatorError when `target` is a leaf that requires a gradient, which no operator may change. */
+export function checkLeaf(target: Tensor): void {
+  if (isGradEnabled() && target.requiresGrad && target.isLeaf) {
+    throw new OperatorError('a leaf Variable that requires grad is being used in an in-place operation.');
+  }
 }
 
 /** Throws OperatorError when `target` may not be changed in place. */
@@ -109,12 +144,7 @@ export function checkInPlace(target: Tensor, recorded: boolean): void {
   const meta = target.meta;
   if (meta === null || !isGradEnabled()) return;
   const { view } = meta;
-  if (view === null) {
-    if (target.requiresGrad && target.isLeaf) {
-      throw new OperatorError('a leaf Variable that requires grad is being used in an in-place operation.');
-    }
-    return;
-  }
+  if (view === null) return checkLeaf(target);
   if (!recorded) return;
   const last = view.steps[view.steps.length - 1];
   if (view.base.requiresGrad && view.base.isLeaf) {
@@ -149,7 +179,7 @@ export function rebaseHistory(target: Tensor, contents: Edge | null): void {
   const node = new CopySlices(base, base.gradEdge, steps, contents);
   base.gradMeta.edge = { node, index: 0 };
   meta.view.version = target.storage.version;
-  meta.edge = enableGrad(() => replay(base, steps)).edge;
+  meta.edge = remake(meta.view).edge;
 }
 
 /** A base after some of its elements were overwritten through a view. */
@@ -169,9 +199,10 @@ class CopySlices extends GradNode {
   override apply([cotangent]: readonly (Tensor | null)[], createGraph: boolean): (Tensor | null)[] {
     const compute = (): (Tensor | null)[] => {
       const [old, contents] = this.next;
-      const toContents = contents === null ? null : replay(cotangent!, this.steps).clone();
+      // The steps are views of what lies as the base does.
+      const rest = placed(cotangent!, this.base.strides);
+      const toContents = contents === null ? null : replay(rest, this.steps).clone();
       if (old === null) return [null, toContents];
-      const rest = cotangent!.clone();
       replay(rest, this.steps).zero_();
       return [rest, toContents];
     };

@@ -1,5 +1,6 @@
 // Compiled operators by operator, operand specs and attributes; the least recently used go first.
 import type { CoreFunction } from '../core-function.ts';
+import type { Placements } from './placement.ts';
 
 /** How the outputs of a compiled operator's graph make up its returns: an output, a list of that many, or none (null). */
 export type ReturnShape =
@@ -7,6 +8,8 @@ export type ReturnShape =
 
 export interface CompiledOperator {
   readonly fn: CoreFunction;
+  /** Strides of the results for the strides of operands seen. */
+  readonly placements: Placements;
   readonly returns: readonly ReturnShape[];
   /** For each written argument that is given: its index, and which output holds its new contents. */
   readonly writes: readonly { readonly argument: number; readonly outputs: readonly number[] }[];

@@ -1,32 +1,41 @@
 // Calling operators on eager tensors. Each call of a tensor operator is one small core graph, compiled once for its
 // operand specs and attributes and run by the device; with gradients on, it is recorded on the tape as that same graph.
 import type { Device } from '@weft/devices';
-import type { DType, IValue, RandomRequest, Schema, TensorLike, TensorLiteral, Value } from '@weft/ir';
+import type {
+  DType,
+  IValue,
+  RandomRequest,
+  Schema,
+  TensorLike,
+  TensorLiteral,
+  TensorSpec,
+  Value,
+} from '@weft/ir';
 import {
   CoreBuilder,
   Graph,
   InternalError,
   OperatorError,
-  TensorLiteral as Literal,
   WeftError,
   asTensorSpec,
   dtypes,
+  numel,
   qualifiedName,
   specOf,
 } from '@weft/ir';
-import type { DataArgument, Kernel, LoweringResult, Strided } from '@weft/ops';
-import { canCast } from '@weft/ops';
+import type { DataArgument, Kernel, LoweringResult, View, ViewFunction } from '@weft/ops';
+import { canCast, isRowMajor } from '@weft/ops';
 import { attachKernelNode } from '../autograd/kernel-node.ts';
-import { runRecorded } from '../autograd/function-node.ts';
+import { attachBackward } from '../autograd/custom-node.ts';
+import { runRecorded, zeros } from '../autograd/function-node.ts';
 import { isGradEnabled, noGrad } from '../autograd/grad-mode.ts';
-import { checkInPlace, rebaseHistory, trackView } from '../autograd/views.ts';
-import { CoreFunction } from '../core-function.ts';
+import { checkInPlace, nodeName, rebaseHistory, trackView } from '../autograd/views.ts';
+import type { ResultStrides } from '../core-function.ts';
+import { CoreFunction, copyToDevice } from '../core-function.ts';
 import { deviceNamed, hostDevice } from '../devices.ts';
 import type { Generator } from '../random/generator.ts';
 import { defaultGenerator } from '../random/generator.ts';
 import { fillRequest } from '../random/requests.ts';
-import { contiguousStrides } from '../layout.ts';
-import { Storage } from '../storage.ts';
 import { scalarTensor } from '../creation.ts';
 import { Tensor } from '../tensor.ts';
 import {
@@ -40,10 +49,12 @@ import {
 } from './arguments.ts';
 import type { CompiledOperator, ReturnShape } from './cache.ts';
 import { cached } from './cache.ts';
+import { viewInPlace } from './geometry.ts';
 import { dispatchHook, withDispatchHook } from './hook.ts';
 import { callNested, hasNested } from './nested.ts';
 import type { Operator } from './operator.ts';
 import { findOperator, functionalArguments } from './operator.ts';
+import { Placements, literalOf, resize, stridesOfResults, stridesOfTargets, write } from './placement.ts';
 import { userLine } from './user-line.ts';
 
 /**
@@ -115,7 +126,10 @@ function execute(operator: Operator, given: readonly IValue[]): IValue {
   let args = given;
   const { kinds } = operator;
   if (hasNested(args)) return callNested(operator, args);
-  if (operator.eager !== undefined) return operator.eager(...(args as never[]));
+  if (operator.eager !== undefined) {
+    const result = operator.eager(...(args as never[]));
+    if (result !== undefined) return result;
+  }
   for (let index = 0; index < kinds.length; index++) {
     const value = args[index];
     const kind = kinds[index];
@@ -132,6 +146,9 @@ function execute(operator: Operator, given: readonly IValue[]): IValue {
     case 'kernel':
       return callKernel(operator, meaning.kernel, args);
     case 'view': {
+      if (operator.writeMode === 'returns' && operator.outArguments.length === 0) {
+        return viewInPlace(operator, meaning.view, args);
+      }
       const view = operator.writeMode === 'none' ? callView(operator, meaning.view, args) : null;
       return view ?? callLowering(operator, args);
     }
@@ -172,26 +189,22 @@ function unwrap(operator: Operator, result: IValue | readonly IValue[]): IValue 
 
 // ---- views --------------------------------------------------------------------------------------------------------
 
-function callView(
-  operator: Operator,
-  view: (self: Strided, ...args: never[]) => Strided | readonly Strided[] | null,
-  args: readonly IValue[],
-): IValue | null {
+function callView(operator: Operator, view: ViewFunction, args: readonly IValue[]): IValue | null {
   const self = args[0] as unknown as Tensor;
   const rest = loweringArguments(operator.schema, operator.kinds, args, literalOf).slice(1);
-  const found = view(self, ...(rest as never[]));
+  const found = view(self, ...rest);
   if (found === null) return null;
   if (Array.isArray(found)) {
-    const made = (found as readonly Strided[]).map((each) => self.onStorage(each));
-    made.forEach((each, output) => trackView(each, self, { operator, args, output, several: true }));
+    const made = (found as readonly View[]).map((each) => self.onStorage(each, each.dtype));
+    const several = operator.mayAlias;
+    made.forEach((each, output) => trackView(each, self, { operator, args, output, several }));
     return made as unknown as IValue;
   }
-  const made = self.onStorage(found as Strided);
+  const single = found as View;
+  const made = self.onStorage(single, single.dtype);
   trackView(made, self, { operator, args, output: 0, several: false });
   return made as unknown as IValue;
 }
-
-const literalOf = (tensor: Tensor): TensorLiteral => new Literal(tensor.dtype, tensor.sizes, tensor.bytes());
 
 // ---- lowerings ----------------------------------------------------------------------------------------------------
 
@@ -276,7 +289,7 @@ function lower(operator: Operator, args: readonly IValue[]): CompiledOperator {
       });
     }
   }
-  return { fn: new CoreFunction(graph, requests), returns, writes };
+  return { fn: new CoreFunction(graph, { requests }), placements: new Placements(), returns, writes };
 }
 
 type Lowered = Value | readonly Value[] | null;
@@ -310,9 +323,14 @@ function callLowering(operator: Operator, args: readonly IValue[]): IValue {
   const device = deviceOf(operator, operands, args);
   const { fn } = compiled;
   if (operator.writeMode === 'returns') return callWriting(operator, compiled, operands, args, device);
-  const randoms = drawRandoms(fn.requests, operator, args, device);
+  const strides = compiled.placements.find(operator, args, operands, fn.outputSpecs);
+  const randoms = drawRandoms(fn, operator, args, device, strides);
   const all = randoms.length === 0 ? operands : [...operands, ...randoms];
-  const outputs = runRecorded(operator.name, fn, all, device, operator.mayAlias);
+  const outputs = runRecorded(operator.name, fn, all, device, {
+    mayAlias: operator.mayAlias,
+    strides,
+    gradients: operator.layout?.gradients,
+  });
   if (compiled.writes.length > 0) {
     noGrad(() => {
       for (const { argument, outputs: sources } of compiled.writes) {
@@ -361,20 +379,39 @@ function callWriting(
       `${operator.schema.name.slice(6)}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.`,
     );
   }
-  if (!isOut) for (const target of targets.flat()) checkInPlace(target, recorded);
-  const randoms = drawRandoms(fn.requests, operator, args, device);
+  const overwritten = targets.flat();
+  if (!isOut) for (const target of overwritten) checkInPlace(target, recorded);
+  const strides = isOut
+    ? stridesOfOuts(operator, args, overwritten, fn.outputSpecs)
+    : stridesOfTargets(overwritten);
+  const drawn = isOut ? strides : overwritten.map((target) => target.strides);
+  const randoms = drawRandoms(fn, operator, args, device, drawn);
   const all = randoms.length === 0 ? operands : [...operands, ...randoms];
-  const outputs = runRecorded(operator.name, fn, all, device, false, targets.flat());
+  const outputs = runRecorded(operator.name, fn, all, device, {
+    overwritten,
+    strides,
+    gradients: operator.layout?.gradients,
+  });
   writes.forEach(({ outputs: sources }, position) => {
     sources.forEach((source, index) => {
       const target = targets[position][index];
       const value = outputs[source];
-      if (isOut && value.specKey !== target.specKey) resize(target, value.sizes);
+      if (isOut && !fits(operator, target, value)) resize(target, value.sizes, value.strides);
       write(target, value);
-      if (recorded) rebaseHistory(target, value.meta?.edge ?? null);
+      if (!recorded) return;
+      if ((value.meta?.edge ?? null) === null) attachOverwrite(operator, value, target);
+      rebaseHistory(target, value.meta?.edge ?? null);
     });
   });
   return writtenReturns(operator, args);
+}
+
+/** The history of contents that depend on no operand, in a tensor that has one: its gradient ends here, as zero. */
+function attachOverwrite(operator: Operator, value: Tensor, target: Tensor): void {
+  if ((target.meta?.view ?? null) !== null) return;
+  attachBackward(nodeName(operator.name), [value], [target], () => [
+    zeros(target.spec, target.storage.device),
+  ]);
 }
 
 /** The written arguments that the schema returns. */
@@ -384,19 +421,29 @@ function writtenReturns(operator: Operator, args: readonly IValue[]): IValue {
   return values.length === 0 ? null : values.length === 1 ? values[0] : values;
 }
 
-/** Copies the elements of `value` into `target`, of the same dtype and shape, and counts the change. */
-export function write(target: Tensor, value: Tensor): void {
-  target.writeBytes(value.bytes());
-  target.storage.version++;
+/** Whether an `out=` tensor takes a value without being resized. */
+function fits(operator: Operator, target: Tensor, value: Tensor): boolean {
+  if (target.specKey === value.specKey) return true;
+  const { results } = operator.layout ?? {};
+  const isSequence = results !== undefined && 'kind' in results && results.kind === 'sequence';
+  return isSequence && numel(target.sizes) === numel(value.sizes);
 }
 
-/** Gives `target` another shape, row-major, with new memory when its own is too small. */
-export function resize(target: Tensor, sizes: readonly number[]): void {
-  const bytes = sizes.reduce((product, size) => product * size, dtypes[target.dtype].bytes);
-  const fits = target.offset * dtypes[target.dtype].bytes + bytes <= target.storage.byteLength;
-  const storage = fits ? target.storage : Storage.allocate(target.storage.device, bytes);
-  if (!fits) storage.write(0, target.storage.read(0, target.storage.byteLength));
-  target.setGeometry(storage, sizes, contiguousStrides(sizes), fits ? target.offset : 0);
+/** Strides in which `out=` tensors are computed: their own, or those of new results where the shape differs. */
+function stridesOfOuts(
+  operator: Operator,
+  args: readonly IValue[],
+  outs: readonly Tensor[],
+  specs: readonly TensorSpec[],
+): ResultStrides | undefined {
+  const isAlike = (out: Tensor, { sizes }: TensorSpec): boolean => String(out.sizes) === String(sizes);
+  const own = stridesOfTargets(outs);
+  if (outs.every((out, index) => isAlike(out, specs[index]))) return own;
+  const operands = operandsOf(operator.kinds, args).filter((operand) => !outs.includes(operand));
+  // What would lie as an argument is copied into a tensor that was resized.
+  const isCopied = [operator.layout?.results ?? []].flat().some(({ kind }) => kind === 'like');
+  const made = isCopied ? undefined : stridesOfResults(operator, args, operands, specs);
+  return outs.map((out, index) => (isAlike(out, specs[index]) ? own : made)?.[index] ?? null);
 }
 
 // ---- kernels ------------------------------------------------------------------------------------------------------
@@ -408,16 +455,25 @@ function callKernel(operator: Operator, kernel: Kernel, args: readonly IValue[])
   const own = loweringArguments(schema, kinds, args, literalOf);
   const result = kernel(...functionalArguments(operator, own, () => outDType(operator, args)));
   const literals = (Array.isArray(result) ? result : [result]) as readonly TensorLiteral[];
-  const outputs = literals.map((literal) => Tensor.fromLiteral(literal, device));
+  const dense = literals.map((literal) => Tensor.fromLiteral(literal, device));
+  const specs = dense.map(({ spec }) => spec);
   if (operator.writeMode === 'returns') {
     const targets = operator.written.flatMap((argument) => args[argument] as unknown as Tensor | Tensor[]);
+    for (const target of targets) checkInPlace(target, false);
+    const strides = stridesOfOuts(operator, args, targets, specs);
     targets.forEach((target, index) => {
-      checkInPlace(target, false);
-      if (outputs[index].specKey !== target.specKey) resize(target, outputs[index].sizes);
-      write(target, outputs[index]);
+      if (target.specKey !== dense[index].specKey) {
+        resize(target, specs[index].sizes, strides?.[index] ?? undefined);
+      }
+      write(target, dense[index]);
     });
     return writtenReturns(operator, args);
   }
+  const strides = stridesOfResults(operator, args, operands, specs);
+  const outputs = dense.map((output, index) => {
+    const wanted = strides?.[index] ?? null;
+    return wanted === null ? output : copyToDevice(output, device, wanted);
+  });
   attachKernelNode(operator, args, outputs, device);
   const listReturn = schema.returns.length === 1 && schema.returns[0].type.kind === 'List';
   const shapes: ReturnShape[] = listReturn
@@ -448,20 +504,24 @@ function deviceOf(operator: Operator, operands: readonly Tensor[], args: readonl
   return device ?? hostDevice();
 }
 
+/** @param strides of the results: what fills one is drawn in the order in which its elements lie in memory */
 function drawRandoms(
-  requests: readonly RandomRequest[],
+  fn: CoreFunction,
   operator: Operator,
   args: readonly IValue[],
   device: Device,
+  strides: ResultStrides | undefined,
 ): Tensor[] {
+  const { requests } = fn;
   if (requests.length === 0) return [];
   const position = operator.kinds.indexOf('generator');
   const given = position >= 0 ? (args[position] as unknown as Generator | null) : null;
   const generator = given ?? defaultGenerator;
-  // In place, elements are drawn in the order in which they lie in memory.
-  const target = operator.writeMode === 'returns' ? (args[operator.written[0]] as unknown as Tensor) : null;
+  const [filled] = fn.outputSpecs;
+  const own = strides?.[0] ?? null;
   return requests.map((request) => {
-    const literal = fillRequest(generator, request, target !== null && !target.isRowMajor ? target : null);
-    return Tensor.fromLiteral(literal, device);
+    const fills = own !== null && String(request.sizes) === String(filled.sizes);
+    const target = fills && !isRowMajor(filled.sizes, own) ? { sizes: filled.sizes, strides: own } : null;
+    return Tensor.fromLiteral(fillRequest(generator, request, target), device);
   });
 }

@@ -8,7 +8,8 @@ import { scalarTensor } from '../creation.ts';
 import { Storage } from '../storage.ts';
 import { Tensor } from '../tensor.ts';
 import { dtypeArgument } from './arguments.ts';
-import { callOperator, resize } from './call.ts';
+import { callOperator } from './call.ts';
+import { resize } from './placement.ts';
 import type { EagerFunction } from './operator.ts';
 import { eagerOperators } from './operator.ts';
 

@@ -3,12 +3,13 @@
 import type { IValue } from '@weft/ir';
 import { OperatorError } from '@weft/ir';
 import { Tensor } from '../tensor.ts';
-import type { EagerFunction, Operator } from './operator.ts';
+import type { Operator } from './operator.ts';
 
-const functions = new Map<string, EagerFunction>();
+export type NestedFunction = (...args: never[]) => IValue;
+const functions = new Map<string, NestedFunction>();
 
 /** Registers operators on nested tensors, by qualified name. */
-export function nestedOperators(table: Readonly<Record<string, EagerFunction>>): void {
+export function nestedOperators(table: Readonly<Record<string, NestedFunction>>): void {
   for (const [name, run] of Object.entries(table)) functions.set(name, run);
 }
 

@@ -1,14 +1,33 @@
 // A callable operator: its schema, its one meaning, and how in-place (`x_`, `__ix__`) and `out=` forms derive from the
 // functional form.
-import type { Argument, DType, IValue, Schema } from '@weft/ir';
+import type { Argument, DType, IValue, Schema, Type } from '@weft/ir';
 import { UnsupportedError, findSchema, qualifiedName, schemasOf, typesEqual } from '@weft/ir';
-import type { DataCheck, IndexRanges, OperatorMeaning, Preparation } from '@weft/ops';
-import { dataCheckOf, indexRangesOf, operatorMeaning, preparationOf, refusalOf } from '@weft/ops';
+import type {
+  DataCheck,
+  IndexRanges,
+  OperatorMeaning,
+  Preparation,
+  ResultLayout,
+  ResultLayouts,
+} from '@weft/ops';
+import {
+  dataCheckOf,
+  followsOperands,
+  gradientLayout,
+  indexRangesOf,
+  operatorMeaning,
+  preparationOf,
+  refusalOf,
+  resultLayouts,
+} from '@weft/ops';
 import type { ArgumentKind } from './arguments.ts';
 import { argumentKind } from './arguments.ts';
 
-/** Runs on tensors and values directly: queries, casts, storage operators. */
-export type EagerFunction = (...args: never[]) => IValue;
+/**
+ * Runs on tensors and values directly: queries, casts, storage operators, views of several tensors. undefined leaves the
+ * call to the operator's meaning.
+ */
+export type EagerFunction = (...args: never[]) => IValue | undefined;
 
 const eagerFunctions = new Map<string, EagerFunction>();
 
@@ -43,6 +62,8 @@ export interface Operator {
   readonly prepare?: Preparation;
   /** Whether results may be the operands themselves (`to`, `contiguous`, `reshape`). */
   readonly mayAlias: boolean;
+  /** How the results lie, where that is not row-major whatever the operands are. */
+  readonly layout?: OperatorLayout;
 }
 
 /**
@@ -50,6 +71,16 @@ export interface Operator {
  * factory, which `out=` has already).
  */
 export type ArgumentSource = number | 'dtype' | 'none';
+
+export interface OperatorLayout {
+  readonly results: ResultLayouts;
+  /** Whether row-major operands have row-major results. */
+  readonly followsOperands: boolean;
+  /** The argument that asks for a memory format, by index; -1 when there is none. */
+  readonly format: number;
+  /** How gradients lie, given the cotangents and what was saved; undefined when they are row-major. */
+  readonly gradients?: ResultLayout;
+}
 
 const operators = new Map<string, Operator>();
 
@@ -77,8 +108,10 @@ function resolve(name: string): Operator {
     mayAlias: schema.returns.some(({ alias }) => alias !== undefined && !alias.isWrite),
   };
   const eager = eagerFunctions.get(name);
-  if (eager !== undefined) return { ...base, eager, written: [], writeMode: 'none', outArguments: [] };
   const found = meaningOf(schema, name);
+  if (eager !== undefined) {
+    return { ...base, written: [], writeMode: 'none', outArguments: [], ...found, eager };
+  }
   if (found === undefined) {
     const reason = refusalOf(schema)?.reason ?? 'nothing defines its meaning';
     throw new UnsupportedError(`operator ${name} is not supported: ${reason}`);
@@ -88,7 +121,15 @@ function resolve(name: string): Operator {
 
 type Found = Pick<
   Operator,
-  'meaning' | 'written' | 'writeMode' | 'outArguments' | 'sources' | 'check' | 'indexRanges' | 'prepare'
+  | 'meaning'
+  | 'written'
+  | 'writeMode'
+  | 'outArguments'
+  | 'sources'
+  | 'check'
+  | 'indexRanges'
+  | 'prepare'
+  | 'layout'
 >;
 
 const isWritten = (argument: Argument): boolean =>
@@ -99,11 +140,19 @@ function meaningOf(schema: Schema, name: string): Found | undefined {
   const own = operatorMeaning(name);
   if (own !== undefined) {
     if (own.kind === 'lowering' && own.mutates !== undefined) {
-      return { meaning: own, written: own.mutates, writeMode: 'extra', outArguments: [], ...dataOf(name) };
+      return {
+        meaning: own,
+        written: own.mutates,
+        writeMode: 'extra',
+        outArguments: [],
+        ...dataOf(name),
+        layout: layoutOf(name, schema),
+      };
     }
     const mode = written.length > 0 && own.kind !== 'host' ? 'returns' : 'none';
     const outs = mode === 'none' ? [] : outsOf(schema);
-    return { meaning: own, written, writeMode: mode, ...withoutOuts(schema, outs), ...dataOf(name) };
+    const layout = layoutOf(name, schema);
+    return { meaning: own, written, writeMode: mode, ...withoutOuts(schema, outs), ...dataOf(name), layout };
   }
   if (written.length === 0) return undefined;
   const functional = functionalForm(schema);
@@ -112,8 +161,25 @@ function meaningOf(schema: Schema, name: string): Found | undefined {
   const outs = outsOf(schema);
   const { sources } = outs.length === 0 ? {} : functional;
   const data = dataOf(qualifiedName(functional.schema));
-  return { meaning, written, writeMode: 'returns', outArguments: outs, sources, ...data };
+  const layout = layoutOf(qualifiedName(functional.schema), schema);
+  return { meaning, written, writeMode: 'returns', outArguments: outs, sources, ...data, layout };
 }
+
+/** The layout that is declared under `name`, for calls of `schema`. */
+function layoutOf(name: string, schema: Schema): OperatorLayout | undefined {
+  const results = resultLayouts(name);
+  if (results === undefined) return undefined;
+  const format = schema.arguments.findIndex(({ type }) => isMemoryFormat(type));
+  return {
+    results,
+    followsOperands: followsOperands(results),
+    format,
+    gradients: gradientLayout(results),
+  };
+}
+
+const isMemoryFormat = (type: Type): boolean =>
+  type.kind === 'MemoryFormat' || (type.kind === 'Optional' && isMemoryFormat(type.element));
 
 /** Keyword arguments that receive the result. */
 const outsOf = (schema: Schema): number[] =>

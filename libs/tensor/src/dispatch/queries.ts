@@ -9,10 +9,18 @@ import { deviceNamed } from '../devices.ts';
 import { tensor } from '../creation.ts';
 import type { TensorData } from '../creation.ts';
 import { copyToDevice } from '../core-function.ts';
-import { isDense } from '../layout.ts';
+import {
+  isDense,
+  isInFormat,
+  likeArgument,
+  memoryFormats,
+  oldCasts,
+  resultStrides,
+  suggestsChannelsLast,
+} from '@weft/ops';
 import { Tensor } from '../tensor.ts';
 import { dtypeArgument, scalarOf } from './arguments.ts';
-import { callOperator, resize } from './call.ts';
+import { callOperator } from './call.ts';
 import type { EagerFunction } from './operator.ts';
 import { eagerOperators } from './operator.ts';
 
@@ -51,8 +59,7 @@ const geometry: Record<string, EagerFunction> = {
   'aten::storage_offset': (self: Tensor) => BigInt(self.offset),
   'aten::element_size': (self: Tensor) => BigInt(dtypes[self.dtype].bytes),
   'aten::is_contiguous': (self: Tensor) => self.isRowMajor,
-  'aten::is_contiguous.memory_format': (self: Tensor, format: bigint) =>
-    format === 2n || format === 3n ? isChannelsLast(self) : self.isRowMajor,
+  'aten::is_contiguous.memory_format': (self: Tensor, format: bigint) => isInFormat(self, Number(format)),
   'aten::is_non_overlapping_and_dense': (self: Tensor) => isDense(self.sizes, self.strides),
   'aten::is_same_size': (self: Tensor, other: Tensor) => self.sizes.join() === other.sizes.join(),
   'aten::is_set_to': (self: Tensor, other: Tensor) =>
@@ -87,21 +94,6 @@ const geometry: Record<string, EagerFunction> = {
   'prim::is_quantized': () => false,
   'prim::name': () => null,
 };
-
-/** Channels innermost, then columns, then rows: PyTorch's channels_last for 4 and 5 dimensions. */
-function isChannelsLast({ sizes, strides }: Tensor): boolean {
-  if (sizes.length !== 4 && sizes.length !== 5) return false;
-  let step = 1;
-  for (const dim of [
-    1,
-    ...Array.from({ length: sizes.length - 2 }, (_, index) => sizes.length - 1 - index),
-    0,
-  ]) {
-    if (sizes[dim] !== 1 && strides[dim] !== step) return false;
-    step *= sizes[dim];
-  }
-  return true;
-}
 
 /** The only element, for conversions of scripted programs. */
 function elementOf(self: Tensor): ReturnType<Tensor['element']> {
@@ -213,29 +205,60 @@ const making: Record<string, EagerFunction> = Object.fromEntries([
   ]),
 ]) as Record<string, EagerFunction>;
 
-/** `self` with another dtype and device; itself when nothing changes and no copy is asked for. */
-function convert(self: Tensor, dtype: IValue, device: IValue, copy: boolean): Tensor {
+/** `self` with another dtype, device and memory format; itself when nothing changes and no copy is asked for. */
+function convert(
+  self: Tensor,
+  dtype: IValue,
+  device: IValue,
+  copy: boolean,
+  format: bigint | null = null,
+): Tensor {
   const to = device === null ? self.storage.device : deviceNamed(device as DeviceValue);
   const wanted = dtype === null ? self.dtype : dtypeArgument(dtype);
-  let result = self;
-  if (to !== self.storage.device) result = moved(self, to);
-  if (wanted !== self.dtype) result = call('aten::_to_copy', result, BigInt(dtypes[wanted].scalarType));
-  return result === self && copy ? call('aten::clone', self) : result;
+  const stays = format === null || Number(format) === memoryFormats.preserve || suggests(self, format);
+  if (to === self.storage.device) {
+    if (wanted === self.dtype && stays && !copy) return self;
+    const number = BigInt(dtypes[wanted].scalarType);
+    return call('aten::_to_copy', self, number, null, null, null, false, format);
+  }
+  const result = moved(self, to, format);
+  return wanted === self.dtype ? result : convert(result, dtype, null, false);
+}
+
+/** Whether the tensor lies as tensors of the format do, gaps aside. */
+function suggests({ sizes, strides }: Tensor, format: bigint): boolean {
+  const isLast = suggestsChannelsLast(sizes, strides);
+  if (Number(format) === memoryFormats.contiguous) return !isLast;
+  return isLast && sizes.length === (Number(format) === memoryFormats.channelsLast ? 4 : 5);
 }
 
 /** A copy on another device; its gradient comes back to the tensor's own. */
-function moved(self: Tensor, to: Device): Tensor {
-  const copy = copyToDevice(self, to);
+function moved(self: Tensor, to: Device, format: bigint | null): Tensor {
+  const site = { args: [self], format: format === null ? null : Number(format) };
+  const copy = copyToDevice(self, to, resultStrides(likeArgument(0), site, self.sizes));
   const home = self.storage.device;
-  attachBackward('ToCopyBackward0', [copy], [self], ([cotangent]) => [cotangent && moved(cotangent, home)]);
+  attachBackward('ToCopyBackward0', [copy], [self], ([cotangent]) => [
+    cotangent && moved(cotangent, home, null),
+  ]);
   return copy;
 }
 
 const casts: Record<string, EagerFunction> = {
-  'aten::to.device': (self: Tensor, device: IValue, dtype: IValue, _nonBlocking: boolean, copy: boolean) =>
-    convert(self, dtype, device, copy),
-  'aten::to.dtype': (self: Tensor, dtype: IValue, _nonBlocking: boolean, copy: boolean) =>
-    convert(self, dtype, null, copy),
+  'aten::to.device': (
+    self: Tensor,
+    device: IValue,
+    dtype: IValue,
+    _nonBlocking: boolean,
+    copy: boolean,
+    format: bigint | null,
+  ) => convert(self, dtype, device, copy, format),
+  'aten::to.dtype': (
+    self: Tensor,
+    dtype: IValue,
+    _nonBlocking: boolean,
+    copy: boolean,
+    format: bigint | null,
+  ) => convert(self, dtype, null, copy, format),
   'aten::to.dtype_layout': (
     self: Tensor,
     dtype: IValue,
@@ -244,9 +267,15 @@ const casts: Record<string, EagerFunction> = {
     _pin: IValue,
     _nonBlocking: boolean,
     copy: boolean,
-  ) => convert(self, dtype, device, copy),
-  'aten::to.other': (self: Tensor, other: Tensor, _nonBlocking: boolean, copy: boolean) =>
-    convert(self, BigInt(dtypes[other.dtype].scalarType), new DeviceValue(other.device), copy),
+    format: bigint | null,
+  ) => convert(self, dtype, device, copy, format),
+  'aten::to.other': (
+    self: Tensor,
+    other: Tensor,
+    _nonBlocking: boolean,
+    copy: boolean,
+    format: bigint | null,
+  ) => convert(self, BigInt(dtypes[other.dtype].scalarType), new DeviceValue(other.device), copy, format),
   'aten::to.prim_Device': (
     self: Tensor,
     device: IValue,
@@ -258,8 +287,17 @@ const casts: Record<string, EagerFunction> = {
     convert(self, dtype, null, copy),
   'aten::to.prim_other': (self: Tensor, _nonBlocking: boolean, copy: boolean) =>
     convert(self, null, null, copy),
-  'aten::contiguous': (self: Tensor) => (self.isRowMajor ? self : call('aten::clone', self, 0n)),
+  'aten::contiguous': (self: Tensor, format: bigint) => {
+    if (Number(format) === memoryFormats.preserve) {
+      throw new OperatorError('preserve memory format is unsupported by the contiguous operator');
+    }
+    return isInFormat(self, Number(format)) ? self : call('aten::clone', self, format);
+  },
 };
+for (const [name, dtype] of oldCasts) {
+  casts[`aten::_cast_${name}`] = (self: Tensor) =>
+    convert(self, BigInt(dtypes[dtype].scalarType), null, false);
+}
 
 function detach(self: Tensor): Tensor {
   return self.onStorage(self);
@@ -316,24 +354,4 @@ const gradients: Record<string, EagerFunction> = {
   },
 };
 
-const storage: Record<string, EagerFunction> = {
-  'aten::set_data': (self: Tensor, other: Tensor) => {
-    self.dtype = other.dtype;
-    self.setGeometry(other.storage, other.sizes, other.strides, other.offset);
-    return null;
-  },
-  'aten::set_.source_Tensor': (self: Tensor, source: Tensor) => {
-    self.setGeometry(source.storage, source.sizes, source.strides, source.offset);
-    return self;
-  },
-  'aten::resize_': (self: Tensor, sizes: bigint[]) => {
-    resize(self, sizes.map(Number));
-    return self;
-  },
-  'aten::resize_as_': (self: Tensor, other: Tensor) => {
-    resize(self, other.sizes);
-    return self;
-  },
-};
-
-for (const table of [geometry, scalars, making, casts, gradients, storage]) eagerOperators(table);
+for (const table of [geometry, scalars, making, casts, gradients]) eagerOperators(table);

@@ -6,7 +6,7 @@ import { MappedFile } from '@weft/devices';
 import type { DType } from '@weft/ir';
 import { TensorLiteral, WeftError, dtypes, numel } from '@weft/ir';
 import { hostDevice } from '../devices.ts';
-import { contiguousStrides } from '../layout.ts';
+import { contiguousStrides } from '@weft/ops';
 import { Storage } from '../storage.ts';
 import { Tensor } from '../tensor.ts';
 import { writeAtomically, writeAtomicallyAsync } from './atomic-file.ts';

@@ -4,8 +4,9 @@ import type { IValue } from '@weft/ir';
 import { OperatorError, dtypes, numel } from '@weft/ir';
 import { dtypeArgument } from '../dispatch/arguments.ts';
 import { callOperator } from '../dispatch/call.ts';
+import type { NestedFunction } from '../dispatch/nested.ts';
 import { nestedOperators } from '../dispatch/nested.ts';
-import type { EagerFunction } from '../dispatch/operator.ts';
+
 import { eagerOperators, findOperator } from '../dispatch/operator.ts';
 import { tensor } from '../creation.ts';
 import type { Tensor } from '../tensor.ts';
@@ -158,13 +159,13 @@ eagerOperators({
 
 /** The operator on every part, the other arguments as they are. */
 const each =
-  (name: string): EagerFunction =>
+  (name: string): NestedFunction =>
   (self: NestedTensor, ...rest: IValue[]) =>
     self.map((part) => call(name, part, ...rest));
 
 /** Writes to every part. */
 const inPlace =
-  (name: string): EagerFunction =>
+  (name: string): NestedFunction =>
   (self: NestedTensor, ...rest: IValue[]) => {
     for (const part of self.parts) call(name, part, ...rest);
     return self;
@@ -187,7 +188,7 @@ function pairs(operator: string, self: Tensor, other: Tensor): [Tensor, Tensor][
   return fail(`Expected both self and other to be nested, but got ${first} self and ${second} other`);
 }
 
-const binary: Record<string, EagerFunction> = {};
+const binary: Record<string, NestedFunction> = {};
 for (const name of ['add', 'mul']) {
   binary[`aten::${name}.Tensor`] = (self: Tensor, other: Tensor, ...rest: IValue[]) =>
     new NestedTensor(pairs(name, self, other).map(([x, y]) => call(`aten::${name}.Tensor`, x, y, ...rest)));
@@ -268,7 +269,7 @@ function linear(self: Tensor, weight: Tensor, bias: Tensor | null): NestedTensor
 
 /** Along a dimension of the parts, which the batch is not. */
 const alongParts =
-  (name: string, refusal: string): EagerFunction =>
+  (name: string, refusal: string): NestedFunction =>
   (self: NestedTensor, dim: bigint, ...rest: IValue[]) => {
     const at = wrapped(self, dim);
     check(at > 0, () => refusal);
@@ -284,7 +285,7 @@ function transpose(self: NestedTensor, first: bigint, second: bigint): NestedTen
 
 /** -1 keeps the size of an old dimension; where there was none it is inferred for every part. */
 const reshaped =
-  (name: string, operator: string): EagerFunction =>
+  (name: string, operator: string): NestedFunction =>
   (self: NestedTensor, sizes: bigint[]) => {
     const [batch, ...rest] = sizes.map(Number);
     check(
@@ -401,7 +402,7 @@ const plainQueries = [
 ];
 
 const lacks =
-  (what: string): EagerFunction =>
+  (what: string): NestedFunction =>
   () =>
     fail(
       `Internal error: NestedTensorImpl doesn't support ${what}. Please file an issue on https://github.com/pytorch/nestedtensor`,
@@ -448,9 +449,9 @@ const only = {
     const chosen = self.parts.at(Number(index));
     return self.map((part) => (part === chosen ? grad : call('aten::zeros_like', part)));
   },
-} satisfies Record<string, EagerFunction>;
+} satisfies Record<string, NestedFunction>;
 
-nestedOperators(only as Record<string, EagerFunction>);
+nestedOperators(only as Record<string, NestedFunction>);
 // An ordinary tensor is refused as PyTorch refuses it.
 eagerOperators(
   Object.fromEntries(
@@ -467,7 +468,7 @@ nestedOperators(
       name,
       (...args: IValue[]) => {
         const { eager, meaning } = findOperator(name);
-        if (eager !== undefined) return eager(...(args as never[]));
+        if (eager !== undefined) return eager(...(args as never[])) ?? null;
         return meaning?.kind === 'host' ? (meaning.run(...args) as IValue) : null;
       },
     ]),

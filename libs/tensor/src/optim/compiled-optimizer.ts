@@ -7,7 +7,7 @@ import { hyperparameters, optimizerUpdate } from '@weft/ops';
 import { enableGrad, noGrad } from '../autograd/grad-mode.ts';
 import { CoreFunction } from '../core-function.ts';
 import { tensor } from '../creation.ts';
-import { write } from '../dispatch/call.ts';
+import { write } from '../dispatch/placement.ts';
 import { complex, full } from '../functions.generated.ts';
 import { Tensor } from '../tensor.ts';
 import type { ParameterGroup, Parameters, StateValue } from './optimizer.ts';

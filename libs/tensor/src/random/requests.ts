@@ -1,9 +1,9 @@
 // Fills what lowerings ask for with PyTorch's numbers: the same draws from the same generator in the same order.
 import type { DType, RandomRequest } from '@weft/ir';
 import { OperatorError, TensorLiteral, dtypes, float16Bits, bfloat16Bits, numel } from '@weft/ir';
-import type { Strided } from '@weft/ops';
+import type { Geometry } from '@weft/ops';
+import { contiguousStrides, memoryOrder } from '@weft/ops';
 import { bfloat16Value, float16Value, typedArrayOf } from '../elements.ts';
-import { contiguousStrides, memoryOrder } from '../layout.ts';
 import { fma } from './fma.ts';
 import type { Generator } from './generator.ts';
 import { logarithm, sineAndCosine } from './vector-math.ts';
@@ -25,13 +25,12 @@ const uniformBits: Partial<Record<DType, number>> = { float32: 24, float16: 11, 
 
 /**
  * Values for a request, row-major.
- * @param target the layout of the tensor that is filled in place when it is not row-major: elements are drawn in the
- * order of its memory
+ * @param target how the tensor that is filled lies, when it is not row-major: elements are drawn in the order of its memory
  */
 export function fillRequest(
   generator: Generator,
   request: RandomRequest,
-  target: Strided | null,
+  target: Geometry | null,
 ): TensorLiteral {
   const { dtype, sizes, distribution } = request;
   const bytes = new Uint8Array(numel(sizes) * dtypes[dtype].bytes);

@@ -2,6 +2,7 @@
 // it takes depends on the data, which a lowering's request cannot say.
 import type { IValue } from '@weft/ir';
 import { OperatorError } from '@weft/ir';
+import { contiguousStrides } from '@weft/ops';
 import { noGrad } from '../autograd/grad-mode.ts';
 import { callOperator } from '../dispatch/call.ts';
 import { eagerOperators } from '../dispatch/operator.ts';
@@ -24,11 +25,8 @@ function slopes(self: Tensor, lower: number, upper: number, generator: Generator
     value <= 0 ? fma(g.uniform64(), upper - lower, lower) : 1,
   );
   const flat = tensor(drawn, { dtype: self.dtype, device: self.device });
-  return flat.onStorage({ sizes: self.sizes, strides: flatStrides(self), offset: 0 });
+  return flat.onStorage({ sizes: self.sizes, strides: contiguousStrides(self.sizes), offset: 0 });
 }
-
-const flatStrides = ({ sizes }: Tensor): number[] =>
-  sizes.map((_, dim) => sizes.slice(dim + 1).reduce((product, size) => product * size, 1));
 
 function rrelu(
   self: Tensor,
@@ -38,8 +36,9 @@ function rrelu(
   generator: Generator | null,
 ): Tensor {
   const [low, high] = [Number(lower), Number(upper)];
-  if (!training) return call('aten::leaky_relu', self, (low + high) / 2);
-  return call('aten::mul.Tensor', self, slopes(self, low, high, generator));
+  const dense = call('aten::contiguous', self, 0n);
+  if (!training) return call('aten::leaky_relu', dense, (low + high) / 2);
+  return call('aten::mul.Tensor', dense, slopes(dense, low, high, generator));
 }
 
 function withNoise(

@@ -134,6 +134,7 @@ function registerTable(table: Readonly<Record<string, Elementwise>>, arity: numb
     registerCoreOperator({
       name,
       attributes: {},
+      isElementwise: true,
       infer(site) {
         expectOperands(site, arity);
         const { dtype, sizes } = expectCategory(site, 0, entry.accepts);
@@ -251,7 +252,9 @@ const others: readonly Omit<CoreOperator, 'vjp'>[] = [
     sharding: (node) => alignedSharding(node),
   },
 ];
-for (const operator of others) registerCoreOperator({ ...operator, vjp: elementwiseVjps[operator.name] });
+for (const operator of others) {
+  registerCoreOperator({ ...operator, isElementwise: true, vjp: elementwiseVjps[operator.name] });
+}
 
 function expectScalarOrShape(site: InferenceSite, index: number, like: TensorSpec): void {
   const { sizes } = site.operands[index];

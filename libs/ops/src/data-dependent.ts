@@ -182,6 +182,10 @@ function bincount(self: TensorLiteral, weights: TensorLiteral | null, minlength:
     () => 'bincount only supports 1-d non-negative integral inputs.',
   );
   const values = numbersOf(self);
+  if (values.length === 0 && minlength >= 0) {
+    // Of nothing PyTorch counts in int64, whatever the weights are.
+    return literalOf('int64', [minlength], new Float64Array(minlength));
+  }
   check(
     values.every((value) => value >= 0),
     () => 'bincount only supports 1-d non-negative integral inputs.',

@@ -2,6 +2,7 @@
 export * from './operator.ts';
 export * from './optimizers.ts';
 export * from './promotion.ts';
+export { kernelRefusal } from './dtype-support.ts';
 export { integersOf, literalOf, numbersOf } from './literal.ts';
 export { refusalOf } from './refusals.ts';
 export type { Refusal } from './refusals.ts';

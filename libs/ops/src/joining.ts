@@ -172,13 +172,15 @@ export function constantPad(b: CoreBuilder, self: Value, pad: Sizes, value: Scal
   );
   const low = sizes.map(() => 0);
   const high = sizes.map(() => 0);
-  for (let each = 0; each < pad.length / 2; each++) {
+  // From the first dimension on, as PyTorch narrows for negative padding before it pads.
+  for (let each = pad.length / 2 - 1; each >= 0; each--) {
     const dim = sizes.length - 1 - each;
     [low[dim], high[dim]] = [pad[2 * each], pad[2 * each + 1]];
+    if (low[dim] < 0 && -low[dim] !== sizes[dim]) wrapDim(-low[dim], sizes[dim]);
+    const kept = sizes[dim] + Math.min(low[dim], 0);
     check(
-      sizes[dim] + low[dim] + high[dim] >= 0,
-      () =>
-        `The input size ${sizes[dim]}, plus negative padding ${low[dim]} and ${high[dim]} resulted in a negative output size, which is invalid. Check dimension ${dim} of your input.`,
+      kept + high[dim] >= 0,
+      () => `start (0) + length (${kept + high[dim]}) exceeds dimension size (${kept}).`,
     );
   }
   return b.pad(self, scalarOf(b, value, dtypeOf(self)), low, high);

@@ -207,12 +207,12 @@ function nllLossNd(
 ): Value {
   const sizes = sizesOf(self);
   check(sizes.length >= 1, () => `Expected 1 or more dimensions (got ${sizes.length})`);
+  check(
+    sizes.length === 1 || sizes[0] === (sizesOf(target)[0] ?? 0),
+    () => `Expected input batch_size (${sizes[0]}) to match target batch_size (${sizesOf(target)[0] ?? 0}).`,
+  );
   if (sizes.length === 1 || sizes.length === 2)
     return nllLoss(b, self, target, weight, reduction, ignoreIndex);
-  check(
-    sizes[0] === sizesOf(target)[0],
-    () => `Expected input batch_size (${sizes[0]}) to match target batch_size (${sizesOf(target)[0]}).`,
-  );
   const expected = [sizes[0], ...sizes.slice(2)];
   check(
     show(expected) === show(sizesOf(target)),

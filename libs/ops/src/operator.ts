@@ -9,6 +9,7 @@
 // they are registered with `mutates` (see OperatorMeaning).
 import type { Complex, CoreBuilder, DType, IValue, TensorLike, TensorLiteral, Value } from '@weft/ir';
 import { InternalError, OperatorError, asTensorSpec } from '@weft/ir';
+import { checkDType, kernelRefusal } from './dtype-support.ts';
 import { integersOf } from './literal.ts';
 import type { LayoutChoice } from './result-layout.ts';
 import { declareLayouts } from './result-layout.ts';
@@ -114,12 +115,19 @@ function describe(argument: LoweringArgument | TensorLiteral): string {
 /** Runs `body`; an OperatorError (in PyTorch's wording) gets a second line with the operator and its operands. */
 function inContext<T>(name: string, args: readonly (LoweringArgument | TensorLiteral)[], body: () => T): T {
   try {
+    checkDType(name, args);
     return body();
   } catch (error) {
     if (!(error instanceof OperatorError) || error.message.includes('\n  in aten::')) throw error;
-    throw new OperatorError(`${error.message}\n  in ${name}(${args.map(describe).join(', ')})`, undefined, {
-      cause: error,
-    });
+    // Core operators say in their own words what dtypes they take; PyTorch says which kernel is missing.
+    const refusal = error.message.startsWith('core::') ? kernelRefusal(name, args) : null;
+    throw new OperatorError(
+      `${refusal ?? error.message}\n  in ${name}(${args.map(describe).join(', ')})`,
+      undefined,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 // Arithmetic of two or three operands: add, sub, mul, div, remainder, pow, maximum, atan2, lerp, addcmul, bitwise
 // operators and shifts, with all their Tensor and Scalar overloads.
 import type { CoreBuilder, TensorLike, Value } from '@weft/ir';
-import { Complex, dtypes, isComplex, isFloatingPoint, isTensorLike } from '@weft/ir';
+import { Complex, dtypes, isComplex, isFloatingPoint, isInteger, isTensorLike } from '@weft/ir';
 import { indexRanges, laidOutLowerings } from './operator.ts';
 import type { DataArgument, IndexRange, Scalar } from './operator.ts';
 import type { Operand } from './promotion.ts';
@@ -234,6 +234,8 @@ function nextAfter(b: CoreBuilder, x: Value, y: Value): Value {
 
 /** Euclid's algorithm on all elements at once. */
 function gcd(b: CoreBuilder, x: Value, y: Value): Value {
+  // Of floats the remainders may never come to an end.
+  check(isInteger(dtypeOf(x)), () => `"gcd_cpu" not implemented for '${printName(dtypeOf(x))}'`);
   const all = (value: Value): number[] => Array.from({ length: rank(value) }, (_, index) => index);
   const [result] = b.while(
     [b.abs(x), b.abs(y)],
@@ -278,23 +280,18 @@ export const xlogyOf: Binary = (b, x, y) => xLogYOf(b, [x, y], {});
 const shift =
   (left: boolean): Binary =>
   (b, x, y) => {
-    if (!isIntegral(dtypeOf(x)))
-      return left ? b.multiply(x, b.power(like(b, y, 2), y)) : b.divide(x, b.power(like(b, y, 2), y));
     if (left) return b.shiftLeft(x, y);
     return dtypes[dtypeOf(x)].category === 'uint' ? b.shiftRightLogical(x, y) : b.shiftRightArithmetic(x, y);
   };
 
 const bitwise =
-  (name: string, body: Binary) =>
-  (b: CoreBuilder, self: Operand, other: Operand): Value => {
-    const dtype = resultType([self, other]);
-    check(isIntegral(dtype), () => `"${name}_cpu" not implemented for '${printName(dtype)}'`);
-    return pointwise(b, [self, other], {}, (x, y) => body(b, x, y));
-  };
+  (body: Binary) =>
+  (b: CoreBuilder, self: Operand, other: Operand): Value =>
+    pointwise(b, [self, other], {}, (x, y) => body(b, x, y));
 
-const bitAnd = bitwise('bitwise_and', (b, x, y) => b.and(x, y));
-const bitOr = bitwise('bitwise_or', (b, x, y) => b.or(x, y));
-const bitXor = bitwise('bitwise_xor', (b, x, y) => b.xor(x, y));
+const bitAnd = bitwise((b, x, y) => b.and(x, y));
+const bitOr = bitwise((b, x, y) => b.or(x, y));
+const bitXor = bitwise((b, x, y) => b.xor(x, y));
 
 const two =
   (options: PointwiseOptions, body: Binary) =>
@@ -369,10 +366,10 @@ const overloads = (
   run: (b: CoreBuilder, self: Operand, other: Operand, alpha?: Scalar) => Value,
 ) => ({ [`aten::${name}.Tensor`]: run, [`aten::${name}.Scalar`]: run });
 
-const isInteger = (operand: DataArgument): boolean =>
+const isIntegerOperand = (operand: DataArgument): boolean =>
   isTensorLike(operand) ? isIntegral(operand.dtype) : typeof operand === 'bigint';
 const divisor = (self: DataArgument, other: TensorLike): readonly IndexRange[] =>
-  isInteger(self) && isInteger(other)
+  isIntegerOperand(self) && isIntegerOperand(other)
     ? [{ index: other, excluded: 0, message: () => 'ZeroDivisionError' }]
     : [];
 indexRanges({

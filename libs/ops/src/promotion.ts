@@ -62,23 +62,35 @@ function combine(higher: DType | undefined, lower: DType | undefined): DType | u
   return higher;
 }
 
-/** The dtype in which PyTorch computes an operator on these operands. */
-export function resultType(operands: readonly Operand[]): DType {
+/** What promotion needs to know of an operand: its dtype, and its number of dimensions; null for a Scalar. */
+export interface OperandType {
+  readonly dtype: DType;
+  readonly dimensions: number | null;
+}
+
+/** The dtype to which operands of these types promote. */
+export function promotedType(operands: readonly OperandType[]): DType {
   let dimensioned: DType | undefined;
   let zero: DType | undefined;
   let scalar: DType | undefined;
-  for (const operand of operands) {
-    if (!isValue(operand)) {
-      const dtype = scalarDType(operand);
-      scalar = scalar === undefined ? dtype : promoteTypes(scalar, dtype);
-      continue;
-    }
-    const { dtype, sizes } = specOf(operand);
-    if (sizes.length > 0) dimensioned = dimensioned === undefined ? dtype : promoteTypes(dimensioned, dtype);
+  for (const { dtype, dimensions } of operands) {
+    if (dimensions === null) scalar = scalar === undefined ? dtype : promoteTypes(scalar, dtype);
+    else if (dimensions > 0)
+      dimensioned = dimensioned === undefined ? dtype : promoteTypes(dimensioned, dtype);
     else zero = zero === undefined ? dtype : promoteTypes(zero, dtype);
   }
   return combine(combine(dimensioned, zero), scalar)!;
 }
+
+/** The dtype in which PyTorch computes an operator on these operands. */
+export const resultType = (operands: readonly Operand[]): DType =>
+  promotedType(
+    operands.map((operand) => {
+      if (!isValue(operand)) return { dtype: scalarDType(operand), dimensions: null };
+      const { dtype, sizes } = specOf(operand);
+      return { dtype, dimensions: sizes.length };
+    }),
+  );
 
 /** float32 for bool and integers, else unchanged: what functions such as `sin` and true division compute in. */
 export const toFloat = (dtype: DType): DType =>

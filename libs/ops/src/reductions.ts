@@ -333,10 +333,7 @@ lowerings({
   'aten::mean.dim': mean,
   'aten::nansum': nanSum,
   'aten::nanmean': nanMean,
-  'aten::prod': (b, self: Value, dtype: DType | null) => {
-    check(dtype !== null || dtypeOf(self) !== 'float16', () => `"prod_cpu" not implemented for 'Half'`);
-    return prod(b, self, null, false, dtype);
-  },
+  'aten::prod': (b, self: Value, dtype: DType | null) => prod(b, self, null, false, dtype),
   'aten::prod.dim_int': (b, self: Value, dim: number, keepdim: boolean, dtype: DType | null) =>
     prod(b, self, [dim], keepdim, dtype),
   ...momentOverloads('var', variance),

@@ -294,13 +294,7 @@ laidOutLowerings(elementLayout, {
     const special = b.or(is(b, self, 'EQ', 0), b.not(b.isFinite(self)));
     return [b.select(special, self, copySign(b, magnitude, self)), b.convert(exponent, 'int32')];
   },
-  'aten::bitwise_not': (b, self: Value) => {
-    check(
-      isIntegral(dtypeOf(self)),
-      () => `"bitwise_not_cpu" not implemented for '${printName(dtypeOf(self))}'`,
-    );
-    return b.not(self);
-  },
+  'aten::bitwise_not': (b, self: Value) => b.not(self),
   'aten::isnan': (b, self: Value) => (isIntegral(dtypeOf(self)) ? always(b, self, false) : isNaN(b, self)),
   'aten::isinf': isInfinite,
   'aten::isfinite': isFinite,

@@ -10,6 +10,8 @@ export interface CompiledOperator {
   readonly fn: CoreFunction;
   /** Strides of the results for the strides of operands seen. */
   readonly placements: Placements;
+  /** PyTorch's words when its CPU has no kernel for these dtypes. */
+  readonly refusal: string | null;
   readonly returns: readonly ReturnShape[];
   /** For each written argument that is given: its index, and which output holds its new contents. */
   readonly writes: readonly { readonly argument: number; readonly outputs: readonly number[] }[];

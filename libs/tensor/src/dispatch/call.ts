@@ -24,7 +24,7 @@ import {
   specOf,
 } from '@weft/ir';
 import type { DataArgument, Kernel, LoweringResult, View, ViewFunction } from '@weft/ops';
-import { canCast, isRowMajor } from '@weft/ops';
+import { canCast, isRowMajor, kernelRefusal } from '@weft/ops';
 import { attachKernelNode } from '../autograd/kernel-node.ts';
 import { attachBackward } from '../autograd/custom-node.ts';
 import { runRecorded, zeros } from '../autograd/function-node.ts';
@@ -32,7 +32,7 @@ import { isGradEnabled, noGrad } from '../autograd/grad-mode.ts';
 import { checkInPlace, nodeName, rebaseHistory, trackView } from '../autograd/views.ts';
 import type { ResultStrides } from '../core-function.ts';
 import { CoreFunction, copyToDevice } from '../core-function.ts';
-import { deviceNamed, hostDevice } from '../devices.ts';
+import { deviceName, deviceNamed, hostDevice } from '../devices.ts';
 import type { Generator } from '../random/generator.ts';
 import { defaultGenerator } from '../random/generator.ts';
 import { fillRequest } from '../random/requests.ts';
@@ -235,7 +235,8 @@ function lower(operator: Operator, args: readonly IValue[]): CompiledOperator {
     inputs.push(value);
     return value;
   });
-  const result = meaning.lower(b, ...functionalArguments(operator, own, () => outDType(operator, args)));
+  const loweringArgs = functionalArguments(operator, own, () => outDType(operator, args));
+  const result = meaning.lower(b, ...loweringArgs);
   const values = normalise(result);
   const returns: ReturnShape[] = [];
   const writes: { argument: number; outputs: number[] }[] = [];
@@ -289,7 +290,14 @@ function lower(operator: Operator, args: readonly IValue[]): CompiledOperator {
       });
     }
   }
-  return { fn: new CoreFunction(graph, { requests }), placements: new Placements(), returns, writes };
+  const refusal = kernelRefusal(operator.meaningName, loweringArgs);
+  return {
+    fn: new CoreFunction(graph, { requests }),
+    placements: new Placements(),
+    refusal,
+    returns,
+    writes,
+  };
 }
 
 type Lowered = Value | readonly Value[] | null;
@@ -322,6 +330,7 @@ function callLowering(operator: Operator, args: readonly IValue[]): IValue {
   const operands = operandsOf(operator.kinds, args);
   const device = deviceOf(operator, operands, args);
   const { fn } = compiled;
+  if (compiled.refusal !== null && deviceName(device) === 'cpu') throw new OperatorError(compiled.refusal);
   if (operator.writeMode === 'returns') return callWriting(operator, compiled, operands, args, device);
   const strides = compiled.placements.find(operator, args, operands, fn.outputSpecs);
   const randoms = drawRandoms(fn, operator, args, device, strides);
@@ -453,7 +462,10 @@ function callKernel(operator: Operator, kernel: Kernel, args: readonly IValue[])
   const operands = operandsOf(kinds, args);
   const device = deviceOf(operator, operands, args);
   const own = loweringArguments(schema, kinds, args, literalOf);
-  const result = kernel(...functionalArguments(operator, own, () => outDType(operator, args)));
+  const given = functionalArguments(operator, own, () => outDType(operator, args));
+  const result = kernel(...given);
+  const refusal = kernelRefusal(operator.meaningName, given);
+  if (refusal !== null && deviceName(device) === 'cpu') throw new OperatorError(refusal);
   const literals = (Array.isArray(result) ? result : [result]) as readonly TensorLiteral[];
   const dense = literals.map((literal) => Tensor.fromLiteral(literal, device));
   const specs = dense.map(({ spec }) => spec);

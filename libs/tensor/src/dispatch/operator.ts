@@ -44,6 +44,8 @@ export interface Operator {
   readonly kinds: readonly ArgumentKind[];
   readonly eager?: EagerFunction;
   readonly meaning?: OperatorMeaning;
+  /** The qualified name that the meaning is registered under: of the operator itself or of its functional form. */
+  readonly meaningName: string;
   /**
    * Arguments that get new contents, by index: those written to by the schema, then `mutates` of the meaning. The
    * functional form leaves out those of `out`.
@@ -110,7 +112,7 @@ function resolve(name: string): Operator {
   const eager = eagerFunctions.get(name);
   const found = meaningOf(schema, name);
   if (eager !== undefined) {
-    return { ...base, written: [], writeMode: 'none', outArguments: [], ...found, eager };
+    return { ...base, meaningName: name, written: [], writeMode: 'none', outArguments: [], ...found, eager };
   }
   if (found === undefined) {
     const reason = refusalOf(schema)?.reason ?? 'nothing defines its meaning';
@@ -122,6 +124,7 @@ function resolve(name: string): Operator {
 type Found = Pick<
   Operator,
   | 'meaning'
+  | 'meaningName'
   | 'written'
   | 'writeMode'
   | 'outArguments'
@@ -142,6 +145,7 @@ function meaningOf(schema: Schema, name: string): Found | undefined {
     if (own.kind === 'lowering' && own.mutates !== undefined) {
       return {
         meaning: own,
+        meaningName: name,
         written: own.mutates,
         writeMode: 'extra',
         outArguments: [],
@@ -151,8 +155,15 @@ function meaningOf(schema: Schema, name: string): Found | undefined {
     }
     const mode = written.length > 0 && own.kind !== 'host' ? 'returns' : 'none';
     const outs = mode === 'none' ? [] : outsOf(schema);
-    const layout = layoutOf(name, schema);
-    return { meaning: own, written, writeMode: mode, ...withoutOuts(schema, outs), ...dataOf(name), layout };
+    return {
+      meaning: own,
+      meaningName: name,
+      written,
+      writeMode: mode,
+      ...withoutOuts(schema, outs),
+      ...dataOf(name),
+      layout: layoutOf(name, schema),
+    };
   }
   if (written.length === 0) return undefined;
   const functional = functionalForm(schema);
@@ -160,9 +171,19 @@ function meaningOf(schema: Schema, name: string): Found | undefined {
   if (functional === undefined || meaning === undefined || meaning.kind === 'host') return undefined;
   const outs = outsOf(schema);
   const { sources } = outs.length === 0 ? {} : functional;
-  const data = dataOf(qualifiedName(functional.schema));
-  const layout = layoutOf(qualifiedName(functional.schema), schema);
-  return { meaning, written, writeMode: 'returns', outArguments: outs, sources, ...data, layout };
+  const meaningName = qualifiedName(functional.schema);
+  const data = dataOf(meaningName);
+  const layout = layoutOf(meaningName, schema);
+  return {
+    meaning,
+    meaningName,
+    written,
+    writeMode: 'returns',
+    outArguments: outs,
+    sources,
+    ...data,
+    layout,
+  };
 }
 
 /** The layout that is declared under `name`, for calls of `schema`. */

@@ -5,7 +5,6 @@ import type { SourceRange } from '@weft/ir';
 const opening = '\x01';
 const number = '\x02';
 const closing = '\x03';
-// eslint-disable-next-line no-control-regex
 const marks = /\x01(\d+)\x02|\x03/g;
 
 /** From `offset` of the text on (in characters) it was printed from `range`, or from nothing. */

@@ -14,6 +14,7 @@ import {
   stridedViews,
 } from '@weft/ops';
 import { operandLayout } from './layout.ts';
+import { sameStrides } from './placements.ts';
 import { Storage } from './storage.ts';
 import { gatherStrided } from './strided-copy.ts';
 import { Tensor } from './tensor.ts';
@@ -194,7 +195,8 @@ interface Plan {
 }
 
 const liesAs = (operand: Tensor, strides: Strides | null, device: Device): boolean =>
-  operand.storage.device === device && (strides === null ? operand.isRowMajor : operand.strides === strides);
+  operand.storage.device === device &&
+  (strides === null ? operand.isRowMajor : sameStrides(operand.strides, strides));
 
 /** The tensor on the device, and without gaps. */
 function readable(tensor: Tensor, device: Device): Tensor {

@@ -17,6 +17,7 @@ import { resultStrides, stopsGradient } from '@weft/ops';
 import type { ResultStrides } from '../core-function.ts';
 import { CoreFunction, copyToDevice } from '../core-function.ts';
 import { compileCall } from '../dispatch/call.ts';
+import { Placements, allRowMajor } from '../placements.ts';
 import { Tensor } from '../tensor.ts';
 import { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts';
 import { GradNode, SavedTensor, releasedError } from './node.ts';
@@ -32,6 +33,8 @@ interface Derivative {
   readonly parts: Differentiated;
   readonly forward: CoreFunction;
   readonly backward: CoreFunction;
+  /** Strides of the gradients. */
+  readonly placements: Placements;
   /** Inputs, then a cotangent for each of `outputs` → gradients of `wrt`; for derivatives of derivatives. */
   joint?: CoreFunction;
 }
@@ -82,6 +85,7 @@ function derive(
       parts,
       forward: new CoreFunction(parts.forward.clone(), { optimize }),
       backward: new CoreFunction(parts.backward, { optimize, views: true }),
+      placements: new Placements(),
     };
   } catch (error) {
     if (error instanceof WeftError) return { wrt, outputs, reason: error };
@@ -373,7 +377,7 @@ class FunctionNode extends GradNode {
     if (!createGraph) {
       const saved = this.saved.map((each) => each.unpack());
       const { backward } = this.derivative;
-      const strides = this.gradientStrides(backward, [...given, ...saved]);
+      const strides = this.gradientStrides(backward, [...given, ...saved], this.derivative.placements);
       return noGrad(() =>
         resultsOf(backward, [...saved, ...given], this.device, { mayAlias: true, strides }),
       );
@@ -385,21 +389,30 @@ class FunctionNode extends GradNode {
     return enableGrad(() =>
       runRecorded(`aten::${this.name}`, joint, [...operands, ...given], this.device, {
         mayAlias: true,
-        strides: this.gradientStrides(joint, [...given, ...operands]),
+        strides: this.gradientStrides(joint, [...given, ...operands], null),
         gradients: this.layout,
       }),
     );
   }
 
   /** Strides of gradients of the results' shape, computed from cotangents and what was saved. */
-  private gradientStrides(backward: CoreFunction, from: readonly Tensor[]): ResultStrides | undefined {
+  private gradientStrides(
+    backward: CoreFunction,
+    from: readonly Tensor[],
+    known: Placements | null,
+  ): ResultStrides | undefined {
     const { layout } = this;
-    if (layout === undefined || from.every((each) => each.hasRowMajorStrides)) return undefined;
+    if (layout === undefined || allRowMajor(from)) return undefined;
     const { sizes } = this.outputs[this.derivative.outputs[0]];
-    const site = { args: from, format: null };
     const fits = (spec: TensorSpec): boolean =>
       layout.kind === 'suggested' ? spec.sizes.length === sizes.length : spec.sizes.join() === sizes.join();
-    return backward.outputSpecs.map((spec) => (fits(spec) ? resultStrides(layout, site, spec.sizes) : null));
+    const compute = (): ResultStrides => {
+      const site = { args: from, format: null };
+      return backward.outputSpecs.map((spec) =>
+        fits(spec) ? resultStrides(layout, site, spec.sizes) : null,
+      );
+    };
+    return known === null ? compute() : known.find(from, compute);
   }
 
   override release(): void {

@@ -1,6 +1,6 @@
 // Compiled operators by operator, operand specs and attributes; the least recently used go first.
 import type { CoreFunction } from '../core-function.ts';
-import type { Placements } from './placement.ts';
+import type { Placements } from '../placements.ts';
 
 /** How the outputs of a compiled operator's graph make up its returns: an output, a list of that many, or none (null). */
 export type ReturnShape =

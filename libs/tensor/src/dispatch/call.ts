@@ -26,10 +26,9 @@ import {
 import type { DataArgument, Kernel, LoweringResult, View, ViewFunction } from '@weft/ops';
 import { canCast, isRowMajor, kernelRefusal } from '@weft/ops';
 import { attachKernelNode } from '../autograd/kernel-node.ts';
-import { attachBackward } from '../autograd/custom-node.ts';
-import { runRecorded, zeros } from '../autograd/function-node.ts';
+import { runRecorded } from '../autograd/function-node.ts';
 import { isGradEnabled, noGrad } from '../autograd/grad-mode.ts';
-import { checkInPlace, nodeName, rebaseHistory, trackView } from '../autograd/views.ts';
+import { checkInPlace, rebaseHistory, trackView } from '../autograd/views.ts';
 import type { ResultStrides } from '../core-function.ts';
 import { CoreFunction, copyToDevice } from '../core-function.ts';
 import { deviceName, deviceNamed, hostDevice } from '../devices.ts';
@@ -37,6 +36,7 @@ import type { Generator } from '../random/generator.ts';
 import { defaultGenerator } from '../random/generator.ts';
 import { fillRequest } from '../random/requests.ts';
 import { scalarTensor } from '../creation.ts';
+import { Placements } from '../placements.ts';
 import { Tensor } from '../tensor.ts';
 import {
   callKey,
@@ -54,7 +54,7 @@ import { dispatchHook, withDispatchHook } from './hook.ts';
 import { callNested, hasNested } from './nested.ts';
 import type { Operator } from './operator.ts';
 import { findOperator, functionalArguments } from './operator.ts';
-import { Placements, literalOf, resize, stridesOfResults, stridesOfTargets, write } from './placement.ts';
+import { isLaidOut, literalOf, resize, stridesOfResults, stridesOfTargets, write } from './placement.ts';
 import { userLine } from './user-line.ts';
 
 /**
@@ -332,7 +332,9 @@ function callLowering(operator: Operator, args: readonly IValue[]): IValue {
   const { fn } = compiled;
   if (compiled.refusal !== null && deviceName(device) === 'cpu') throw new OperatorError(compiled.refusal);
   if (operator.writeMode === 'returns') return callWriting(operator, compiled, operands, args, device);
-  const strides = compiled.placements.find(operator, args, operands, fn.outputSpecs);
+  const strides = isLaidOut(operator, operands)
+    ? compiled.placements.find(operands, () => stridesOfResults(operator, args, operands, fn.outputSpecs)!)
+    : undefined;
   const randoms = drawRandoms(fn, operator, args, device, strides);
   const all = randoms.length === 0 ? operands : [...operands, ...randoms];
   const outputs = runRecorded(operator.name, fn, all, device, {
@@ -407,20 +409,10 @@ function callWriting(
       const value = outputs[source];
       if (isOut && !fits(operator, target, value)) resize(target, value.sizes, value.strides);
       write(target, value);
-      if (!recorded) return;
-      if ((value.meta?.edge ?? null) === null) attachOverwrite(operator, value, target);
-      rebaseHistory(target, value.meta?.edge ?? null);
+      if (recorded) rebaseHistory(target, value.meta?.edge ?? null);
     });
   });
   return writtenReturns(operator, args);
-}
-
-/** The history of contents that depend on no operand, in a tensor that has one: its gradient ends here, as zero. */
-function attachOverwrite(operator: Operator, value: Tensor, target: Tensor): void {
-  if ((target.meta?.view ?? null) !== null) return;
-  attachBackward(nodeName(operator.name), [value], [target], () => [
-    zeros(target.spec, target.storage.device),
-  ]);
 }
 
 /** The written arguments that the schema returns. */

@@ -5,65 +5,19 @@ import { TensorLiteral, dtypes, numel } from '@weft/ir';
 import type { LayoutArgument } from '@weft/ops';
 import { contiguousStrides, extentOf, isDense, resultStrides } from '@weft/ops';
 import type { ResultStrides } from '../core-function.ts';
+import { allRowMajor } from '../placements.ts';
 import type { Tensor } from '../tensor.ts';
 import { loweringArguments } from './arguments.ts';
-import type { Operator, OperatorLayout } from './operator.ts';
+import type { Operator } from './operator.ts';
 import { functionalArguments } from './operator.ts';
 
 /** The contents of a tensor as a literal. */
 export const literalOf = (tensor: Tensor): TensorLiteral =>
   new TensorLiteral(tensor.dtype, tensor.sizes, tensor.bytes());
 
-/** Strides of the results of one compiled call, kept for the ways in which its operands lie. */
-export class Placements {
-  private readonly known = new Map<string, ResultStrides>();
-  /** Of the last call: strides of the operands (null where they are row-major), and of the results. */
-  private operands: readonly (readonly number[] | null)[] | undefined;
-  private results: ResultStrides | undefined;
-
-  /** As `stridesOfResults`. The same array comes back for operands that lie alike. */
-  find(
-    operator: Operator,
-    args: readonly IValue[],
-    operands: readonly Tensor[],
-    specs: readonly TensorSpec[],
-  ): ResultStrides | undefined {
-    const { layout } = operator;
-    if (layout === undefined || isPlain(layout, operands)) return undefined;
-    if (this.isLast(operands)) return this.results;
-    const seen = operands.map((operand) => (operand.hasRowMajorStrides ? null : operand.strides));
-    const key = seen.map((strides) => strides?.join() ?? '').join('|');
-    let found = this.known.get(key);
-    if (found === undefined) {
-      if (this.known.size >= 64) this.known.clear();
-      this.known.set(key, (found = stridesOfResults(operator, args, operands, specs)!));
-    }
-    this.operands = seen;
-    this.results = found;
-    return found;
-  }
-
-  private isLast(operands: readonly Tensor[]): boolean {
-    const last = this.operands;
-    if (last === undefined || last.length !== operands.length) return false;
-    for (let index = 0; index < operands.length; index++) {
-      const strides = last[index];
-      if (strides === null ? !operands[index].hasRowMajorStrides : strides !== operands[index].strides) {
-        return false;
-      }
-    }
-    return true;
-  }
-}
-
-/** Whether the results are row-major because the operands are. */
-function isPlain({ followsOperands }: OperatorLayout, operands: readonly Tensor[]): boolean {
-  if (!followsOperands) return false;
-  for (let index = 0; index < operands.length; index++) {
-    if (!operands[index].hasRowMajorStrides) return false;
-  }
-  return true;
-}
+/** Whether results of a call may lie otherwise than row-major. */
+export const isLaidOut = ({ layout }: Operator, operands: readonly Tensor[]): boolean =>
+  layout !== undefined && !(layout.followsOperands && allRowMajor(operands));
 
 /**
  * Strides of the results of a call, `specs` being what they are; undefined when all are row-major.
@@ -75,8 +29,8 @@ export function stridesOfResults(
   operands: readonly Tensor[],
   specs: readonly TensorSpec[],
 ): ResultStrides | undefined {
-  const { layout } = operator;
-  if (layout === undefined || isPlain(layout, operands)) return undefined;
+  if (!isLaidOut(operator, operands)) return undefined;
+  const layout = operator.layout!;
   const own = loweringArguments(operator.schema, operator.kinds, args, (tensor) => tensor);
   // Tensors stand for their geometry.
   const given = functionalArguments(operator, own as LayoutArgument[], () => null as never);

@@ -13,7 +13,7 @@ import {
 import { fail } from './error.ts';
 import { overloads } from './overloads.ts';
 import { frexp, ieeeRemainder, ldexp, roundHalfEven } from './special.ts';
-import { type NumberValue, formatFloat, toComplex, toFloat, wrap } from './values.ts';
+import { type NumberValue, formatFloat, toComplex, toFloat, truncate, wrap } from './values.ts';
 
 /** Overloads of binary operators between int, float and complex; '' takes Scalars. */
 const real = ['float_int', 'int_float', 'float', ''];
@@ -25,7 +25,8 @@ const arithmetic: Record<
   {
     int: (a: bigint, b: bigint) => bigint;
     float: (a: number, b: number) => number;
-    complex: (a: Complex, b: Complex) => Complex;
+    /** At least one of the operands is complex. */
+    complex: (a: number | Complex, b: number | Complex) => Complex;
   }
 > = {
   add: { int: (a, b) => wrap(a + b), float: (a, b) => a + b, complex: addComplex },
@@ -34,6 +35,8 @@ const arithmetic: Record<
   floordiv: { int: floorDivide, float: (a, b) => Math.floor(a / b), complex: noComplex },
   remainder: { int: floorModulo, float: floatModulo, complex: noComplex },
 };
+
+const part = (value: NumberValue): number | Complex => (value instanceof Complex ? value : toFloat(value));
 
 function noComplex(): never {
   return fail('the operator is not defined for complex numbers');
@@ -45,10 +48,10 @@ export function floorDivide(a: bigint, b: bigint): bigint {
   return wrap(a % b !== 0n && a < 0n !== b < 0n ? quotient - 1n : quotient);
 }
 
+/** PyTorch's formula, whose sum wraps. */
 export function floorModulo(a: bigint, b: bigint): bigint {
   if (b === 0n) fail('ZeroDivisionError: integer division or modulo by zero');
-  const rest = a % b;
-  return rest !== 0n && rest < 0n !== b < 0n ? rest + b : rest;
+  return wrap((a % b) + b) % b;
 }
 
 /** PyTorch's formula: fmod(b + fmod(a, b), b). */
@@ -62,7 +65,7 @@ const isInt = (value: NumberValue): value is bigint | boolean =>
 for (const [name, { int, float, complex }] of Object.entries(arithmetic)) {
   const generic = (a: NumberValue, b: NumberValue): NumberValue => {
     if (isInt(a) && isInt(b)) return int(BigInt(a), BigInt(b));
-    if (a instanceof Complex || b instanceof Complex) return complex(toComplex(a), toComplex(b));
+    if (a instanceof Complex || b instanceof Complex) return complex(part(a), part(b));
     return float(toFloat(a), toFloat(b));
   };
   overloads(`aten::${name}`, ['int'], int);
@@ -82,16 +85,21 @@ export function power(base: number, exponent: number): number {
 }
 
 function pow(a: NumberValue, b: NumberValue): number | Complex {
-  if (a instanceof Complex || b instanceof Complex) return powComplex(toComplex(a), toComplex(b));
+  if (a instanceof Complex || b instanceof Complex) return powComplex(part(a), part(b));
   const [base, exponent] = [toFloat(a), toFloat(b)];
-  if (base === 0 && exponent < 0) fail('0.0 cannot be raised to a negative power');
   return power(base, exponent);
+}
+function checkedPow(a: NumberValue, b: NumberValue): number | Complex {
+  if (!(b instanceof Complex) && Number(b) < 0 && !(a instanceof Complex) && Number(a) === 0)
+    fail('0.0 cannot be raised to a negative power');
+  return pow(a, b);
 }
 overloads(
   'aten::pow',
-  ['int', 'float', 'float_int', 'int_float', 'Scalar_Scalar', ...mixedComplex.slice(0, 2), 'float_complex'],
-  pow,
+  ['int', 'float', 'float_int', 'int_float', ...mixedComplex.slice(0, 2), 'float_complex'],
+  checkedPow,
 );
+overloads('aten::pow', ['Scalar_Scalar'], pow);
 
 function integerPower(base: bigint, exponent: bigint): bigint {
   if (exponent < 0n) fail('Integers to negative integer powers are not allowed.');
@@ -104,19 +112,28 @@ function integerPower(base: bigint, exponent: bigint): bigint {
   return result;
 }
 
-function divmod(x: bigint | number, y: bigint | number): (bigint | number)[] {
-  if (typeof x === 'bigint' && typeof y === 'bigint') {
-    if (y === 0n) fail('ZeroDivisionError: integer division or modulo by zero');
-    return [floorDivide(x, y), floorModulo(x, y)];
-  }
-  const a = Number(x);
-  const b = Number(y);
+function divmod(x: bigint, y: bigint): bigint[] {
+  if (y === 0n) fail('ZeroDivisionError: integer division or modulo by zero');
+  const rest = x % y;
+  return [floorDivide(x, y), rest !== 0n && rest < 0n !== y < 0n ? rest + y : rest];
+}
+function floatDivmod(a: number, b: number): number[] {
   if (b === 0) fail('ZeroDivisionError: float divmod()');
   const rest = a % b;
   const adjusted = rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
   return [Math.round((a - adjusted) / b), adjusted];
 }
-overloads('aten::divmod', ['int', 'float', 'float_int', 'int_float'], divmod);
+/** An int and a float: PyTorch takes them as 32 bits and divides singles. */
+function mixedDivmod(x: bigint | number, y: bigint | number): number[] {
+  const [a, b] = [x, y].map((each) =>
+    typeof each === 'bigint' ? Number(BigInt.asIntN(32, each)) : Math.fround(each),
+  );
+  if (b === 0) fail('ZeroDivisionError: float divmod()');
+  const quotient = Number(toInteger(Math.floor(Math.fround(Math.fround(a) / Math.fround(b)))));
+  return [quotient, a - quotient * b];
+}
+hostFunctions({ 'aten::divmod.int': divmod, 'aten::divmod.float': floatDivmod });
+overloads('aten::divmod', ['float_int', 'int_float'], mixedDivmod);
 
 const compared = ['int', 'float', 'float_int', 'int_float', ''];
 type Ordered = bigint | number | boolean;
@@ -168,8 +185,12 @@ function absolute(a: NumberValue): NumberValue {
   const int = BigInt(a);
   return int < 0n ? wrap(-int) : int;
 }
-overloads('aten::neg', ['int', 'float', 'complex', 'Scalar'], negate);
-overloads('prim::abs', ['int', 'float', 'complex', 'Scalar'], absolute);
+/** Of a number whose type is known only when running, PyTorch keeps a single. */
+const single = (value: NumberValue): NumberValue => (typeof value === 'number' ? Math.fround(value) : value);
+overloads('aten::neg', ['int', 'float', 'complex'], negate);
+overloads('aten::neg', ['Scalar'], (a: NumberValue) => single(negate(a)));
+overloads('prim::abs', ['int', 'float', 'complex'], absolute);
+overloads('prim::abs', ['Scalar'], (a: NumberValue) => single(absolute(a)));
 
 const gcd = (a: bigint, b: bigint): bigint => {
   let [x, y] = [a < 0n ? -a : a, b < 0n ? -b : b];
@@ -211,7 +232,8 @@ hostFunctions({
     for (let factor = 2n; factor <= n && product !== 0n; factor++) product = wrap(product * factor);
     return product;
   },
-  'aten::ldexp': (x: number, exponent: bigint) => ldexp(x, Number(exponent)),
+  // The exponent is an int of 32 bits in C.
+  'aten::ldexp': (x: number, exponent: bigint) => ldexp(x, Number(BigInt.asIntN(32, exponent))),
   'aten::frexp': (x: number) => {
     const [mantissa, exponent] = frexp(x);
     return [mantissa, BigInt(exponent)];
@@ -231,10 +253,18 @@ function toInteger(value: number): bigint {
   return BigInt(value);
 }
 
-/** `ceil`, `floor`: ints for ints and floats. */
+/** `ceil`, `floor`: ints for ints and floats; of a Scalar PyTorch keeps 32 bits. */
 for (const [name, f] of Object.entries({ ceil: Math.ceil, floor: Math.floor })) {
-  overloads(`aten::${name}`, ['float', 'int', 'Scalar'], (a: NumberValue) =>
-    typeof a === 'number' ? toInteger(f(a)) : BigInt(a as bigint | boolean),
+  overloads(`aten::${name}`, ['float'], (a: number) => toInteger(f(a)));
+  overloads(`aten::${name}`, ['Scalar'], (a: NumberValue) =>
+    a instanceof Complex
+      ? noComplex()
+      : BigInt.asIntN(32, typeof a === 'number' ? toInteger(f(a)) : truncate(Number(a))),
   );
 }
+hostFunctions({
+  'aten::ceil.int': (a: bigint) => a,
+  // Through a double, as in C.
+  'aten::floor.int': (a: bigint) => truncate(Number(a)),
+});
 overloads('aten::round', ['float', 'int', 'Scalar'], (a: NumberValue) => roundHalfEven(toFloat(a)));

@@ -106,16 +106,26 @@ function murmur(bytes: Uint8Array): bigint {
   return wrap(mix(hash));
 }
 
-overloads('aten::Int', ['Scalar', 'bool', 'float'], toInt);
-overloads('aten::Float', ['Scalar', 'int', 'bool'], toFloat);
+overloads('aten::Int', ['bool', 'float'], toInt);
+overloads('aten::Float', ['int', 'bool'], toFloat);
 const numberPairs = ['bool', 'int', 'float'].flatMap((a) => ['bool', 'int', 'float'].map((b) => `${a}_${b}`));
+/** A part of a complex number: PyTorch takes an int for one of 32 bits. */
+const partOf = (value: bigint | number | boolean): number =>
+  Number(typeof value === 'bigint' ? BigInt.asIntN(32, value) : value);
 overloads(
   'aten::Complex',
   numberPairs,
-  (re: NumberValue, im: NumberValue) => new Complex(toFloat(re), toFloat(im)),
+  (re: bigint | number | boolean, im: bigint | number | boolean) => new Complex(partOf(re), partOf(im)),
 );
 
 hostFunctions({
+  'aten::Float.Scalar': (a: NumberValue) => (a instanceof Complex ? a.re : toFloat(a)),
+  'aten::Int.Scalar': (a: NumberValue) => {
+    const value = a instanceof Complex && a.im === 0 ? a.re : a;
+    if (value instanceof Complex || (typeof value === 'number' && !(Math.abs(value) < 2 ** 63)))
+      fail('value cannot be converted to type int without overflow');
+    return toInt(value);
+  },
   'aten::Int.str': parseInteger,
   'aten::Float.str': parseFloatText,
   'aten::Bool.int': (a: bigint) => a !== 0n,

@@ -1,6 +1,6 @@
 // Lists. Indexes count from the end when negative; a list is changed in place and is shared by all who hold it.
 import type { IValue } from '@weft/ir';
-import { Complex, containerType, tagContainer } from '@weft/ir';
+import { Complex, containerType, formatGeneral, tagContainer } from '@weft/ir';
 import { hostFunctions } from '../operator.ts';
 import { addComplex } from './complex.ts';
 import { fail } from './error.ts';
@@ -34,6 +34,7 @@ export function slicePositions(
   step: bigint,
 ): number[] {
   if (step === 0n) fail('List slice should have non-zero step');
+  if (step === -(2n ** 63n)) fail('List slice step is out of bounds');
   const stride = Number(step);
   const [low, high] = stride > 0 ? [0, length] : [-1, length - 1];
   const clamp = (bound: bigint): number => {
@@ -68,9 +69,15 @@ function insert(list: List, index: bigint, item: IValue): void {
 
 const positionOf = (list: List, item: IValue): number => list.findIndex((other) => valuesEqual(other, item));
 
+/** A value as C++ streams write it. */
+function streamed(item: IValue): string {
+  if (typeof item === 'boolean') return item ? '1' : '0';
+  return typeof item === 'number' ? formatGeneral(item, 6) : formatValue(item);
+}
+
 function indexOf(list: List, item: IValue): bigint {
   const position = positionOf(list, item);
-  if (position < 0) fail(`'${formatValue(item)}' is not in list`);
+  if (position < 0) fail(`'${streamed(item)}' is not in list`);
   return BigInt(position);
 }
 
@@ -83,6 +90,29 @@ function remove(list: List, item: IValue): null {
 
 const order = (reverse: boolean) => (a: IValue, b: IValue) =>
   reverse ? compareValues(b, a) : compareValues(a, b);
+
+function sort(list: List, reverse = false): List {
+  if (!list.some((item) => Number.isNaN(item))) return list.sort(order(reverse));
+  // NaN has no place in an order, so where it ends up shows how C++'s std::sort sorts: by insertion, as short lists.
+  const isBefore = (a: IValue, b: IValue): boolean => a !== b && (a as number) < (b as number) !== reverse;
+  for (let index = 1; index < list.length; index++) {
+    const [item] = list.splice(index, 1);
+    let to = index;
+    if (isBefore(item, list[0])) to = 0;
+    else while (isBefore(item, list[to - 1])) to--;
+    list.splice(to, 0, item);
+  }
+  return list;
+}
+
+/** `min` and `max` of two lists: the first unequal items decide, NaN for the first list. */
+const preferred =
+  (isBetter: (a: IValue, b: IValue) => boolean, longer: boolean) =>
+  (a: List, b: List): List => {
+    const length = Math.min(a.length, b.length);
+    for (let at = 0; at < length; at++) if (a[at] !== b[at]) return isBetter(b[at], a[at]) ? b : a;
+    return (longer ? b.length > a.length : b.length < a.length) ? b : a;
+  };
 
 function extreme(name: string, sign: number) {
   return (list: List): IValue => {
@@ -108,10 +138,10 @@ overloads(
   (list: List, item: IValue) => positionOf(list, item) >= 0,
 );
 overloads('aten::sort', elements, (list: List, reverse: boolean) => {
-  list.sort(order(reverse));
+  sort(list, reverse);
   return null;
 });
-overloads('aten::sorted', elements, (list: List) => copyList(list).sort(order(false)));
+overloads('aten::sorted', elements, (list: List) => sort(copyList(list)));
 const comparedLists = ['int_list', 'float_list', 'bool_list', 'str_list'];
 overloads('aten::eq', comparedLists, (a: List, b: List) => valuesEqual(a, b));
 overloads('aten::ne', comparedLists, (a: List, b: List) => !valuesEqual(a, b));
@@ -122,9 +152,17 @@ overloads('aten::gt', ordered, (a: List, b: List) => compareValues(a, b) > 0);
 overloads('aten::ge', ordered, (a: List, b: List) => compareValues(a, b) >= 0);
 overloads('prim::min', ['self_int', 'self_float', 'self_bool'], extreme('min', -1));
 overloads('prim::max', ['self_int', 'self_float', 'self_bool'], extreme('max', 1));
-overloads('prim::min', ordered, (a: List, b: List) => (compareValues(b, a) < 0 ? b : a));
-overloads('prim::max', ordered, (a: List, b: List) => (compareValues(b, a) > 0 ? b : a));
-const isTrue = (item: IValue): boolean => Boolean(item);
+overloads(
+  'prim::min',
+  ordered,
+  preferred((a, b) => a! < b!, false),
+);
+overloads(
+  'prim::max',
+  ordered,
+  preferred((a, b) => a! > b!, true),
+);
+const isTrue = (item: IValue): boolean => Boolean(item) || Number.isNaN(item);
 overloads('aten::any', elements, (list: List) => list.some(isTrue));
 overloads('aten::all', ['int', 'float', 'bool'], (list: List) => list.every(isTrue));
 overloads('aten::len', ['t', 'any'], (list: List) => BigInt(list.length));
@@ -150,7 +188,8 @@ hostFunctions({
   },
   'aten::pop.t': pop,
   'aten::Delete.t': (list: List, index: bigint) => {
-    list.splice(listPosition(list, index, 'pop index out of range'), 1);
+    if (list.length === 0) fail('pop index out of range');
+    list.splice(listPosition(list, index), 1);
     return null;
   },
   'aten::clear.t': (list: List) => {
@@ -181,17 +220,22 @@ hostFunctions({
     for (const item of repeated) list.push(item);
     return list;
   },
-  'aten::sum.int': (list: bigint[]) => wrap(list.reduce((a, b) => a + b, 0n)),
+  // PyTorch adds up ints in an int of 32 bits.
+  'aten::sum.int': (list: bigint[]) =>
+    BigInt.asIntN(
+      32,
+      list.reduce((a, b) => a + b, 0n),
+    ),
   'aten::sum.float': (list: number[]) => list.reduce((a, b) => a + b, 0),
   'aten::sum.bool': (list: boolean[]) => BigInt(list.filter(Boolean).length),
   'aten::sum.complex': (list: Complex[]) => list.reduce(addComplex, new Complex(0, 0)),
   'aten::Size': (sizes: List) => sizes,
   'prim::rangelist': (n: bigint) =>
-    Array.from({ length: Math.max(0, Number(n)) }, (_, index) => BigInt(index)),
+    n < 0n ? fail('vector::reserve') : Array.from({ length: Number(n) }, (_, index) => BigInt(index)),
   'aten::__range_length': (low: bigint, high: bigint, step: bigint) => {
     if (step === 0n) fail('range() arg 3 must not be zero');
-    if (step > 0n) return low < high ? 1n + (high - 1n - low) / step : 0n;
-    return low > high ? 1n + (low - 1n - high) / -step : 0n;
+    if (step > 0n) return low < high ? wrap(1n + wrap(high - 1n - low) / step) : 0n;
+    return low > high ? wrap(1n + wrap(low - 1n - high) / wrap(-step)) : 0n;
   },
   'aten::__derive_index': (index: bigint, start: bigint, step: bigint) => wrap(start + index * step),
 });

@@ -5,13 +5,13 @@ import { hostFunctions } from '../operator.ts';
 import * as complex from './complex.ts';
 import { overloads } from './overloads.ts';
 import { erf, erfc, gamma, lgamma } from './special.ts';
-import { type NumberValue, toComplex, toFloat } from './values.ts';
+import { type NumberValue, toFloat } from './values.ts';
 
 /** Functions of a number: of a float, and of a complex number where PyTorch has that. */
 const functions: Record<string, [(x: number) => number, ((z: Complex) => Complex)?]> = {
   exp: [Math.exp, complex.expComplex],
   log: [Math.log, complex.logComplex],
-  log10: [Math.log10, (z) => complex.divideComplex(complex.logComplex(z), new Complex(Math.LN10, 0))],
+  log10: [Math.log10, (z) => complex.divideComplex(complex.logComplex(z), Math.LN10)],
   sqrt: [Math.sqrt, complex.sqrtComplex],
   sin: [Math.sin, complex.sinComplex],
   cos: [Math.cos, complex.cosComplex],
@@ -37,26 +37,31 @@ const functions: Record<string, [(x: number) => number, ((z: Complex) => Complex
 };
 
 for (const [name, [onFloat, onComplex]] of Object.entries(functions)) {
-  const run = (x: NumberValue): NumberValue =>
-    x instanceof Complex && onComplex !== undefined ? onComplex(x) : onFloat(toFloat(x));
-  const names = onComplex === undefined ? ['int', 'float', 'Scalar'] : ['int', 'float', 'complex', 'Scalar'];
-  overloads(`aten::${name}`, names, run);
+  overloads(`aten::${name}`, ['int', 'float'], (x: NumberValue) => onFloat(toFloat(x)));
+  if (onComplex !== undefined) overloads(`aten::${name}`, ['complex'], onComplex);
+  // Of a number whose type is known only when running, PyTorch keeps a single.
+  overloads(`aten::${name}`, ['Scalar'], (x: NumberValue) =>
+    x instanceof Complex && onComplex !== undefined ? onComplex(x) : Math.fround(onFloat(toFloat(x))),
+  );
 }
 
 /** `log(a, base)`. */
 const bases = ['int', 'float', 'complex'];
 const pairs = bases.flatMap((a) => bases.map((b) => `${a}_${b}`)).concat('Scalar_Scalar');
-overloads('aten::log', pairs, (a: NumberValue, base: NumberValue) =>
-  a instanceof Complex || base instanceof Complex
-    ? complex.divideComplex(complex.logComplex(toComplex(a)), complex.logComplex(toComplex(base)))
-    : Math.log(toFloat(a)) / Math.log(toFloat(base)),
-);
-
-overloads('aten::angle', ['int', 'float', 'complex', 'Scalar'], (x: NumberValue) => {
-  if (x instanceof Complex) return complex.angleOf(x);
-  const value = toFloat(x);
-  return Number.isNaN(value) ? NaN : value < 0 ? Math.PI : 0;
+overloads('aten::log', pairs, (a: NumberValue, base: NumberValue) => {
+  const [x, y] = [a, base].map((each) =>
+    each instanceof Complex ? complex.logComplex(each) : Math.log(toFloat(each)),
+  );
+  return typeof x === 'number' && typeof y === 'number' ? x / y : complex.divideComplex(x, y);
 });
+
+/** The angle of a real number: π to the left of zero (of -0 too), 0 elsewhere (of NaN too). */
+const angle = (x: number): number => (x < 0 || Object.is(x, -0) ? Math.PI : 0);
+overloads('aten::angle', ['int', 'float'], (x: NumberValue) => angle(toFloat(x)));
+overloads('aten::angle', ['complex'], complex.angleOf);
+overloads('aten::angle', ['Scalar'], (x: NumberValue) =>
+  Math.fround(x instanceof Complex ? complex.angleOf(x) : angle(toFloat(x))),
+);
 overloads(
   'aten::polar',
   ['int', 'float', 'int_float', 'float_int', 'Scalar_Scalar'],

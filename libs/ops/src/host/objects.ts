@@ -10,7 +10,8 @@ const deviceTypes =
   'cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, ort, xla, lazy, vulkan, mps, meta, hpu, privateuseone';
 
 function parseDevice(text: string): DeviceValue {
-  const match = /^([a-z_]+)(?::(\d+))?$/.exec(text);
+  if (text === '') fail('Device string must not be empty');
+  const match = /^([A-Za-z_]+)(?::(\d+))?$/.exec(text);
   if (match === null) return fail(`Invalid device string: '${text}'`);
   if (!deviceTypes.split(', ').includes(match[1])) {
     fail(`Expected one of ${deviceTypes} device type at start of device string: ${match[1]}`);
@@ -26,10 +27,11 @@ function tupleIndex(tuple: TupleValue, index: bigint): IValue {
 
 const unwrap = (value: IValue): IValue => (value === null ? fail('Unwrapping null optional') : value);
 
-/** PyTorch's broadcast of two shapes. */
-function inferSize(a: bigint[], b: bigint[]): bigint[] {
+/** PyTorch's broadcast of two shapes, from the last dimension; its message calls the second shape a. */
+function inferSize(b: bigint[], a: bigint[]): bigint[] {
   const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, dimension) => {
+  const sizes = new Array<bigint>(rank);
+  for (let dimension = rank - 1; dimension >= 0; dimension--) {
     const sizeA = a[dimension - rank + a.length] ?? 1n;
     const sizeB = b[dimension - rank + b.length] ?? 1n;
     if (sizeA !== sizeB && sizeA !== 1n && sizeB !== 1n) {
@@ -37,8 +39,9 @@ function inferSize(a: bigint[], b: bigint[]): bigint[] {
         `The size of tensor a (${sizeA}) must match the size of tensor b (${sizeB}) at non-singleton dimension ${dimension}`,
       );
     }
-    return sizeA === 1n ? sizeB : sizeA;
-  });
+    sizes[dimension] = sizeA === 1n ? sizeB : sizeA;
+  }
+  return sizes;
 }
 
 const wrapDim = (dimension: bigint, rank: number): number => Number(dimension) + (dimension < 0n ? rank : 0);

@@ -46,6 +46,8 @@ export function lgamma(x: number): number {
   if (!Number.isFinite(x)) return Infinity;
   if (x <= 0 && Number.isInteger(x)) return Infinity;
   if (x === 1 || x === 2) return 0;
+  // Γ(x) is about 1/x near 0.
+  if (Math.abs(x) < 1e-20) return -Math.log(Math.abs(x));
   if (x < 0.5) return Math.log(Math.PI / Math.abs(Math.sin(Math.PI * x))) - lgamma(1 - x);
   const t = x - 1 + 7.5;
   return 0.5 * Math.log(2 * Math.PI) + (x - 0.5) * Math.log(t) - t + Math.log(lanczosSum(x - 1));

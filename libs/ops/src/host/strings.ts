@@ -45,9 +45,9 @@ function span(text: string, start: bigint, end: bigint): [number, number] {
 }
 
 /** The text from `start`, which may not lie beyond its end. */
-function checkedSlice(text: string, from: number, to: number): string {
+function checkedSlice(text: string, start: bigint, from: number, to: number): string {
   if (from > text.length) {
-    fail(`basic_string::substr: __pos (which is ${from}) > this->size() (which is ${text.length})`);
+    fail(`basic_string::substr: __pos (which is ${start}) > this->size() (which is ${text.length})`);
   }
   return text.slice(from, Math.max(from, to));
 }
@@ -60,7 +60,7 @@ function find(text: string, part: string, start: bigint, end: bigint): bigint {
   const [from, to] = span(text, start, end);
   if (part === '') return BigInt(from);
   if (rawEnd(text, end) <= from) return -1n;
-  const at = checkedSlice(text, from, to).indexOf(part);
+  const at = checkedSlice(text, start, from, to).indexOf(part);
   return BigInt(at < 0 ? -1 : at + from);
 }
 
@@ -68,7 +68,7 @@ function findLast(text: string, part: string, start: bigint, end: bigint): bigin
   const [from, to] = span(text, start, end);
   if (part === '') return BigInt(Math.max(from, to));
   if (rawEnd(text, end) <= from) return -1n;
-  const at = checkedSlice(text, from, to).lastIndexOf(part);
+  const at = checkedSlice(text, start, from, to).lastIndexOf(part);
   return BigInt(at < 0 ? -1 : at + from);
 }
 
@@ -207,11 +207,11 @@ onBytes({
   count,
   startswith: (text, part: string, start: bigint, end: bigint) => {
     const [from, to] = span(text, start, end);
-    return checkedSlice(text, from, to).startsWith(part);
+    return checkedSlice(text, start, from, to).startsWith(part);
   },
   endswith: (text, part: string, start: bigint, end: bigint) => {
     const [from, to] = span(text, start, end);
-    return checkedSlice(text, from, to).endsWith(part);
+    return checkedSlice(text, start, from, to).endsWith(part);
   },
   'split.str': split,
   rsplit: splitLast,
@@ -252,12 +252,14 @@ onBytes({
 });
 
 function characterAt(text: string, index: bigint): string {
-  const position = Number(index) + (index < 0n ? text.length : 0);
-  if (position < 0 || position >= text.length) {
-    const shown = position < 0 ? BigInt.asUintN(64, BigInt(position)) : position;
-    fail(`basic_string::at: __n (which is ${shown}) >= this->size() (which is ${text.length})`);
+  const length = BigInt(text.length);
+  const position = index < 0n ? index + length : index;
+  if (position < 0n || position >= length) {
+    fail(
+      `basic_string::at: __n (which is ${BigInt.asUintN(64, position)}) >= this->size() (which is ${length})`,
+    );
   }
-  return text[position];
+  return text[Number(position)];
 }
 
 hostFunctions({

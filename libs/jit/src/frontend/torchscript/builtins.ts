@@ -74,7 +74,7 @@ const ops = new NamespaceValue(
 );
 
 const specialForms =
-  'annotate unchecked_cast uninitialized isinstance hasattr getattr tuple range rangelist enumerate zip list dict fork'.split(
+  'annotate unchecked_cast uninitialized isinstance hasattr getattr tuple range enumerate zip list dict fork'.split(
     ' ',
   );
 
@@ -96,6 +96,8 @@ const functions: Readonly<Record<string, string>> = {
   bin: 'aten::bin',
   ord: 'aten::ord',
   chr: 'aten::chr',
+  pow: 'aten::pow',
+  rangelist: 'prim::rangelist',
 };
 
 const names = new Map<string, SugaredValue>([

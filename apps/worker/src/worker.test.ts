@@ -35,16 +35,16 @@ interface Started {
 function start(name: 'worker' | 'scheduler', ...args: string[]): Started {
   const child = spawn(process.execPath, [bin(name), ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
   processes.push(child);
+  exits.set(child, new Promise((resolve) => child.once('close', resolve)));
   let text = '';
   for (const stream of [child.stdout!, child.stderr!])
     stream.setEncoding('utf8').on('data', (piece: string) => (text += piece));
   return { child, output: () => text };
 }
 
-const exitOf = (child: ChildProcess): Promise<number | null> =>
-  child.exitCode !== null || child.signalCode !== null
-    ? Promise.resolve(child.exitCode)
-    : new Promise((resolve) => child.once('exit', resolve));
+/** The exit status, once all output is there too: a process may have ended before its pipes are read. */
+const exits = new WeakMap<ChildProcess, Promise<number | null>>();
+const exitOf = (child: ChildProcess): Promise<number | null> => exits.get(child)!;
 
 async function until<T>(what: () => T | undefined | false, seconds = 20): Promise<T> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end;) {

@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 /** One configuration for the whole repository; a package's tests are run by naming its folder. */
 export default {
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/examples', '<rootDir>/tools'],
@@ -14,4 +16,8 @@ export default {
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/'],
   cacheDirectory: '<rootDir>/tmp/jest',
   testTimeout: 60000,
+  // Tests run in processes of their own that are replaced as they grow: a process keeps the code of every suite that it ran, and
+  // the inspector, which scripting asks for sources, and the garbage collector go through all of it.
+  maxWorkers: Math.max(2, availableParallelism()),
+  workerIdleMemoryLimit: '700MB',
 };

@@ -88,7 +88,7 @@ async function train(
     kind: 'train',
     model,
     state: { blob, zeros: initialState(model).zeros },
-    devices: { minimum: 1, wanted: workers },
+    devices: { minimum: workers },
     steps,
     checkpoint: { every: 7 },
     source: {

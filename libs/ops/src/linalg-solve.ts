@@ -1,7 +1,7 @@
 // LU factorisation and what follows from it: solve, inverse, determinants; Cholesky; triangular systems.
 import type { CoreBuilder, Node, Value } from '@weft/ir';
 import { isComplex, numel, registerComposite } from '@weft/ir';
-import { lowerings } from './operator.ts';
+import { checkedForms, lowerings } from './operator.ts';
 import { broadcastShapes, check, range, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, plus } from './elementwise.ts';
 import { sliceDim } from './shapes.ts';
@@ -232,7 +232,25 @@ function solve(b: CoreBuilder, a: Value, rhs: Value, left: boolean): Value {
   return isVector ? b.reshape(result, sizesOf(result).slice(0, -1)) : result;
 }
 
-const noInfo = (b: CoreBuilder, a: Value): Value => b.full(0, 'int32', leadOf(a));
+/** LAPACK's `info`: the number, from 1, of the first element of a factor's diagonal that is `failed`; 0 where none is. */
+function infoOf(b: CoreBuilder, factorOf: Value, failed: (diagonal: Value) => Value): Value {
+  const sizes = sizesOf(factorOf);
+  const n = Math.min(sizes.at(-1)!, sizes.at(-2)!);
+  if (numel(sizes) === 0) return b.full(0, 'int32', leadOf(factorOf));
+  const square = sliceDim(b, sliceDim(b, factorOf, sizes.length - 2, 0, n), sizes.length - 1, 0, n);
+  const diagonal = diagonalOf(b, square);
+  const shape = sizesOf(diagonal);
+  const numbers = plus(b, b.iota('int32', shape, shape.length - 1), 1);
+  const first = b.reduceMin(b.select(failed(diagonal), numbers, like(b, numbers, n + 1)), [shape.length - 1]);
+  return b.select(is(b, first, 'GT', n), like(b, first, 0), first);
+}
+
+/** Of an LU factorisation: where U has a zero on its diagonal. */
+const luInfo = (b: CoreBuilder, lu: Value): Value => infoOf(b, lu, (diagonal) => is(b, diagonal, 'EQ', 0));
+
+/** Of Cholesky's: where the pivot was no positive number, of which no real root is left. */
+const choleskyInfo = (b: CoreBuilder, factorOf: Value): Value =>
+  infoOf(b, realPart(b, factorOf), (diagonal) => b.compare(diagonal, diagonal, 'NE'));
 
 function factor(b: CoreBuilder, a: Value): { lu: Value; pivots: Value; permutation: Value } {
   const lead = leadOf(a);
@@ -370,8 +388,13 @@ function matrixExp(b: CoreBuilder, a: Value): Value {
 }
 
 const solveEx = (b: CoreBuilder, a: Value, rhs: Value, left: boolean): Value[] => {
+  const x = solve(b, a, rhs, left);
   const { lu, pivots } = factor(b, a);
-  return [solve(b, a, rhs, left), lu, pivots, noInfo(b, a)];
+  return [x, lu, pivots, luInfo(b, lu)];
+};
+const luFactorEx = (b: CoreBuilder, a: Value): Value[] => {
+  const [lu, pivots] = luFactor(b, a);
+  return [lu, pivots, luInfo(b, lu)];
 };
 const inverseOf = (b: CoreBuilder, a: Value): Value => {
   checkMatrix('linalg.inv', a, true);
@@ -380,11 +403,17 @@ const inverseOf = (b: CoreBuilder, a: Value): Value => {
 
 lowerings({
   'aten::linalg_solve': solve,
-  'aten::linalg_solve_ex': (b, a: Value, rhs: Value, left: boolean) => [solve(b, a, rhs, left), noInfo(b, a)],
+  'aten::linalg_solve_ex': (b, a: Value, rhs: Value, left: boolean) => {
+    const x = solve(b, a, rhs, left);
+    return [x, luInfo(b, factor(b, a).lu)];
+  },
   'aten::_linalg_solve_ex': solveEx,
   'aten::inverse': inverseOf,
   'aten::linalg_inv': inverseOf,
-  'aten::linalg_inv_ex': (b, a: Value) => [inverseOf(b, a), noInfo(b, a)],
+  'aten::linalg_inv_ex': (b, a: Value) => {
+    const x = inverseOf(b, a);
+    return [x, luInfo(b, factor(b, a).lu)];
+  },
   'aten::det': det,
   'aten::linalg_det': det,
   'aten::_linalg_det': (b, a: Value) => [det(b, a), ...luFactor(b, a)],
@@ -393,8 +422,8 @@ lowerings({
   'aten::_linalg_slogdet': (b, a: Value) => [...slogdet(b, a), ...luFactor(b, a)],
   'aten::logdet': logdet,
   'aten::linalg_lu_factor': luFactor,
-  'aten::linalg_lu_factor_ex': (b, a: Value) => [...luFactor(b, a), noInfo(b, a)],
-  'aten::_lu_with_info': (b, a: Value) => [...luFactor(b, a), noInfo(b, a)],
+  'aten::linalg_lu_factor_ex': luFactorEx,
+  'aten::_lu_with_info': luFactorEx,
   'aten::linalg_lu': (b, a: Value) => {
     checkMatrix('linalg.lu', a);
     const { lu, permutation } = factor(b, a);
@@ -416,7 +445,10 @@ lowerings({
   },
   'aten::cholesky': cholesky,
   'aten::linalg_cholesky': cholesky,
-  'aten::linalg_cholesky_ex': (b, a: Value, upper: boolean) => [cholesky(b, a, upper), noInfo(b, a)],
+  'aten::linalg_cholesky_ex': (b, a: Value, upper: boolean) => {
+    const found = cholesky(b, a, upper);
+    return [found, choleskyInfo(b, found)];
+  },
   'aten::cholesky_solve': choleskySolve,
   'aten::_cholesky_solve_helper': choleskySolve,
   'aten::cholesky_inverse': (b, a: Value, upper: boolean) =>
@@ -457,6 +489,14 @@ lowerings({
     const column = b.reshape(other, [n, 1]);
     return b.reshape(solveMatrices(b, b.reshape(x, [n, n]), column), rest);
   },
+});
+
+checkedForms({
+  'aten::linalg_solve': { form: 'aten::linalg_solve_ex', api: 'torch.linalg.solve' },
+  'aten::inverse': { form: 'aten::linalg_inv_ex', api: 'linalg.inv' },
+  'aten::linalg_inv': { form: 'aten::linalg_inv_ex', api: 'linalg.inv' },
+  'aten::cholesky': { form: 'aten::linalg_cholesky_ex', api: 'cholesky' },
+  'aten::linalg_cholesky': { form: 'aten::linalg_cholesky_ex', api: 'linalg.cholesky' },
 });
 
 /** LAPACK's matrices are column-major; X of XA = B is the transpose of one. */

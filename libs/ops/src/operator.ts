@@ -240,6 +240,22 @@ export function dataChecks(
 }
 export const dataCheckOf = (name: string): DataCheck | undefined => checks.get(name);
 
+/**
+ * An operator that fails where an algorithm did: `form` takes the same arguments, has the results and, last, LAPACK's
+ * `info`, which has to be zero. `api` is how PyTorch names the operator in its error.
+ */
+export interface CheckedForm {
+  readonly form: string;
+  readonly api: string;
+}
+const checkedFormsByName = new Map<string, CheckedForm>();
+
+export function checkedForms(table: Readonly<Record<string, CheckedForm>>): void {
+  for (const [name, checked] of Object.entries(table)) checkedFormsByName.set(name, checked);
+}
+export const checkedForm = (name: string): CheckedForm | undefined => checkedFormsByName.get(name);
+export const operatorsWithCheckedForm = (): readonly string[] => [...checkedFormsByName.keys()];
+
 /** What the integers of an index (or divisor) have to be: at least `low`, below `high`. */
 export interface IndexRange {
   readonly index: TensorLike;

@@ -4,7 +4,7 @@ import { isComplex, isFloatingPoint } from '@weft/ir';
 import { laidOutLowerings } from './operator.ts';
 import { isIntegral, printName } from './promotion.ts';
 import { check } from './broadcast.ts';
-import { withDerivative } from './gradient-flow.ts';
+import { stopGradient, withDerivative } from './gradient-flow.ts';
 import { copySign, signBit } from './pointwise.ts';
 import {
   dtypeOf,
@@ -165,8 +165,13 @@ function sgn(b: CoreBuilder, self: Value): Value {
   return isFloatingPoint(dtype) ? b.select(isNaN(b, self), like(b, self, 0), sign) : sign;
 }
 
+/** The gradient at a complex zero is zero: the branch that is taken there passes none on. */
 function angle(b: CoreBuilder, self: Value): Value {
-  if (isComplex(dtypeOf(self))) return b.atan2(b.imag(self), b.real(self));
+  if (isComplex(dtypeOf(self))) {
+    const [re, im] = [b.real(self), b.imag(self)];
+    const zero = b.and(is(b, re, 'EQ', 0), is(b, im, 'EQ', 0));
+    return b.select(zero, stopGradient(b, b.atan2(im, re)), b.atan2(im, b.select(zero, like(b, re, 1), re)));
+  }
   return unaryFloat(b, self, (x) =>
     b.select(is(b, x, 'LT', 0), like(b, x, Math.PI), b.select(isNaN(b, x), like(b, x, NaN), like(b, x, 0))),
   );

@@ -12,9 +12,18 @@ import {
   specOf,
   tensorSpec,
 } from '@weft/ir';
-import type { DataArgument, Lowering, LoweringArgument, Strided, View, ViewMeaning } from '@weft/ops';
+import type {
+  CheckedForm,
+  DataArgument,
+  Lowering,
+  LoweringArgument,
+  Strided,
+  View,
+  ViewMeaning,
+} from '@weft/ops';
 import {
   canCast,
+  checkedForm,
   contiguousStrides,
   operatorMeaning,
   preparationOf,
@@ -97,6 +106,8 @@ function demandData(call: Call, requirements: Requirements): void {
     if (kind === 'generator' && args[index] !== null)
       requirements.refuse(`${operator.name} draws from a generator of the program's`);
   });
+  const checked = checkedForm(operator.name);
+  if (checked !== undefined) demandSuccess(call, checked, requirements);
   if (operator.check === undefined) return;
   if (operator.indexRanges === undefined) requirements.refuse(`${operator.name} checks its operands' data`);
   const given = preparedArguments(
@@ -105,6 +116,24 @@ function demandData(call: Call, requirements: Requirements): void {
     (literal) => literal as unknown as Value,
   ) as readonly DataArgument[];
   for (const range of operator.indexRanges(...given)) requirements.demandRange(evaluator.b, range);
+}
+
+/** The algorithm's `info` has to be zero. */
+function demandSuccess(call: Call, { form }: CheckedForm, requirements: Requirements): void {
+  const { b } = call.evaluator;
+  const meaning = operatorMeaning(form);
+  if (meaning?.kind !== 'lowering') throw new InternalError(`${form} is no lowering`);
+  const results = meaning.lower(b, ...argumentsFor(call, (tensor) => tensor.read(b))) as readonly Value[];
+  const info = results.at(-1)!;
+  const { sizes } = specOf(info);
+  const succeeded = b.compare(info, b.full(0, 'int32', sizes), 'EQ');
+  requirements.demand(
+    b,
+    b.reduceAnd(
+      succeeded,
+      sizes.map((_, dim) => dim),
+    ),
+  );
 }
 
 function notATensor(name: string, index: number): never {

@@ -1,7 +1,8 @@
 // Operators on the memory of eager tensors: other sizes and other storages, in place and as new tensors; what PyTorch asks of a
 // tensor's memory and place; assertions about tensors.
 import type { IValue } from '@weft/ir';
-import { OperatorError, TupleValue, dtypes, numel } from '@weft/ir';
+import { OperatorError, TupleValue, dtypes, findSchema, numel } from '@weft/ir';
+import { checkedForm, operatorsWithCheckedForm } from '@weft/ops';
 import { grad } from '../autograd/engine.ts';
 import { noGrad } from '../autograd/grad-mode.ts';
 import { scalarTensor } from '../creation.ts';
@@ -168,6 +169,18 @@ function linalgFailure(name: string, info: number): string {
   return `Unknown error code: ${info}.`;
 }
 
+/** The operator as its form with `info`, and an error where that is not zero. */
+function withCheck(name: string): EagerFunction {
+  const { form, api } = checkedForm(name)!;
+  const extra = findSchema(form)!.arguments.length - findSchema(name)!.arguments.length;
+  return (...args: IValue[]) => {
+    const results = callOperator(form, [...args, ...Array<IValue>(extra).fill(false)]) as unknown as Tensor[];
+    const info = results.at(-1)!;
+    callOperator('aten::_linalg_check_errors', [info, api, info.ndim === 0]);
+    return results[0];
+  };
+}
+
 const dense = (self: Tensor): Tensor => call('aten::to.dtype', self, 6n, false, false, null);
 const denseAny = (value: IValue): IValue => {
   if ((value as unknown) instanceof Tensor) return dense(value as unknown as Tensor) as unknown as IValue;
@@ -179,6 +192,7 @@ eagerOperators({
   ...memory,
   ...questions,
   ...assertions,
+  ...Object.fromEntries(operatorsWithCheckedForm().map((name) => [name, withCheck(name)])),
   // No tensor is quantized: what is there becomes float32.
   'aten::dequantize.self': dense,
   'aten::dequantize.tensor': dense,

@@ -58,8 +58,7 @@ const rules: readonly Rule[] = [
   },
   {
     family: 'quantized tensors',
-    reason:
-      'there are no tensors of quantized dtypes; fake_quantize_* computes the same values in floating point',
+    reason: 'there are no tensors of quantized dtypes; run the model in floating point',
     matches: named(
       /::(quantize_per|quantized_|dequantize|int_repr|q_|qscheme|empty_quantized|fbgemm_|_empty_(affine|per_channel_affine)_quantized|_make_per_(tensor|channel)_quantized)/,
     ),
@@ -89,7 +88,7 @@ const rules: readonly Rule[] = [
     reason:
       "it stands only in graphs that PyTorch's executor optimised while running, which it does not save; load the archive itself",
     matches: named(
-      /prim::(BailOut|BailoutTemplate|Guard|TypeCheck|TensorExpr|StaticSubgraph|StaticRuntime|FallbackGraph|AddStatValue|ConstantMKLDNN|BroadcastMKLDNN)/,
+      /prim::(BailOut|BailoutTemplate|Guard|TypeCheck|TensorExpr|StaticSubgraph|StaticRuntime|FallbackGraph|AddStatValue|ConstantMKLDNN|BroadcastMKLDNN|MKLDNN|MM(BatchSide|TreeReduce)|Autograd(Add|Zero|All|Any)|DifferentiableGraph|RequiresGradCheck|profile|Fus(ed|ion)|BroadcastSizes|ChunkSizes|ConstantChunk|Var(Concat|Stack)|add_optional|\w+_copy)/,
     ),
   },
   {

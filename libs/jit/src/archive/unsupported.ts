@@ -14,6 +14,9 @@ const instructions: ReadonlySet<string> = new Set([
   'prim::ListUnpack',
 ]);
 
+/** Whether a program may use the operator of this qualified name, be it called or an instruction. */
+export const isSupported = (name: string): boolean => instructions.has(name) || isRunnable(name);
+
 /** An operator in a module's code. */
 export interface UsedOperator {
   /** Qualified: `aten::add.Tensor`. */
@@ -31,7 +34,7 @@ export function operatorsUsed(type: ClassType): UsedOperator[] {
   for (const graph of graphsOf(type)) collect(graph, used);
   return [...used].map(([name, { count, first }]) => ({
     name,
-    isSupported: isRunnable(name),
+    isSupported: isSupported(name),
     count,
     first,
   }));

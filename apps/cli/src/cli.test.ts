@@ -100,7 +100,7 @@ const recordsOf = (text: string): Record<string, unknown>[] =>
 
 test('every command has help', async () => {
   const cases: [string, RegExp][] = [
-    ['', /train.*run.*explain.*inspect.*up.*scheduler.*worker.*status.*device.*verify/s],
+    ['', /train.*run.*explain.*inspect.*up.*scheduler.*worker.*status.*device.*verify.*bench/s],
     ['train', /--mesh.*--checkpoints.*--json/s],
     ['run', /--input.*--method.*--output.*--mesh.*--device.*Examples/s],
     ['explain', /--mesh.*--input-spec.*--device/s],
@@ -110,6 +110,7 @@ test('every command has help', async () => {
     ['worker', /--scheduler.*--name.*--device.*--device-option/s],
     ['status', /--scheduler.*--json/s],
     ['device test', /--filter.*--json.*exit status/s],
+    ['bench', /--runs.*--device.*--json.*Examples/s],
     ['verify', /--jobs.*--timeout.*--json/s],
   ];
   await each(cases, async ([name, options]) => {

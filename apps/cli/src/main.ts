@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { WeftError } from 'weft';
+import { benchCommand } from './commands/bench.ts';
 import { deviceCommand } from './commands/device.ts';
 import { explainCommand } from './commands/explain.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -26,6 +27,7 @@ const commands = [
   statusCommand,
   deviceCommand,
   verifyCommand,
+  benchCommand,
 ];
 
 export async function main(argv: readonly string[]): Promise<void> {

@@ -1,4 +1,5 @@
 // The library's one translation unit, and its C interface: what TypeScript calls (libs/devices/src/cpu/library.ts).
+#include "ceilings.h"
 #include "control.h"
 #include "copy.h"
 #include "dot.h"
@@ -75,5 +76,14 @@ int32_t weft_run_all(void* program) {
     Program* whole = static_cast<Program*>(program);
     whole->run(0, whole->length());
   });
+}
+
+/** A ceiling of the machine, in operations or bytes a second; 0 when it could not be measured. */
+double weft_ceiling(int32_t kind, int64_t bytes) {
+  double rate = 0;
+  guarded([&] {
+    rate = kind == 0 ? multiplyAddsPerSecond() : kind == 1 ? readsPerSecond(bytes) : triadPerSecond(bytes);
+  });
+  return rate;
 }
 }

@@ -8,6 +8,8 @@ export { conformanceCases, runConformance } from './conformance/run.ts';
 export type { ConformanceOptions, ConformanceReport, Failure } from './conformance/run.ts';
 export type { ConformanceCase } from './conformance/case.ts';
 export { cpuDevice, cpuPlugin } from './cpu/device.ts';
+export { measureCeilings } from './cpu/ceilings.ts';
+export type { Ceilings } from './cpu/ceilings.ts';
 export * from './partition.ts';
 export * from './plugin.ts';
 export * from './registry.ts';

@@ -35,6 +35,7 @@ export * from './core/composite.ts';
 export * from './core/dead-code.ts';
 export * from './core/relayout.ts';
 export * from './core/differentiate.ts';
+export { productFlops } from './core/product-flops.ts';
 export { gatherPlan, scatterPlan } from './core/ops/indexing-plan.ts';
 export { convolutionPlan, dotPlan } from './core/ops/contraction-plan.ts';
 export { combinerOf, constantOf, isConstant } from './core/ops/inference.ts';

@@ -17,7 +17,18 @@ export * from './runtime/index.ts';
 export * from './lower/index.ts';
 export * from './passes/index.ts';
 export { ArchiveError } from '@weft/tensor';
-export { CallError, bindCall, load, operatorsUsed, runCase, save, saveToBytes } from './archive/index.ts';
+export {
+  CallError,
+  bindCall,
+  load,
+  openWorkload,
+  operatorsUsed,
+  runCase,
+  save,
+  saveToBytes,
+  workOf,
+  workloadOf,
+} from './archive/index.ts';
 export type {
   CaseOptions,
   CaseResult,
@@ -25,5 +36,8 @@ export type {
   SaveOptions,
   Saveable,
   UsedOperator,
+  Work,
+  Workload,
+  WorkloadCall,
 } from './archive/index.ts';
 export * from './autodiff/index.ts';

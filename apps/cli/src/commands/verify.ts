@@ -1,15 +1,16 @@
 // weft verify: does again what PyTorch did in recorded cases and compares, in several processes.
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, relative, sep } from 'node:path';
+import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { count } from '@weft/worker';
 import type { jit } from 'weft';
 import { WeftError } from 'weft';
 import { Output } from '../output.ts';
+import { casesIn } from '../recorded-cases.ts';
 import { onSignal } from '../signals.ts';
 
 interface Flags {
@@ -98,15 +99,6 @@ const oneLine = (reasons: readonly string[]): string => {
   const text = first.split('\n')[0];
   return rest.length === 0 ? text : `${text} (and ${rest.length} more)`;
 };
-
-function casesIn(folder: string): string[] {
-  if (existsSync(join(folder, 'io.json'))) return [folder];
-  return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name)
-    .sort()
-    .flatMap((name) => casesIn(join(folder, name)));
-}
 
 /** A process that runs cases; one that hangs or dies is replaced. */
 class Runner {

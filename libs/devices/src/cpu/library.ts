@@ -29,6 +29,8 @@ export interface NativeLibrary {
   error(): string;
   /** Sets how many threads share a job, unless 0; returns how many do. */
   threads(count: number): number;
+  /** A figure of the machine a second: 0 multiply-adds (two operations each), 1 bytes read, 2 bytes of a triad. */
+  ceiling(kind: number, bytes: number): number;
 }
 
 const nativeFolder = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'native');
@@ -110,6 +112,7 @@ function load(path: string, instructionSet: string, koffi: typeof Koffi.default)
     runAll: get('weft_run_all', 'int', address),
     error: get('weft_error', 'str'),
     threads: get('weft_threads', 'int', 'int'),
+    ceiling: get('weft_ceiling', 'double', 'int', 'int64_t'),
   };
 }
 

@@ -16,7 +16,7 @@ import type { Recorded, Tolerance } from './corpus-values.ts';
 import { CorpusValues, Mismatch, tensorsIn } from './corpus-values.ts';
 import { load } from './read.ts';
 
-interface RecordedCall {
+export interface RecordedCall {
   readonly method: string;
   readonly inputs: readonly Recorded[];
   readonly kwargs?: Readonly<Record<string, Recorded>>;
@@ -32,7 +32,7 @@ interface RecordedCall {
   };
 }
 
-interface RecordedCase {
+export interface RecordedCase {
   readonly kind: 'script' | 'trace' | 'eager' | 'rejected';
   readonly tolerance?: Tolerance;
   readonly seed?: number;

@@ -5,6 +5,8 @@ export { save, saveToBytes } from './write.ts';
 export type { SaveOptions, Saveable } from './write.ts';
 export { runCase } from './corpus.ts';
 export type { CaseOptions, CaseResult } from './corpus.ts';
+export { openWorkload, workOf, workloadOf } from './workload.ts';
+export type { Work, Workload, WorkloadCall } from './workload.ts';
 export { CallError, bindCall } from './call-arguments.ts';
 export { operatorsUsed } from './unsupported.ts';
 export type { UsedOperator } from './unsupported.ts';

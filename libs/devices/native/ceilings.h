@@ -1,0 +1,96 @@
+// What the machine can do at most, as loops that do nothing else: multiply-adds in registers, reading memory, the triad. Figures of
+// programs are told beside these.
+#pragma once
+#include <chrono>
+#include "pool.h"
+
+namespace weft {
+
+using SteadyClock = std::chrono::steady_clock;
+
+/** The least seconds of `rounds` runs of `body(thread)` on every thread of the pool at once. */
+template <class Body>
+inline double leastSeconds(int rounds, const Body& body) {
+  double least = 1e30;
+  for (int round = 0; round < rounds; round++) {
+    const auto start = SteadyClock::now();
+    pool().run(pool().size(), &body, [](const void* context, int64_t thread) {
+      (*static_cast<const Body*>(context))(thread);
+    });
+    const double seconds = std::chrono::duration<double>(SteadyClock::now() - start).count();
+    if (seconds < least) least = seconds;
+  }
+  return least;
+}
+
+/** Results go here, so that no loop is without effect. */
+inline std::atomic<float> sink{0};
+
+/** float32 operations a second: a multiply-add is two. Enough chains to hide the latency of each. */
+inline double multiplyAddsPerSecond() {
+  using V = Vector<float, lanesOf<float>>;
+  constexpr int chains = 12;
+  constexpr int64_t steps = 1 << 20;
+  const float start = sink.load();
+  const double seconds = leastSeconds(12, [start](int64_t thread) {
+    V sums[chains];
+    for (int c = 0; c < chains; c++) sums[c] = splat<V>(start + float(c + thread));
+    const V factor = splat<V>(0.5f + 0 * start), term = splat<V>(0.25f);
+    for (int64_t step = 0; step < steps; step++) {
+#pragma GCC unroll 12
+      for (int c = 0; c < chains; c++) sums[c] = sums[c] * factor + term;
+    }
+    for (int c = 0; c < chains; c++) sink.store(sums[c][0], std::memory_order_relaxed);
+  });
+  return 2.0 * lanesOf<float> * chains * double(steps) * pool().size() / seconds;
+}
+
+struct FreeMemory {
+  void operator()(float* memory) const { std::free(memory); }
+};
+using Block = std::unique_ptr<float[], FreeMemory>;
+
+/** Written once, so that its pages are there. */
+inline Block blockOf(int64_t count) {
+  Block memory(static_cast<float*>(std::aligned_alloc(4096, roundUp(count * 4, 4096))));
+  if (memory == nullptr) throw std::bad_alloc();
+  float* at = memory.get();
+  parallelFor(count, 1 << 16, [at](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) at[i] = 1;
+  });
+  return memory;
+}
+
+/** Bytes a second that are read from an array of so many bytes. */
+inline double readsPerSecond(int64_t bytes) {
+  using V = Vector<float, lanesOf<float>>;
+  constexpr int64_t lanes = lanesOf<float>;
+  const int64_t threads = pool().size(), count = bytes / 4 / (8 * lanes * threads) * (8 * lanes * threads);
+  const Block memory = blockOf(count);
+  const float* at = memory.get();
+  const double seconds = leastSeconds(6, [=](int64_t thread) {
+    V sums[8]{};
+    const float* end = at + count / threads * (thread + 1);
+    for (const float* from = at + count / threads * thread; from < end; from += 8 * lanes) {
+      for (int c = 0; c < 8; c++) sums[c] += loadVector<V>(from + c * lanes);
+    }
+    for (int c = 0; c < 8; c++) sink.store(sums[c][0], std::memory_order_relaxed);
+  });
+  return 4.0 * double(count) / seconds;
+}
+
+/** Bytes a second of a = b + s·c over three arrays of so many bytes each, as STREAM counts them: two read, one written. */
+inline double triadPerSecond(int64_t bytes) {
+  const int64_t threads = pool().size(), count = bytes / 4 / threads * threads;
+  const Block a = blockOf(count), b = blockOf(count), c = blockOf(count);
+  float* to = a.get();
+  const float *left = b.get(), *right = c.get();
+  const double seconds = leastSeconds(6, [=](int64_t thread) {
+    const int64_t end = count / threads * (thread + 1);
+#pragma GCC ivdep
+    for (int64_t i = count / threads * thread; i < end; i++) to[i] = left[i] + 3.0f * right[i];
+  });
+  return 12.0 * double(count) / seconds;
+}
+
+}  // namespace weft

@@ -1,7 +1,9 @@
 // Everything goes back to PyTorch: loads every recorded archive of PyTorch, saves it, and lets PyTorch compare; and the same for
 // a module of every class of weft's library, scripted and traced.
 //
-//     npx tsx tools/check-round-trip.ts [--cases FOLDER] [--filter TEXT] [--keep FOLDER]
+//     npx tsx tools/check-round-trip.ts [--cases FOLDER] [--filter TEXT] [--sample N] [--keep FOLDER]
+//
+// --sample takes N of the cases and of the modules each, evenly spread.
 //
 // Needs PyTorch (Debian: python3-torch; another Python: WEFT_PYTHON) and weft built (npm run build).
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -10,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { hasPyTorch } from '../libs/jit/src/archive/ask-pytorch.ts';
+import { moduleCases } from '../libs/jit/src/nn-module-cases.ts';
 import type { Differences } from '../libs/jit/src/archive/pytorch-checks.ts';
 import { compareInPyTorch, savedAgain, savedModules } from '../libs/jit/src/archive/pytorch-checks.ts';
 
@@ -18,6 +21,7 @@ const { values: flags } = parseArgs({
   options: {
     cases: { type: 'string', default: resolve(root, '../shared/torchscript/cases') },
     filter: { type: 'string', default: '' },
+    sample: { type: 'string' },
     keep: { type: 'string' },
   },
 });
@@ -39,6 +43,15 @@ async function recordedCases(folder: string): Promise<string[]> {
   return names.sort();
 }
 
+/** As many as --sample says, evenly spread; all of them without it. */
+function sampled<T>(all: readonly T[]): readonly T[] {
+  const most = Number(flags.sample ?? all.length);
+  if (!Number.isInteger(most) || most < 0)
+    throw new Error(`--sample takes how many, a whole number, not '${flags.sample}'`);
+  const count = Math.min(all.length, most);
+  return Array.from({ length: count }, (_, index) => all[Math.floor((index * all.length) / count)]);
+}
+
 async function main(): Promise<void> {
   if (!hasPyTorch())
     throw new Error(
@@ -52,10 +65,11 @@ async function main(): Promise<void> {
     if (!hasCases)
       console.log(`no recorded cases in ${flags.cases}: only the modules of the library are checked`);
     const names = hasCases
-      ? (await recordedCases(flags.cases)).filter((name) => name.includes(flags.filter))
+      ? sampled((await recordedCases(flags.cases)).filter((name) => name.includes(flags.filter)))
       : [];
     const again = savedAgain(flags.cases, names, folder, failed);
-    const modules = savedModules(folder, failed).filter(({ name }) => name.includes(flags.filter));
+    const classes = sampled([...moduleCases.keys()].filter((name) => name.includes(flags.filter)));
+    const modules = savedModules(folder, failed, classes);
     const program = join(root, 'tools/check-round-trip.py');
     const differences = new Map([...failed, ...compareInPyTorch(program, [...again, ...modules], folder)]);
     for (const [name, reasons] of differences) {

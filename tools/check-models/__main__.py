@@ -1,5 +1,6 @@
 """Checks weft with models as they are used: each is built with random weights, scripted or traced, saved and called by
-PyTorch, and `weft verify` does the same and compares. Prints the outcome, time and memory of each.
+PyTorch, and `weft verify` does the same and compares. Prints the outcome, time, memory and largest error of each; the error of
+a number is |weft's - PyTorch's| / max(1, |PyTorch's|).
 
     python3 tools/check-models [text ...]        # only models whose name contains one of the texts
         --only-record    makes the archives and stops
@@ -54,7 +55,7 @@ def record_here(case, folder, sender):
 
 
 def verify(folder, timeout):
-    """(reasons of a failure, seconds, bytes at most) of weft for one recorded model."""
+    """(reasons of a failure, largest error or None, seconds, bytes at most) of weft for one recorded model."""
     report = folder + ".json"
     began = time.monotonic()
     child = subprocess.Popen(
@@ -65,11 +66,12 @@ def verify(folder, timeout):
     child.returncode = os.waitstatus_to_exitcode(status)
     seconds, memory = time.monotonic() - began, usage.ru_maxrss * 1024
     if not os.path.exists(report):
-        return [printed.strip() or f"weft ended with status {child.returncode}"], seconds, memory
+        return [printed.strip() or f"weft ended with status {child.returncode}"], None, seconds, memory
     with open(report) as file:
         outcome = json.load(file)["cases"][0]
     os.remove(report)
-    return ([] if outcome["status"] == "passed" else outcome["reasons"] or [outcome["status"]]), seconds, memory
+    reasons = [] if outcome["status"] == "passed" else outcome["reasons"] or [outcome["status"]]
+    return reasons, outcome.get("largestError"), seconds, memory
 
 
 def main():
@@ -99,21 +101,23 @@ def main():
         if not os.path.exists(folder):
             reasons, made = record(case, folder)
             if reasons:
-                return case, [f"not recorded: {reasons[0]}"], made, 0.0, 0
+                return case, [f"not recorded: {reasons[0]}"], None, made, 0.0, 0
         if flags.only_record:
-            return case, [], made, 0.0, 0
-        reasons, seconds, memory = verify(folder, flags.timeout)
+            return case, [], None, made, 0.0, 0
+        reasons, error, seconds, memory = verify(folder, flags.timeout)
         if not flags.keep:
             shutil.rmtree(folder)
-        return case, reasons, made, seconds, memory
+        return case, reasons, error, made, seconds, memory
 
     failed, began = 0, time.monotonic()
-    print(f"{'model':48} {'record s':>8} {'weft s':>8} {'weft MB':>8}", flush=True)
+    print(f"{'model':48} {'record s':>8} {'weft s':>8} {'weft MB':>8} {'error':>8}", flush=True)
     try:
         with concurrent.futures.ThreadPoolExecutor(flags.jobs) as pool:
             for done in concurrent.futures.as_completed([pool.submit(check, c) for c in chosen]):
-                case, reasons, made, seconds, memory = done.result()
-                print(f"{case.name:48} {made:8.1f} {seconds:8.1f} {memory / 1e6:8.0f}  {'FAILED' if reasons else 'ok'}", flush=True)
+                case, reasons, error, made, seconds, memory = done.result()
+                largest = "" if error is None else f"{error:.1e}"
+                print(f"{case.name:48} {made:8.1f} {seconds:8.1f} {memory / 1e6:8.0f} {largest:>8}  {'FAILED' if reasons else 'ok'}",
+                      flush=True)
                 for reason in reasons[:5]:
                     print(f"    {reason[:600]}", flush=True)
                 failed += bool(reasons)

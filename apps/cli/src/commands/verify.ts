@@ -27,6 +27,7 @@ interface Outcome {
   readonly status: Status;
   readonly reasons: readonly string[];
   readonly milliseconds: number;
+  readonly largestError?: number;
 }
 
 export function verifyCommand(program: Command): void {
@@ -125,12 +126,13 @@ class Runner {
       child.once('error', (error) => finish({ passed: false, failures: [error.message] }));
       child.send(path);
     });
-    const { failures, skipped } = result;
+    const { failures, skipped, largestError } = result;
     return {
       name,
       status: failures.length > 0 ? 'failed' : skipped === undefined ? 'passed' : 'skipped',
       reasons: failures.length > 0 || skipped === undefined ? failures : [skipped],
       milliseconds: Math.round(performance.now() - began),
+      largestError,
     };
   }
 

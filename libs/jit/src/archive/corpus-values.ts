@@ -59,16 +59,25 @@ const numberOf = (value: RecordedNumber): number =>
     : ({ inf: Infinity, '-inf': -Infinity, nan: NaN }[value] ?? Number(value));
 
 export class CorpusValues {
-  /** @param strides whether the strides of tensors must agree too */
+  /**
+   * @param strides whether the strides of tensors must agree too
+   * @param seen where the largest error is noted
+   */
   constructor(
     private readonly data: Uint8Array,
     private readonly tolerance: Tolerance,
     private readonly strides = true,
+    private readonly seen = { largestError: 0 },
   ) {}
+
+  /** The largest |actual - expected| / max(1, |expected|) of what was compared so far. */
+  get largestError(): number {
+    return this.seen.largestError;
+  }
 
   /** The same without regard to strides: what a gradient has is up to how it was computed. */
   get withoutStrides(): CorpusValues {
-    return new CorpusValues(this.data, this.tolerance, false);
+    return new CorpusValues(this.data, this.tolerance, false, this.seen);
   }
 
   // ---- Reading ------------------------------------------------------------------------------------------------------
@@ -172,8 +181,12 @@ export class CorpusValues {
 
   private close(actual: number, expected: number): boolean {
     if (Number.isNaN(actual) || Number.isNaN(expected)) return Number.isNaN(actual) && Number.isNaN(expected);
+    if (actual === expected) return true;
     const { rtol, atol } = this.tolerance;
-    return actual === expected || Math.abs(actual - expected) <= atol + rtol * Math.abs(expected);
+    const difference = Math.abs(actual - expected);
+    const error = difference / Math.max(1, Math.abs(expected));
+    if (error > this.seen.largestError) this.seen.largestError = error;
+    return difference <= atol + rtol * Math.abs(expected);
   }
 
   checkTensor(tensor: Tensor, recorded: RecordedTensor, where: string): void {

@@ -55,6 +55,8 @@ export interface CaseResult {
   readonly passed: boolean;
   /** What went wrong, one line each. */
   readonly failures: readonly string[];
+  /** The largest error of a number, |actual - expected| / max(1, |expected|), where numbers were compared. */
+  readonly largestError?: number;
   /** Why there is nothing to check in this case. */
   readonly skipped?: string;
 }
@@ -100,7 +102,8 @@ export function runCase(folder: string, { open = load }: CaseOptions = {}): Case
   }
   if (recorded.grads !== undefined)
     attempt(() => checkTraining(values.withoutStrides, recorded, () => open(path)));
-  return { passed: failures.length === 0, failures: [...new Set(failures)] };
+  const { largestError } = values;
+  return { passed: failures.length === 0, failures: [...new Set(failures)], largestError };
 }
 
 function lineOf(error: unknown): string {

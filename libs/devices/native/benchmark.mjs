@@ -7,6 +7,8 @@ const f32 = (...sizes) => tensorSpec('float32', sizes);
 const product = (b, x, y, lhs = 1, rhs = 0) =>
   b.dotGeneral(x, y, { lhsContracting: [lhs], rhsContracting: [rhs] });
 const unary = (name) => (b, x) => b.emit(name, [x])[0];
+const conv = (padding, stride = 1, featureGroupCount = 1) => (b, x, w) =>
+  b.convolution(x, w, { windowStrides: [stride, stride], padding: [[padding, padding], [padding, padding]], featureGroupCount }); // prettier-ignore
 const size = 1 << 22;
 
 /** Name, inputs, graph, constant inputs. Flops are those of products; bytes those of inputs and outputs. */
@@ -20,6 +22,13 @@ const cases = [
   ['product 1x1024x1024, turned', [f32(1, 1024), f32(1024, 1024)], (b, x, y) => product(b, x, y, 1, 1)],
   ['linear 16x768x768, constant', [f32(16, 768), f32(768, 768)], (b, x, y) => product(b, x, y, 1, 1), [1]],
   ['linear 128x768x3072, constant', [f32(128, 768), f32(3072, 768)], (b, x, y) => product(b, x, y, 1, 1), [1]],
+  ['convolution 7x7/2 3-64, 224', [f32(1, 3, 224, 224), f32(64, 3, 7, 7)], conv(3, 2), [1]],
+  ['convolution 3x3 64, 56', [f32(1, 64, 56, 56), f32(64, 64, 3, 3)], conv(1), [1]],
+  ['convolution 3x3/2 64-128, 56', [f32(1, 64, 56, 56), f32(128, 64, 3, 3)], conv(1, 2), [1]],
+  ['convolution 3x3 256, 14', [f32(1, 256, 14, 14), f32(256, 256, 3, 3)], conv(1), [1]],
+  ['convolution 3x3 512, 7', [f32(1, 512, 7, 7), f32(512, 512, 3, 3)], conv(1), [1]],
+  ['convolution 1x1 64-256, 56', [f32(1, 64, 56, 56), f32(256, 64, 1, 1)], conv(0), [1]],
+  ['convolution depthwise 3x3 128, 56', [f32(1, 128, 56, 56), f32(128, 1, 3, 3)], conv(1, 1, 128), [1]],
   ['triad', [f32(size), f32(size)], (b, x, y) => b.add(x, b.multiply(y, b.full(3, 'float32', [size])))],
   ['bias and relu 4096x1024', [f32(4096, 1024), f32(1024)], (b, x, y) => b.maximum(b.add(x, b.broadcastInDim(y, [4096, 1024], [1])), b.full(0, 'float32', [4096, 1024]))],
   ...['exponential', 'log', 'tanh', 'erf', 'logistic', 'sine'].map((name) => [`${name} 65536`, [f32(65536)], unary(name)]),
@@ -63,7 +72,7 @@ for (const [name, specs, build, constants] of cases) {
   if (!name.includes(filter)) continue;
   const columns = devices.map((device) => {
     const { seconds, flops, bytes } = measure(device, specs, build, constants);
-    const rate = /product|linear/.test(name)
+    const rate = /product|linear|convolution/.test(name)
       ? `${(flops / seconds / 1e9).toFixed(1)} GFLOP/s`
       : `${(bytes / seconds / 1e9).toFixed(1)} GB/s`;
     return `${(seconds * 1e6).toFixed(2).padStart(11)} µs ${rate.padStart(15)}`;

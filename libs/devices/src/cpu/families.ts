@@ -1,11 +1,12 @@
 // The operators that have native kernels of their own, by name. Elementwise ones are pointwise.ts's.
 import type { Node } from '@weft/ir';
+import { convolutionFamily } from './convolution.ts';
 import { copyFamily } from './copy.ts';
 import { dotFamily } from './dot.ts';
 import { reduceFamily } from './reduce.ts';
 import type { NativeFamily } from './step.ts';
 
-const families: readonly NativeFamily[] = [copyFamily, dotFamily, reduceFamily];
+const families: readonly NativeFamily[] = [convolutionFamily, copyFamily, dotFamily, reduceFamily];
 
 const byOperator = new Map(
   families.flatMap((family) => family.operators.map((operator) => [operator, family] as const)),

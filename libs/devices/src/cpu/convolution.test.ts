@@ -1,0 +1,120 @@
+// Native convolutions against the reference device over strides, paddings, dilations, groups and layouts, at sizes that are not those of
+// the product's tiles; with each, the convolutions that are its gradients.
+import { describe, expect, test } from '@jest/globals';
+import type { CoreBuilder, DType, Value } from '@weft/ir';
+import { coreOperator, specOf } from '@weft/ir';
+import { Source, againstReference } from '../conformance/random-cases.ts';
+import { graphOfCase, runCase } from '../conformance/run.ts';
+import { CpuDevice, cpuDevice } from './device.ts';
+
+const device = cpuDevice();
+
+type Options = Parameters<CoreBuilder['convolution']>[2];
+interface Shapes {
+  readonly input: readonly number[];
+  readonly kernel: readonly number[];
+}
+
+/** The result and the gradients of both operands where the result is the cotangent. */
+const withGradients =
+  (options: Options) =>
+  (b: CoreBuilder, x: Value, w: Value): Value[] => {
+    const y = b.convolution(x, w, options);
+    const gradients = coreOperator('convolution').vjp!(b, y.node, [y], { wants: () => true, add: () => {} });
+    return [y, ...gradients.map((gradient) => gradient!)];
+  };
+
+async function agrees(name: string, dtype: DType, shapes: Shapes, options: Options): Promise<void> {
+  const source = new Source(shapes.input.length * 100 + shapes.kernel[0]);
+  const inputs = [source.tensor(dtype, shapes.input), source.tensor(dtype, shapes.kernel)];
+  const tolerance = { float32: 1e-3, float64: 1e-10, float16: 0.05, bfloat16: 0.3 }[dtype as 'float32'];
+  const kernel = againstReference(
+    `${name} ${dtype}`,
+    'convolution',
+    inputs,
+    withGradients(options),
+    tolerance,
+  );
+  expect(await runCase(device, kernel)).toBeUndefined();
+  if (device instanceof CpuDevice) expect(device.explain(graphOfCase(kernel))).toEqual([]);
+}
+
+const plane = (padding: number, stride = 1): Options => ({
+  windowStrides: [stride, stride],
+  padding: [[padding, padding], [padding, padding]], // prettier-ignore
+});
+
+const cases: [string, Shapes, Options][] = [
+  ['3 × 3', { input: [2, 5, 13, 11], kernel: [7, 5, 3, 3] }, plane(1)],
+  ['3 × 3 of many features', { input: [1, 70, 9, 9], kernel: [29, 70, 3, 3] }, plane(1)],
+  ['3 × 3, stride 2', { input: [2, 8, 15, 14], kernel: [13, 8, 3, 3] }, plane(1, 2)],
+  ['7 × 7, stride 2', { input: [1, 3, 33, 37], kernel: [16, 3, 7, 7] }, plane(3, 2)],
+  ['1 × 1', { input: [3, 40, 7, 7], kernel: [30, 40, 1, 1] }, plane(0)],
+  ['1 × 1, stride 2', { input: [2, 16, 9, 8], kernel: [20, 16, 1, 1] }, plane(0, 2)],
+  ['kernel of the whole input', { input: [4, 6, 5, 7], kernel: [9, 6, 5, 7] }, plane(0)],
+  ['dilated kernel', { input: [1, 4, 17, 19], kernel: [6, 4, 3, 2] }, { ...plane(2), rhsDilation: [2, 3] }],
+  ['dilated input', { input: [2, 4, 6, 5], kernel: [5, 4, 3, 3] }, { ...plane(1), lhsDilation: [2, 3] }],
+  ['dilated input and stride', { input: [1, 3, 9, 8], kernel: [4, 3, 3, 3] }, { ...plane(2, 2), lhsDilation: [3, 2] }], // prettier-ignore
+  ['reversed', { input: [1, 3, 8, 9], kernel: [5, 3, 3, 2] }, { ...plane(1), windowReversal: [true, false] }],
+  ['uneven and negative padding', { input: [2, 3, 9, 12], kernel: [4, 3, 2, 5] }, { windowStrides: [1, 2], padding: [[3, -1], [-2, 4]] }], // prettier-ignore
+  ['depthwise', { input: [2, 10, 13, 40], kernel: [10, 1, 3, 3] }, { ...plane(1), featureGroupCount: 10 }],
+  ['depthwise, stride 2', { input: [2, 6, 12, 11], kernel: [12, 1, 5, 5] }, { ...plane(2, 2), featureGroupCount: 6 }], // prettier-ignore
+  ['groups', { input: [2, 12, 8, 7], kernel: [15, 4, 3, 3] }, { ...plane(1), featureGroupCount: 3 }],
+  ['batch groups', { input: [6, 4, 7, 8], kernel: [9, 4, 3, 3] }, { ...plane(1), batchGroupCount: 3 }],
+  ['one dimension', { input: [3, 6, 50], kernel: [8, 6, 5] }, { windowStrides: [1], padding: [[2, 2]] }],
+  ['one feature of a signal', { input: [2, 1, 100], kernel: [1, 1, 9] }, { windowStrides: [3], padding: [[4, 4]] }], // prettier-ignore
+  ['three dimensions', { input: [1, 4, 6, 7, 5], kernel: [6, 4, 3, 2, 3] }, { windowStrides: [1, 2, 1], padding: [[1, 1], [0, 0], [1, 1]] }], // prettier-ignore
+  ['channels last', { input: [2, 9, 10, 5], kernel: [3, 3, 5, 8] }, { ...plane(1), inputDimensions: [0, 3, 1, 2], kernelDimensions: [3, 2, 0, 1], outputDimensions: [0, 3, 1, 2] }], // prettier-ignore
+];
+
+describe('native convolutions and their gradients', () => {
+  test.each(cases)('%s', async (name, shapes, options) => {
+    await agrees(name, 'float32', shapes, options);
+    await agrees(name, 'float64', shapes, options);
+  });
+
+  test('of halves', async () => {
+    await agrees('3 × 3', 'bfloat16', cases[0][1], cases[0][2]);
+    await agrees('3 × 3', 'float16', cases[0][1], cases[0][2]);
+  });
+
+  test('through a transpose and a slice', async () => {
+    const source = new Source(4);
+    const inputs = [source.tensor('float32', [6, 20, 2, 18]), source.tensor('float32', [7, 6, 3, 3])];
+    const kernel = againstReference('views', 'convolution', inputs, (b, x, w) => {
+      const image = b.slice(b.transpose(x, [2, 0, 1, 3]), [0, 0, 1, 0], [2, 6, 20, 18], [1, 1, 2, 1]);
+      return [b.convolution(image, w, plane(1))];
+    }, 1e-4); // prettier-ignore
+    expect(await runCase(device, kernel)).toBeUndefined();
+  });
+
+  test('with a constant kernel, run with two inputs', () => {
+    const source = new Source(5);
+    const weights = source.tensor('float32', [20, 9, 3, 3]);
+    const build = (b: CoreBuilder, x: Value, w: Value) => [b.convolution(x, w, plane(1))];
+    const first = againstReference(
+      '',
+      'convolution',
+      [source.tensor('float32', [2, 9, 12, 12]), weights],
+      build,
+    );
+    const graph = graphOfCase(first);
+    const executable = device.compile(graph, { constantInputs: [1] });
+    const views = [...graph.inputs, ...graph.outputs].map((value) => {
+      const spec = specOf(value);
+      const count = spec.sizes.reduce((product, size) => product * size, 1);
+      return { buffer: device.allocate(count * 4), byteOffset: 0, spec };
+    });
+    device.write(views[1].buffer, 0, weights.bytes);
+    for (let round = 0; round < 2; round++) {
+      const input = source.tensor('float32', [2, 9, 12, 12]);
+      const wanted = againstReference('', 'convolution', [input, weights], build).expected[0];
+      device.write(views[0].buffer, 0, input.bytes);
+      executable.run(views.slice(0, 2), views.slice(2));
+      const got = new Float32Array(views[2].buffer.bytes!.slice().buffer);
+      new Float32Array(wanted.bytes.slice().buffer).forEach((value, index) =>
+        expect(Math.abs(value - got[index])).toBeLessThan(1e-3),
+      );
+    }
+  });
+});

@@ -18,7 +18,7 @@ export interface BenchRequest {
 
 export interface BenchResult {
   readonly kind: 'inference' | 'training';
-  /** How the first method runs after warm-up: as a compiled graph, or not, and why not. */
+  /** How the first method runs after warm-up: `compiled` to a graph, or `not compiled: reason`. */
   readonly state: string;
   readonly runs: number;
   /** Milliseconds. */
@@ -108,5 +108,5 @@ function stateOf({ module, calls }: jit.Workload): string {
   const states = jit.executorState(module.method(calls[0].method), module.object);
   if (states.some(({ state }) => state === 'compiled')) return 'compiled';
   const reason = states.find((each) => each.reason !== undefined)?.reason;
-  return `interpreted${reason === undefined ? '' : `: ${reason.split('\n')[0]}`}`;
+  return `not compiled${reason === undefined ? '' : `: ${reason.split('\n')[0]}`}`;
 }

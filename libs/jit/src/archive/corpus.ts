@@ -1,7 +1,7 @@
 // Recorded cases: an archive with the inputs it was called with and what PyTorch answered: outputs, errors, printed text,
 // gradients, training runs. A case is checked by doing all of it again.
 import type { IValue, ScriptFunction } from '@weft/ir';
-import { WeftError } from '@weft/ir';
+import { InternalError, WeftError } from '@weft/ir';
 import type { Tensor } from '@weft/tensor';
 import { grad, manualSeed, optim } from '@weft/tensor';
 import { readFileSync } from 'node:fs';
@@ -14,7 +14,9 @@ import type { RecordedOptions } from './corpus-training.ts';
 import { makeOptimizer, makeScheduler } from './corpus-training.ts';
 import type { Recorded, Tolerance } from './corpus-values.ts';
 import { CorpusValues, Mismatch, tensorsIn } from './corpus-values.ts';
+import { NotRun, runProgram } from './eager-program.ts';
 import { load } from './read.ts';
+import { SourceProgram } from './source-program.ts';
 
 export interface RecordedCall {
   readonly method: string;
@@ -34,6 +36,12 @@ export interface RecordedCall {
 
 export interface RecordedCase {
   readonly kind: 'script' | 'trace' | 'eager' | 'rejected';
+  /** The text that was compiled. */
+  readonly source?: string;
+  /** Of eager cases: the text that was run; the answer is its `result`. */
+  readonly program?: string;
+  /** Of rejected cases: why PyTorch refused it. */
+  readonly error?: { readonly type: string; readonly message: string };
   readonly tolerance?: Tolerance;
   readonly seed?: number;
   readonly calls: readonly RecordedCall[];
@@ -69,12 +77,10 @@ export interface CaseOptions {
 /** Does everything again that is recorded in a folder with `io.json`, `tensors.bin` and `model.pt`. */
 export function runCase(folder: string, { open = load }: CaseOptions = {}): CaseResult {
   const recorded = JSON.parse(readFileSync(join(folder, 'io.json'), 'utf8')) as RecordedCase;
-  if (recorded.kind === 'rejected')
-    return { passed: true, failures: [], skipped: 'a program that does not compile' };
-  if (recorded.kind === 'eager')
-    return { passed: true, failures: [], skipped: 'a program without an archive' };
+  if (recorded.kind === 'rejected') return runRejected(recorded);
   const data = readFileSync(join(folder, 'tensors.bin'));
   const values = new CorpusValues(data, recorded.tolerance ?? { rtol: 0, atol: 0 });
+  if (recorded.kind === 'eager') return runEager(recorded, values);
   const path = join(folder, 'model.pt');
   const failures: string[] = [];
   const attempt = (check: () => void): void => {
@@ -104,6 +110,38 @@ export function runCase(folder: string, { open = load }: CaseOptions = {}): Case
     attempt(() => checkTraining(values.withoutStrides, recorded, () => open(path)));
   const { largestError } = values;
   return { passed: failures.length === 0, failures: [...new Set(failures)], largestError };
+}
+
+/** A program that PyTorch refuses to compile is refused here, too; the words of the error may be others. */
+function runRejected({ source, error: expected }: RecordedCase): CaseResult {
+  try {
+    const program = new SourceProgram(source!, 'program');
+    if (program.classes.length > 0) {
+      const skipped = `its class '${program.classes[0]}' gets its attributes from Python's __init__`;
+      return { passed: true, failures: [], skipped };
+    }
+    program.function('forward');
+  } catch (error) {
+    if (error instanceof WeftError && !(error instanceof InternalError))
+      return { passed: true, failures: [] };
+    return { passed: false, failures: [lineOf(error)] };
+  }
+  return { passed: false, failures: [`it compiles, expected '${expected!.message}'`] };
+}
+
+/** A program without an archive: its `result` for every seed. */
+function runEager({ program, calls }: RecordedCase, values: CorpusValues): CaseResult {
+  const failures: string[] = [];
+  for (const [index, { seed, output }] of calls.entries()) {
+    try {
+      if (seed !== undefined) manualSeed(seed);
+      values.check(runProgram(program!), output ?? null, `call ${index}`);
+    } catch (error) {
+      if (error instanceof NotRun) return { passed: true, failures: [], skipped: error.message };
+      failures.push(lineOf(error));
+    }
+  }
+  return { passed: failures.length === 0, failures };
 }
 
 function lineOf(error: unknown): string {

@@ -288,7 +288,7 @@ export interface ObjectLiteral extends Ranged {
     readonly range: SourceRange;
   }[];
 }
-/** `[element for target in iterable if condition]` */
+/** `[element for target in iterable]`; with a condition, TypeScript's `filter`. */
 export interface Comprehension extends Ranged {
   readonly kind: 'Comprehension';
   readonly element: Expression;

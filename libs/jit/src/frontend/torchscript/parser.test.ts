@@ -79,6 +79,9 @@ describe('the parser of TorchScript', () => {
     ['if a:\nb = 1\n', 'an indented block is expected', 'test.py:2'],
     ['x = "abc', 'this string is not closed', 'test.py:1'],
     ['x = $', "'$' has no meaning here", 'test.py:1'],
+    ['x = [y for y in ys if y]', 'comprehensions cannot have conditions', 'test.py:1'],
+    ['x //= 2', 'the end of the statement is expected', 'test.py:1'],
+    ['def f(*xs: int):\n  pass\n', 'functions cannot take a variable number of arguments', 'test.py:1'],
     [`x = ${'('.repeat(500)}`, 'the text is nested more than 400 deep', 'test.py:1'],
   ])('%j is refused with its place', (text, message, place) => {
     expect(() => parseTorchScript(text, 'test.py')).toThrow(message);

@@ -48,7 +48,6 @@ const augmented: Readonly<Record<string, tree.BinaryOperator>> = {
   '-=': 'sub',
   '*=': 'mul',
   '/=': 'div',
-  '//=': 'floordiv',
   '%=': 'mod',
   '**=': 'pow',
   '@=': 'matmul',
@@ -78,6 +77,8 @@ class Parser {
     const body: (tree.ClassDef | tree.Def | tree.Statement)[] = [];
     while (this.peek().kind !== 'end') {
       if (this.skip('newline')) continue;
+      // A decorated class; a function's decorators are skipped with it.
+      while (this.is('@') && this.decorates('class')) this.skipLine();
       if (this.isWord('class')) body.push(this.classDef());
       else if (this.isWord('def') || this.is('@')) body.push(this.def());
       else if (this.isWord('import') || this.isWord('from')) this.skipLine();
@@ -128,8 +129,10 @@ class Parser {
     let keywordOnly = false;
     while (!this.take(')')) {
       const start = this.peek().start;
-      if (this.take('*')) keywordOnly = true;
-      else {
+      if (this.take('*')) {
+        if (!this.is(',')) this.fail('functions cannot take a variable number of arguments');
+        keywordOnly = true;
+      } else {
         const name = this.name();
         const type = this.take(':') ? this.expression() : undefined;
         const value = this.take('=') ? this.expression() : undefined;
@@ -528,8 +531,8 @@ class Parser {
     const target = this.targetList();
     this.expectWord('in');
     const iterable = this.or();
-    const condition = this.takeWord('if') ? asCondition(this.or()) : undefined;
-    return { kind: 'Comprehension', element, target, iterable, condition, range: this.since(start) };
+    if (this.isWord('if')) this.fail('comprehensions cannot have conditions');
+    return { kind: 'Comprehension', element, target, iterable, range: this.since(start) };
   }
 
   private atom(): tree.Expression {
@@ -619,7 +622,7 @@ class Parser {
       this.expect(':');
       const value = this.expression();
       if (entries.length === 0 && this.isWord('for')) {
-        const { target, iterable, condition } = this.comprehension(value, start);
+        const { target, iterable } = this.comprehension(value, start);
         this.expect('}');
         return {
           kind: 'DictComprehension',
@@ -627,7 +630,6 @@ class Parser {
           value,
           target,
           iterable,
-          condition,
           range: this.since(start),
         };
       }
@@ -681,6 +683,15 @@ class Parser {
     if (token.kind !== 'name') this.fail('a name is expected');
     this.at++;
     return token.text;
+  }
+  /** Whether the lines of decorators that start here end at this word. */
+  private decorates(word: string): boolean {
+    let at = this.at;
+    while (this.tokens[at].text === '@' && this.tokens[at].kind === 'operator') {
+      while (this.tokens[at].kind !== 'newline' && this.tokens[at].kind !== 'end') at++;
+      while (this.tokens[at].kind === 'newline') at++;
+    }
+    return this.tokens[at].kind === 'name' && this.tokens[at].text === word;
   }
   private skipLine(): void {
     while (this.peek().kind !== 'newline' && this.peek().kind !== 'end') this.at++;

@@ -49,6 +49,8 @@ export * as optim from './optim/index.ts';
 export * as data from './data/index.ts';
 export * as io from './io/index.ts';
 export { ArchiveError } from './io/archive-error.ts';
+export { OrderedDict, load, save, saveToBytes } from './io/saved-data.ts';
+export type { LoadOptions, SavedValue } from './io/saved-data.ts';
 export {
   SafetensorsError,
   SafetensorsFile,

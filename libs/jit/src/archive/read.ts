@@ -93,8 +93,7 @@ export function readObject(archive: io.ArchiveFile): ObjectValue {
   // Methods that compile later use the table when the archive is closed.
   table();
   if (!(root instanceof ObjectValue) || !root.type.isModule) {
-    const what =
-      'it holds data, but no module: it may have been written by torch.save instead of torch.jit.save';
+    const what = 'it holds data, but no module: what torch.save wrote is read by load, which is not jit.load';
     throw new ArchiveError(archive.file, `${archive.folder}data.pkl`, what);
   }
   return root;

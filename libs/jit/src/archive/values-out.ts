@@ -1,6 +1,6 @@
 // Run-time values → pickles, as torch.jit.save writes them: objects with their state, tensors as views on storages, lists and
 // dicts with their types.
-import type { ClassType, DType, EnumType, IValue, ScriptFunction, Type } from '@weft/ir';
+import type { ClassType, EnumType, IValue, ScriptFunction, Type } from '@weft/ir';
 import {
   Complex,
   DeviceValue,
@@ -11,35 +11,13 @@ import {
   UnsupportedError,
   annotationString,
   containerType,
-  dtypes,
   isTensorLike,
 } from '@weft/ir';
-import type { Storage } from '@weft/tensor';
 import { Tensor, hostDevice, io } from '@weft/tensor';
 import { typeOfValue } from '../emit/constants.ts';
 import { runFunction } from '../executor/index.ts';
 
 const deepest = 1000;
-
-/** The storages of one pickle, in the order of their keys. */
-export class StorageTable {
-  readonly storages: Storage[] = [];
-  private readonly identities = new Map<Storage, Map<DType, object>>();
-
-  /** One object for a storage with one type of elements. */
-  identityOf(storage: Storage, dtype: DType): object {
-    let types = this.identities.get(storage);
-    if (types === undefined) this.identities.set(storage, (types = new Map<DType, object>()));
-    let identity = types.get(dtype);
-    if (identity === undefined) types.set(dtype, (identity = {}));
-    return identity;
-  }
-  keyOf(storage: Storage): string {
-    let index = this.storages.indexOf(storage);
-    if (index < 0) index = this.storages.push(storage) - 1;
-    return String(index);
-  }
-}
 
 const listBuilders: Readonly<Record<string, string | undefined>> = {
   int: 'build_intlist',
@@ -56,7 +34,7 @@ export class ValueWriter {
 
   /** @param onType called for the class of every object and enum that is written */
   constructor(
-    private readonly storages: StorageTable,
+    private readonly storages: io.StorageTable,
     private readonly nameOf: (qualified: string) => string,
     private readonly onType: (type: ClassType | EnumType) => void,
   ) {}
@@ -205,36 +183,7 @@ export class ValueWriter {
   private tensor(tensor: Tensor, path: string): void {
     const { pickle } = this;
     if (pickle.reference(tensor)) return;
-    const { storage, dtype } = tensor;
-    const storageType = io.storageTypeOf(dtype);
-    if (storageType === undefined) {
-      throw new UnsupportedError(`${path} cannot be saved: archives have no tensors of ${dtype}`);
-    }
-    pickle.global('torch._utils', '_rebuild_tensor_v2');
-    pickle.tuple(() => {
-      // PyTorch makes a storage wherever its id stands, so tensors share one by referring to the first place.
-      const shared = this.storages.identityOf(storage, dtype);
-      if (!pickle.reference(shared)) {
-        pickle.tuple(() => {
-          pickle.string('storage');
-          pickle.global('torch', storageType);
-          pickle.string(this.storages.keyOf(storage));
-          pickle.string('cpu');
-          pickle.int(BigInt(Math.floor(storage.byteLength / dtypes[dtype].bytes)));
-        });
-        pickle.persistent();
-        pickle.defines(shared);
-      }
-      pickle.int(BigInt(tensor.offset));
-      for (const numbers of [tensor.sizes, tensor.strides]) {
-        pickle.tuple(() => numbers.forEach((number) => pickle.int(BigInt(number))));
-      }
-      pickle.bool(tensor.requiresGrad);
-      pickle.global('collections', 'OrderedDict');
-      pickle.emptyTuple();
-      pickle.reduce();
-    });
-    pickle.reduce();
+    io.pickleTensor(pickle, this.storages, tensor, tensor.requiresGrad, path);
     pickle.defines(tensor);
   }
 }

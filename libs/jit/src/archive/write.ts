@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { ArchiveError, io } from '@weft/tensor';
 import type { ScriptModule } from '../script-module.ts';
 import { CodeWriter } from './code-out.ts';
-import { StorageTable, ValueWriter } from './values-out.ts';
+import { ValueWriter } from './values-out.ts';
 
 export interface SaveOptions {
   /** Texts or bytes that are stored with the module, by name. */
@@ -49,7 +49,7 @@ function writeArchive(
   const code = new CodeWriter(root.type);
   code.add(root.type);
   const values = (record: string, value: IValue): void => {
-    const table = new StorageTable();
+    const table = new io.StorageTable();
     const pickle = new ValueWriter(table, code.nameOf, (type) => code.add(type)).write(value);
     zip.add(`${folder}${record}.pkl`, pickle);
     table.storages.forEach((storage, index) =>

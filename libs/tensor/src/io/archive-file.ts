@@ -57,7 +57,7 @@ export class ArchiveFile {
       throw new ArchiveError(path, undefined, reason, { cause });
     }
     try {
-      return new ArchiveFile(new ZipFile(source, path), source);
+      return new ArchiveFile(zipIn(source, path), source);
     } catch (error) {
       source.close();
       throw error;
@@ -66,7 +66,7 @@ export class ArchiveFile {
   /** An archive in memory; `name` stands for its path in errors. */
   static from(bytes: Uint8Array, name: string): ArchiveFile {
     const source = new MemorySource(bytes);
-    return new ArchiveFile(new ZipFile(source, name), source);
+    return new ArchiveFile(zipIn(source, name), source);
   }
   close(): void {
     this.source.close();
@@ -125,4 +125,17 @@ export class ArchiveFile {
     }
     return Number(version);
   }
+}
+
+/** Throws ArchiveError, with the remedy for files that torch.save wrote before PyTorch 1.6. */
+function zipIn(source: ByteSource, file: string): ZipFile {
+  const [first, protocol] = source.size < 2 ? [] : source.read(0, 2);
+  if (first === 0x80 && protocol <= 5) {
+    throw new ArchiveError(
+      file,
+      undefined,
+      'it is a bare pickle, as torch.save wrote before PyTorch 1.6, whose form is not read; load it with PyTorch and torch.save it again',
+    );
+  }
+  return new ZipFile(source, file);
 }

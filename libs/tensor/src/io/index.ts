@@ -12,5 +12,6 @@ export type { ByteSource } from './byte-source.ts';
 export { PickledGlobal, PickledObject, PickledTuple, PickledValue, readPickle } from './pickle-reader.ts';
 export type { Pickled, PickleRules } from './pickle-reader.ts';
 export { PickleWriter } from './pickle-writer.ts';
-export { StorageReader, storageTypeOf } from './storages.ts';
+export { StorageReader } from './storages.ts';
+export { StorageTable, pickleTensor } from './tensor-pickle.ts';
 export { callTensorGlobal, isTensorGlobal } from './tensor-globals.ts';

@@ -51,6 +51,8 @@ export interface PickleRules {
   persistent(id: Pickled): Pickled;
   /** Called when an object has its state. */
   built?(object: PickledObject): void;
+  /** Called when something that a call made gets attributes. */
+  attributes?(object: Pickled, state: Pickled): void;
 }
 
 const deepest = 2000;
@@ -305,7 +307,7 @@ class PickleReader {
         const state = this.pop();
         const object = this.top();
         // What calls made (an OrderedDict with attributes) keeps no state of its own.
-        if (!(object instanceof PickledObject)) return;
+        if (!(object instanceof PickledObject)) return this.rules.attributes?.(object, state);
         object.state = state;
         this.rules.built?.(object);
         return;

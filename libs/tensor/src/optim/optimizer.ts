@@ -148,8 +148,13 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     return { state, param_groups: groups };
   }
 
-  /** Takes on a state; its tensors are copied. Throws OptimizerStateError when it has other groups or shapes; then nothing changed. */
-  loadStateDict({ state, param_groups: groups }: OptimizerStateDict): void {
+  /**
+   * Takes on a state, also one with maps for dicts as `load` reads it from a file; its tensors are copied. Throws
+   * OptimizerStateError when it has other groups or shapes; then nothing changed.
+   */
+  loadStateDict(saved: OptimizerStateDict | ReadonlyMap<unknown, unknown>): void {
+    const { state, param_groups: groups } =
+      saved instanceof Map ? fromMaps(saved) : (saved as OptimizerStateDict);
     if (groups.length !== this.paramGroups.length) {
       throw new OptimizerStateError('loaded state dict has a different number of parameter groups');
     }
@@ -185,6 +190,30 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     return group;
   }
 }
+
+function fromMaps(saved: ReadonlyMap<unknown, unknown>): OptimizerStateDict {
+  const state = saved.get('state');
+  const groups = saved.get('param_groups');
+  const isGroup = (group: unknown): boolean => group instanceof Map && Array.isArray(group.get('params'));
+  const isState = state instanceof Map && [...state.values()].every((own) => own instanceof Map);
+  if (!isState || !Array.isArray(groups) || !groups.every(isGroup)) {
+    throw new OptimizerStateError("this is no optimizer's state dict: it has no 'state' and 'param_groups'");
+  }
+  return objectOf(
+    new Map<unknown, unknown>([
+      [
+        'state',
+        objectOf(
+          new Map([...state].map(([number, own]) => [number, objectOf(own as Map<unknown, unknown>)])),
+        ),
+      ],
+      ['param_groups', groups.map((group) => objectOf(group as Map<unknown, unknown>))],
+    ]),
+  ) as unknown as OptimizerStateDict;
+}
+
+const objectOf = (map: ReadonlyMap<unknown, unknown>): Record<string, unknown> =>
+  Object.fromEntries([...map].map(([key, value]) => [String(key), value]));
 
 /** Throws OperatorError for a learning rate that is missing or negative. */
 export function checkLearningRate(lr: unknown): asserts lr is number {

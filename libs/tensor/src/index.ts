@@ -8,6 +8,7 @@ import './dispatch/compositions.ts';
 import './random/rrelu.ts';
 import './random/distributions.ts';
 import './dispatch/memory.ts';
+import './dispatch/overlap.ts';
 import './nested/operators.ts';
 
 installMethods(methodNames);

@@ -106,6 +106,12 @@ function demandData(call: Call, requirements: Requirements): void {
     if (kind === 'generator' && args[index] !== null)
       requirements.refuse(`${operator.name} draws from a generator of the program's`);
   });
+  // Element after element, a copy reads what it wrote.
+  const [target, source] = args;
+  if (operator.name === 'aten::copy_' && isSymbolic(target) && isSymbolic(source)) {
+    if (target !== source && target.storage === source.storage)
+      requirements.refuse('a copy within one memory is done');
+  }
   const checked = checkedForm(operator.name);
   if (checked !== undefined) demandSuccess(call, checked, requirements);
   if (operator.check === undefined) return;

@@ -1,5 +1,6 @@
-// weft explain: what would run where, without running it: the plan of a training file or of a split archive, or for each
-// operator of an archive the device that takes it.
+// weft explain: what would run where, without running it: the plan of a training file or of a split archive, for each operator
+// of an archive the device that takes it, or what the passes make of a method.
+import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { DeviceFlags } from '@weft/worker';
 import { addDeviceOptions } from '@weft/worker';
@@ -17,6 +18,8 @@ import { argumentsFromSpecs, calleeOf } from '../arguments.ts';
 import { collectSetting, loadDefinition } from '../load-definition.ts';
 import { openDevices } from '../open-devices.ts';
 import { Output, formatBytes } from '../output.ts';
+import type { PassStage } from '../pass-stages.ts';
+import { executorStages, torchStages } from '../pass-stages.ts';
 
 interface Flags extends DeviceFlags {
   readonly mesh?: string;
@@ -27,6 +30,7 @@ interface Flags extends DeviceFlags {
   readonly method: string;
   readonly inputSpec?: readonly string[];
   readonly nodes?: boolean;
+  readonly passes?: 'executor' | 'torch';
   readonly json?: boolean;
 }
 
@@ -46,7 +50,15 @@ export function explainCommand(program: Command): void {
       (spec: string, before: readonly string[] = []) => [...before, spec],
     )
     .option('--method <name>', 'archive: the method', 'forward')
-    .option('--nodes', 'archive: list every node instead of a line for each kind');
+    .option('--nodes', 'archive: list every node instead of a line for each kind')
+    .addOption(
+      new Option(
+        '--passes [pipeline]',
+        'archive: print the graph after each pass, as the executor makes it for the inputs (executor), or of the torch level (torch)',
+      )
+        .choices(['executor', 'torch'])
+        .preset('executor'),
+    );
   addDeviceOptions(command, 'archive: devices in order of preference')
     .option('--json', 'one JSON object')
     .addHelpText(
@@ -55,7 +67,8 @@ export function explainCommand(program: Command): void {
 Examples:
   weft explain train.ts --mesh data=2
   weft explain model.pt --input-spec float32[1,3,224,224] --device ./my-device,reference
-  weft explain model.pt --input-spec ids=int64[1,64] --mesh pipeline=2`,
+  weft explain model.pt --input-spec ids=int64[1,64] --mesh pipeline=2
+  weft explain model.pt --input-spec float32[1,3,224,224] --passes`,
     )
     .action(explain);
 }
@@ -81,7 +94,10 @@ function show(explanation: PlanExplanation, flags: Flags, output: Output): void 
 
 async function explainArchive(file: string, flags: Flags, output: Output): Promise<void> {
   const module = jit.load(file);
-  const values = argumentsFromSpecs(calleeOf(module, flags.method), flags.inputSpec ?? []);
+  const callee = calleeOf(module, flags.method);
+  if (flags.passes === 'torch') return printStages(torchStages(module, flags.method), output);
+  const values = argumentsFromSpecs(callee, flags.inputSpec ?? []);
+  if (flags.passes !== undefined) return printStages(executorStages(module, flags.method, values), output);
   const opened = await openDevices(flags);
   const lowered = jit.lowerModule(module.object, flags.method, values);
   if (flags.mesh !== undefined) {
@@ -113,6 +129,15 @@ async function explainArchive(file: string, flags: Flags, output: Output): Promi
   const total = (device: string): number =>
     placements.filter((placement) => placement.device === device).length;
   for (const device of opened.map(dev.deviceName)) output.line(`${device}: ${total(device)} nodes`);
+}
+
+function printStages(stages: Iterable<PassStage>, output: Output): void {
+  for (const stage of stages) {
+    const { name, summary, outcome, graph } = stage;
+    output.record('pass', stage);
+    output.line(`== ${name} (${outcome}): ${summary}`);
+    if (graph !== undefined) output.line(`${graph.trimEnd()}\n`);
+  }
 }
 
 /** The operator in the description of a node, without its operands. */

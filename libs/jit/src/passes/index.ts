@@ -6,4 +6,5 @@ export type { Level, OptimizeOptions, Pass, PassEvent, PassPosition } from './pa
 export { Rewriter, registerRewrite, rewrite } from './rewrite.ts';
 export type { Match, RewriteRule } from './rewrite.ts';
 export { inlineCalls } from './inline.ts';
+export { executable } from './executable.ts';
 export { eliminateDeadCode } from './dead-code.ts';

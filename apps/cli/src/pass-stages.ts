@@ -1,0 +1,70 @@
+// What becomes of a method's graph, pass by pass: as the executor compiles it for some arguments, or by the passes of the torch level.
+import { ir, jit } from 'weft';
+
+/** The graph as one step left it. */
+export interface PassStage {
+  readonly name: string;
+  readonly summary: string;
+  /** `changed`, `unchanged`, or what else is to be said of the step. */
+  readonly outcome: string;
+  /** The graph's text, where the step changed it. */
+  readonly graph?: string;
+}
+
+/** As written, prepared for running, lowered for the arguments, and after each pass over the core graph. */
+export function* executorStages(
+  module: jit.ScriptModule,
+  method: string,
+  values: readonly ir.IValue[],
+): Generator<PassStage> {
+  const callee = module.method(method);
+  yield written(callee);
+  const prepared = jit.executable(callee.graph);
+  yield {
+    name: 'prepare',
+    summary: 'Makes the changes that can be seen in results, as PyTorch makes them before it runs a graph.',
+    ...outcomeOf(prepared !== callee.graph, prepared),
+  };
+  const { unrollLimit } = jit.setExecutor({});
+  let lowered: ir.Graph;
+  const summary = 'Makes one core graph of the method and all that it calls, for these arguments.';
+  try {
+    const options = { unrollLimit, gradEnabled: false };
+    lowered = jit.lowerExactly(callee, [module.object, ...values], options).graph;
+  } catch (error) {
+    // As the executor does: whatever keeps it from compiling, the interpreter can run the call.
+    if (!(error instanceof Error)) throw error;
+    yield { name: 'lower', summary, outcome: `refused, it is interpreted: ${error.message}` };
+    return;
+  }
+  yield { name: 'lower', summary, ...outcomeOf(true, lowered) };
+  yield* stagesOf(lowered, 'core');
+}
+
+/** The passes of the torch level, as `jit.optimize` runs them; the module is left as it is. */
+export function* torchStages(module: jit.ScriptModule, method: string): Generator<PassStage> {
+  const callee = module.method(method);
+  yield written(callee);
+  yield* stagesOf(callee.graph.clone(), 'torch');
+}
+
+function stagesOf(graph: ir.Graph, level: jit.Level): PassStage[] {
+  const stages: PassStage[] = [];
+  jit.optimize(graph, level, {
+    observe({ pass, round, changed }) {
+      const name = round === 0 ? pass : `${pass}, round ${round + 1}`;
+      stages.push({ name, summary: jit.findPass(pass)?.summary ?? '', ...outcomeOf(changed, graph) });
+    },
+  });
+  return stages;
+}
+
+const written = ({ graph }: ir.ScriptFunction): PassStage => ({
+  name: 'written',
+  summary: 'The graph of the method as the archive has it.',
+  outcome: 'the start',
+  graph: ir.printGraph(graph),
+});
+
+const outcomeOf = (changed: boolean, graph: ir.Graph): Pick<PassStage, 'outcome' | 'graph'> =>
+  changed ? { outcome: 'changed', graph: ir.printGraph(graph) } : { outcome: 'unchanged' };

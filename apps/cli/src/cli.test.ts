@@ -100,10 +100,10 @@ const recordsOf = (text: string): Record<string, unknown>[] =>
 
 test('every command has help', async () => {
   const cases: [string, RegExp][] = [
-    ['', /train.*run.*explain.*inspect.*up.*scheduler.*worker.*status.*device.*verify.*bench/s],
+    ['', /train.*run.*explain.*inspect.*up.*scheduler.*worker.*status.*device.*verify.*bench.*profile/s],
     ['train', /--mesh.*--checkpoints.*--json/s],
     ['run', /--input.*--method.*--output.*--mesh.*--device.*Examples/s],
-    ['explain', /--mesh.*--input-spec.*--device/s],
+    ['explain', /--mesh.*--input-spec.*--passes.*--device/s],
     ['inspect', /--code.*--graph.*--json/s],
     ['up', /--workers.*--port.*--directory.*--device/s],
     ['scheduler', /--host.*--port.*--directory/s],
@@ -111,6 +111,7 @@ test('every command has help', async () => {
     ['status', /--scheduler.*--json/s],
     ['device test', /--filter.*--json.*exit status/s],
     ['bench', /--runs.*--device.*--json.*Examples/s],
+    ['profile', /--input.*--trace.*--top.*--json/s],
     ['verify', /--jobs.*--timeout.*--json/s],
   ];
   await each(cases, async ([name, options]) => {

@@ -6,6 +6,7 @@ import { benchCommand } from './commands/bench.ts';
 import { deviceCommand } from './commands/device.ts';
 import { explainCommand } from './commands/explain.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { profileCommand } from './commands/profile.ts';
 import { runCommand } from './commands/run.ts';
 import { schedulerCommand } from './commands/scheduler.ts';
 import { statusCommand } from './commands/status.ts';
@@ -28,6 +29,7 @@ const commands = [
   deviceCommand,
   verifyCommand,
   benchCommand,
+  profileCommand,
 ];
 
 export async function main(argv: readonly string[]): Promise<void> {

@@ -192,8 +192,9 @@ function runGenerated(
 /** Runs a function on values, one for each input of its graph, and returns its result. */
 export function runFunction(callee: ScriptFunction, inputs: readonly IValue[], options?: RunOptions): IValue {
   const { mode, profileRuns } = executorSettings;
-  // A limit on steps is the interpreter's to keep.
-  if (mode === 'interpret' || options?.maxSteps !== undefined) return interpret(callee, inputs, options);
+  // A limit on steps is the interpreter's to keep, and its steps are what a tracer is told of.
+  if (mode === 'interpret' || options?.maxSteps !== undefined || options?.tracer !== undefined)
+    return interpret(callee, inputs, options);
   const result = attempt(callee, inputs, mode === 'compile' ? 0 : profileRuns);
   if (result !== undefined) return result;
   const context = executorContext(options);

@@ -1,6 +1,6 @@
 // The interpreter: runs Code. Calls of script functions and methods push an activation instead of recursing, so a deep
 // program needs no deep JavaScript stack. All state of a run is in its Frame.
-import type { IValue, ScriptFunction, Type } from '@weft/ir';
+import type { IValue, Node, ScriptFunction, Type } from '@weft/ir';
 import { InternalError, ObjectValue, OperatorError, TupleValue, tagContainer } from '@weft/ir';
 import { HostError } from '@weft/ops';
 import type { Code } from './code.ts';
@@ -11,6 +11,16 @@ import type { Callee, ContextCallee, Instruction, MultiCallee } from './instruct
 import { Op } from './instruction.ts';
 import { isInstance } from './is-instance.ts';
 import { methodOf } from './methods.ts';
+
+/** Told what the interpreter does while it does it. */
+export interface Tracer {
+  /** A function begins. */
+  enter(name: string): void;
+  /** The function that began last ends, by an error too. */
+  leave(): void;
+  /** The function goes to its next instruction, which stands for `node`; what went before is done. */
+  step(node: Node | undefined): void;
+}
 
 export interface RunOptions {
   /** Receives what the program prints, newline included. Default: standard output. */
@@ -23,10 +33,14 @@ export interface RunOptions {
   readonly maxSteps?: number;
   /** Runs a call that the interpreter comes to in another way; undefined when it has to be interpreted. */
   readonly attempt?: (callee: ScriptFunction, args: readonly IValue[]) => IValue | undefined;
+  /** Follows the run, all of which is interpreted then. */
+  readonly tracer?: Tracer;
 }
 
+type Settings = Required<Omit<RunOptions, 'tracer'>> & Pick<RunOptions, 'tracer'>;
+
 /** What operators that do more than compute may use. */
-export interface RunContext extends Required<RunOptions> {
+export interface RunContext extends Settings {
   /** Calls and turns of loops that are left to this run. */
   stepsLeft: number;
   /** Runs a function within this run. */
@@ -43,7 +57,7 @@ interface Activation {
   entered: ObjectValue[] | undefined;
 }
 
-const defaults: Required<RunOptions> = {
+const defaults: Settings = {
   attempt: () => undefined,
   print: (text) => process.stdout.write(text),
   warn: (text) => process.stderr.write(text),
@@ -100,6 +114,7 @@ export class Frame {
     const counters = code.counters === 0 ? none : new Array<number>(code.counters).fill(0);
     const activation: Activation = { code, registers, counters, pc: 0, entered: undefined };
     this.stack.push(activation);
+    this.context.tracer?.enter(code.name);
     return activation;
   }
 
@@ -113,6 +128,7 @@ export class Frame {
 
   private interpret(): IValue[] {
     const { stack, context } = this;
+    const { tracer } = context;
     let activation = stack[stack.length - 1];
     let instructions = activation.code.instructions;
     let registers = activation.registers;
@@ -121,6 +137,7 @@ export class Frame {
       const instruction: Instruction = instructions[pc++];
       const { inputs, outputs } = instruction;
       activation.pc = pc;
+      if (tracer !== undefined) tracer.step(instruction.node);
       switch (instruction.op) {
         case Op.Move:
           if (inputs.length === 1) registers[outputs[0]] = registers[inputs[0]];
@@ -297,6 +314,7 @@ export class Frame {
         case Op.Return: {
           const results = gather(registers, inputs);
           stack.pop();
+          tracer?.leave();
           if (stack.length === 0) return results;
           activation = stack[stack.length - 1];
           ({ registers, pc } = activation);
@@ -336,6 +354,7 @@ export class Frame {
         const object = activation.entered.pop()!;
         this.context.call(methodOf(object, '__exit__'), [object, null, null, null]);
       }
+      this.context.tracer?.leave();
     }
   }
 }

@@ -1,7 +1,9 @@
 export { Code, codeOf } from './code.ts';
 export { Frame } from './frame.ts';
 export { methodOf } from './methods.ts';
-export type { RunContext, RunOptions } from './frame.ts';
+export type { RunContext, RunOptions, Tracer } from './frame.ts';
+export { SpanRecorder } from './span-recorder.ts';
+export type { Span } from './span-recorder.ts';
 export { ScriptRuntimeError } from './errors.ts';
 export type { TraceEntry } from './errors.ts';
 export { isInstance } from './is-instance.ts';

@@ -1,0 +1,67 @@
+// `weft profile` as a user runs it: a trace that viewers read, a table of the slowest, errors that say what to do.
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Tensor } from 'weft';
+import { jit, manualSeed, nn, rand } from 'weft';
+
+const bin = join(resolve(dirname(fileURLToPath(import.meta.url)), '../../..'), 'apps/cli/bin/weft.mjs');
+let folder = '';
+
+function weft(...args: string[]): Promise<{ status: number; text: string }> {
+  return new Promise((done) =>
+    execFile(process.execPath, [bin, ...args], { cwd: folder }, (error, out, err) =>
+      done({ status: error === null ? 0 : Number(error.code), text: out + err }),
+    ),
+  );
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'weft-profile-'));
+  manualSeed(0);
+  const layers = new nn.Sequential(new nn.Linear(4, 8), new nn.Tanh());
+  jit.save(jit.trace(layers, [rand([2, 4]) as Tensor]), join(folder, 'model.pt'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Event {
+  readonly name: string;
+  readonly ph: string;
+  readonly cat?: string;
+  readonly ts: number;
+  readonly dur: number;
+  readonly args?: { readonly source: string };
+}
+
+test('a trace and a table', async () => {
+  const { status, text } = await weft('profile', 'model.pt', '--input-spec', 'float32[2,4]', '--top', '3');
+  expect([status, text]).toEqual([
+    0,
+    expect.stringMatching(/operator +calls +self ms.*source.*trace\.json/s),
+  ]);
+  const trace = JSON.parse(readFileSync(join(folder, 'trace.json'), 'utf8')) as { traceEvents: Event[] };
+  const operators = trace.traceEvents.filter(({ cat }) => cat === 'operator');
+  expect(operators.map(({ name }) => name)).toEqual(expect.arrayContaining(['aten::linear', 'aten::tanh']));
+  for (const { name, ph, ts, dur, args } of operators) {
+    expect([ph, ts >= 0, dur >= 0]).toEqual(['X', true, true]);
+    if (name.startsWith('aten::'))
+      expect([name, args!.source]).toEqual([name, expect.stringMatching(/:\d+:\d+$/)]);
+  }
+});
+
+test.each([
+  [['model.pt'], /argument '\w+' of 'forward' is missing/],
+  [['model.pt', '--input', 'x.npy', '--input-spec', '1'], /by --input or by --input-spec, not by both/],
+  [
+    ['model.pt', '--input-spec', 'float32[2,4]', '--trace', 'no/where.json'],
+    /name another file with --trace/,
+  ],
+  [['absent.pt', '--input-spec', 'float32[2,4]'], /absent\.pt/],
+])('%j is refused', async (args, message) => {
+  const { status, text } = await weft('profile', ...args);
+  expect([status, text]).toEqual([1, expect.stringMatching(message)]);
+});

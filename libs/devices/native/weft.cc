@@ -5,8 +5,10 @@
 #include "copy.h"
 #include "dot.h"
 #include "pointwise-instructions.h"
+#include "indexing.h"
 #include "program.h"
 #include "reduce.h"
+#include "window.h"
 
 using namespace weft;
 

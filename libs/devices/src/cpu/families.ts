@@ -3,10 +3,19 @@ import type { Node } from '@weft/ir';
 import { convolutionFamily } from './convolution.ts';
 import { copyFamily } from './copy.ts';
 import { dotFamily } from './dot.ts';
+import { indexingFamily } from './indexing.ts';
 import { reduceFamily } from './reduce.ts';
 import type { NativeFamily } from './step.ts';
+import { windowFamily } from './window.ts';
 
-const families: readonly NativeFamily[] = [convolutionFamily, copyFamily, dotFamily, reduceFamily];
+const families: readonly NativeFamily[] = [
+  convolutionFamily,
+  copyFamily,
+  dotFamily,
+  indexingFamily,
+  reduceFamily,
+  windowFamily,
+];
 
 const byOperator = new Map(
   families.flatMap((family) => family.operators.map((operator) => [operator, family] as const)),

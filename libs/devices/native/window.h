@@ -1,0 +1,195 @@
+// `reduce_window.*`: windows folded by one operator, row by row of the result; `select_and_scatter.*`: sources added where windows have
+// their greatest or least element. Dimensions are those of a convolution.
+#pragma once
+#include "convolution.h"
+#include "reduce.h"
+
+namespace weft {
+
+/** Dimensions, after their count: as in ConvolutionAxis, the window for the kernel. */
+inline std::vector<ConvolutionAxis> readWindows(Reader& reader) {
+  std::vector<ConvolutionAxis> axes(reader.nextCount());
+  for (ConvolutionAxis& axis : axes)
+    for (int64_t* word : {&axis.in, &axis.kernel, &axis.out, &axis.step, &axis.low, &axis.inDilation, &axis.kernelDilation, &axis.inStride,
+                          &axis.kernelStride, &axis.outStride})
+      *word = reader.next();
+  return axes;
+}
+
+/** Words: slots of operand, initial value and result; offset of the operand; dimensions. The result is dense. */
+template <class Op, class T>
+class ReduceWindow final : public Step {
+ public:
+  explicit ReduceWindow(Reader& reader) {
+    for (int64_t* word : {&from, &init, &to, &offset}) *word = reader.next();
+    axes = readWindows(reader);
+    inner = axes.back();
+    axes.pop_back();
+    for (const ConvolutionAxis& axis : axes) {
+      lines *= axis.out;
+      outerTaps *= axis.kernel;
+    }
+    for (int64_t tap = 0; tap < inner.kernel; tap++)
+      runs.push_back(insideOf(0, inner.out, tap * inner.kernelDilation - inner.low, inner.step, inner.in, inner.inDilation));
+  }
+
+  void run(Slots slots) override {
+    const T* source = reinterpret_cast<const T*>(slots[from]) + offset;
+    const A start = A(*reinterpret_cast<const T*>(slots[init]));
+    T* target = reinterpret_cast<T*>(slots[to]);
+    const bool countsPadding = Op::widens && start != Op::template identity<A>();
+    parallelFor(lines, divideUp(8192, inner.out * outerTaps * inner.kernel), [&](int64_t begin, int64_t end) {
+      A* sums = reinterpret_cast<A*>(scratchOf(Scratch::sums, inner.out * int64_t(sizeof(A))));
+      T* row = reinterpret_cast<T*>(scratchOf(Scratch::rows, inner.out * int64_t(sizeof(T))));
+      for (int64_t line = begin; line < end; line++) {
+        for (int64_t o = 0; o < inner.out; o++) sums[o] = start;
+        foldLine(source, line, start, countsPadding, sums, row);
+        T* result = target + line * inner.out;
+        for (int64_t o = 0; o < inner.out; o++) result[o] = T(sums[o]);
+      }
+    });
+  }
+
+ private:
+  using A = AccumulatorOf<Op, T>;
+
+  void foldLine(const T* source, int64_t line, A start, bool countsPadding, A* sums, T* row) const {
+    int64_t at[16];
+    for (size_t axis = axes.size(); axis-- > 0;) {
+      at[axis] = line % axes[axis].out;
+      line /= axes[axis].out;
+    }
+    for (int64_t outer = 0; outer < outerTaps; outer++) {
+      int64_t rest = outer, base = 0;
+      bool isInside = true;
+      for (size_t axis = axes.size(); axis-- > 0;) {
+        const int64_t index = axes[axis].at(at[axis], rest % axes[axis].kernel);
+        rest /= axes[axis].kernel;
+        isInside = isInside && index >= 0;
+        base += index * axes[axis].inStride;
+      }
+      for (int64_t tap = 0; tap < inner.kernel; tap++) {
+        const ConvolutionRun run = isInside ? runs[size_t(tap)] : ConvolutionRun{0, 0, 1, 0, 0};
+        const T* elements = source + base + run.at * inner.inStride;
+        const int64_t step = run.step * inner.inStride;
+        if (countsPadding) {
+          for (int64_t o = 0; o < inner.out; o++) {
+            const int64_t index = o - run.first;
+            if (index < 0 || index % run.spacing != 0 || index / run.spacing >= run.count) sums[o] = foldPair<Op, A>(sums[o], start);
+          }
+        }
+        if (run.count == 0) continue;
+        if (run.spacing != 1) {
+          for (int64_t i = 0; i < run.count; i++) sums[run.first + i * run.spacing] = foldPair<Op, A>(sums[run.first + i * run.spacing], A(elements[i * step]));
+        } else if (step == 1) {
+          foldRow<Op, T>(sums + run.first, elements, run.count);
+        } else {
+          for (int64_t i = 0; i < run.count; i++) row[i] = elements[i * step];
+          foldRow<Op, T>(sums + run.first, row, run.count);
+        }
+      }
+    }
+  }
+
+  int64_t from, init, to, offset, lines = 1, outerTaps = 1;
+  std::vector<ConvolutionAxis> axes;
+  ConvolutionAxis inner;
+  std::vector<ConvolutionRun> runs;
+};
+
+/**
+ * Words: slots of operand, sources, initial value and result; offset of the operand; dimensions of the operand; strides of the result.
+ * In each window the first of the greatest (or least) elements is chosen, the last NaN before all; sources of one element add up.
+ */
+template <class T, bool isGreatest>
+class SelectAndScatter final : public Step {
+ public:
+  explicit SelectAndScatter(Reader& reader) {
+    for (int64_t* word : {&from, &given, &init, &to, &offset}) *word = reader.next();
+    axes = readWindows(reader);
+    while (apart < axes.size() && isTrivial(axes[apart])) planes *= axes[apart++].out;
+    for (size_t axis = apart; axis < axes.size(); axis++) {
+      positions *= axes[axis].out;
+      taps *= axes[axis].kernel;
+    }
+    for (const ConvolutionAxis& axis : axes) count *= axis.in;
+  }
+
+  void run(Slots slots) override {
+    const T* operand = reinterpret_cast<const T*>(slots[from]) + offset;
+    const T* sources = reinterpret_cast<const T*>(slots[given]);
+    const T start = *reinterpret_cast<const T*>(slots[init]);
+    T* result = reinterpret_cast<T*>(slots[to]);
+    const int64_t plane = count / std::max<int64_t>(1, planes);
+    parallelFor(planes, divideUp(8192, positions * taps + plane), [&](int64_t begin, int64_t end) {
+      std::fill(result + begin * plane, result + end * plane, start);
+      for (int64_t index = begin; index < end; index++) {
+        int64_t rest = index, base = 0;
+        for (size_t axis = apart; axis-- > 0;) {
+          base += rest % axes[axis].out * axes[axis].inStride;
+          rest /= axes[axis].out;
+        }
+        for (int64_t position = 0; position < positions; position++) {
+          const int64_t chosen = choose(operand + base, position);
+          if (chosen >= 0) result[index * plane + chosen] += sources[index * positions + position];
+        }
+      }
+    });
+  }
+
+ private:
+  static bool isTrivial(const ConvolutionAxis& axis) {
+    return axis.kernel == 1 && axis.step == 1 && axis.low == 0 && axis.inDilation == 1 && axis.out == axis.in;
+  }
+
+  /** Where in the plane's result the source of a window goes. */
+  int64_t choose(const T* operand, int64_t position) const {
+    int64_t at[16];
+    for (size_t axis = axes.size(); axis-- > apart;) {
+      at[axis] = position % axes[axis].out;
+      position /= axes[axis].out;
+    }
+    T best = 0;
+    int64_t chosen = -1;
+    for (int64_t tap = 0; tap < taps; tap++) {
+      int64_t rest = tap, element = 0, target = 0;
+      bool isInside = true;
+      for (size_t axis = axes.size(); isInside && axis-- > apart;) {
+        const int64_t index = axes[axis].at(at[axis], rest % axes[axis].kernel);
+        rest /= axes[axis].kernel;
+        isInside = index >= 0;
+        element += index * axes[axis].inStride;
+        target += index * axes[axis].outStride;
+      }
+      if (!isInside) continue;
+      const T next = operand[element];
+      const bool stays = !(isGreatest ? next > best : next < best) && next == next;
+      if (chosen >= 0 && stays) continue;
+      best = next;
+      chosen = target;
+    }
+    return chosen;
+  }
+
+  int64_t from, given, init, to, offset, planes = 1, positions = 1, taps = 1, count = 1;
+  size_t apart = 0;
+  std::vector<ConvolutionAxis> axes;
+};
+
+template <class T>
+void addWindows(const std::string& dtype) {
+  operations()["reduce_window.add." + dtype] = makeStep<ReduceWindow<SumOf, T>>;
+  operations()["reduce_window.maximum." + dtype] = makeStep<ReduceWindow<MaximumOf, T>>;
+  operations()["reduce_window.minimum." + dtype] = makeStep<ReduceWindow<MinimumOf, T>>;
+  operations()["select_and_scatter.GT." + dtype] = makeStep<SelectAndScatter<T, true>>;
+  operations()["select_and_scatter.LT." + dtype] = makeStep<SelectAndScatter<T, false>>;
+}
+
+inline const bool windowsAreThere = [] {
+  addWindows<float>("float32");
+  addWindows<double>("float64");
+  addWindows<int64_t>("int64");
+  return true;
+}();
+
+}  // namespace weft

@@ -1,7 +1,7 @@
 // Running totals along a dimension: cumsum, cumprod, cummax, cummin, logcumsumexp, diff, trapezoid. Done in log2(n) steps,
 // each of which combines every element with the one 1, 2, 4 … places before it.
 import type { CoreBuilder, DType, Value } from '@weft/ir';
-import { isFloatingPoint } from '@weft/ir';
+import { isComplex, isFloatingPoint } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import { computeType, toSum } from './promotion.ts';
@@ -9,6 +9,7 @@ import { broadcastAll, check, rankOf, sizesOf, withSize, wrapDim } from './broad
 import { dtypeOf, is, isNaN, like, realOf, times, toFloatValue } from './elementwise.ts';
 import { padDim, sliceDim } from './shapes.ts';
 import { withDerivative } from './gradient-flow.ts';
+import { cotangentsOf } from './backward.ts';
 import { cat } from './joining.ts';
 import type { ResultLayout } from './result-layout.ts';
 import { geometryOf, layouts } from './result-layout.ts';
@@ -58,8 +59,42 @@ function cumulative(
 
 export const cumsum = (b: CoreBuilder, self: Value, dim: number, dtype: DType | null = null): Value =>
   cumulative(b, self, dim, dtype, 0, (x, y) => b.add(x, y));
-const cumprod = (b: CoreBuilder, self: Value, dim: number, dtype: DType | null): Value =>
-  cumulative(b, self, dim, dtype, 1, (x, y) => b.multiply(x, y));
+const products = (b: CoreBuilder, self: Value, dim: number): Value =>
+  cumulative(b, self, dim, dtypeOf(self), 1, (x, y) => b.multiply(x, y));
+
+/** Sums from the end. */
+const sumsFromEnd = (b: CoreBuilder, x: Value, axis: number): Value =>
+  b.reverse(cumsum(b, b.reverse(x, [axis]), axis), [axis]);
+
+/**
+ * Where no element is zero, the gradient is the sum of g·y from the end over x, each step rounded to the dtype; else
+ * that of the products themselves.
+ */
+const cumulatedProducts = withDerivative(
+  'cumprod',
+  (b, [x], { dim }: { readonly dim: number }) => products(b, x, dim),
+  (b, { g, operands: [x], result, attributes: { dim } }) => {
+    if (rankOf(x) === 0) return [g];
+    const axis = wrapDim(dim, rankOf(x));
+    const all = sizesOf(x).map((_, each) => each);
+    return b.if(
+      b.reduceOr(is(b, x, 'EQ', 0), all),
+      (inner) => cotangentsOf(inner, [x], (own, y) => products(own, y, dim), [g]),
+      (inner) => {
+        const conj = (y: Value): Value =>
+          isComplex(dtypeOf(y)) ? inner.complex(inner.real(y), inner.negate(inner.imag(y))) : y;
+        return [inner.divide(sumsFromEnd(inner, inner.multiply(g, conj(result)), axis), conj(x))];
+      },
+    );
+  },
+);
+
+function cumprod(b: CoreBuilder, self: Value, dim: number, dtype: DType | null): Value {
+  const result = dtype ?? toSum(dtypeOf(self));
+  const x = b.convert(self, result);
+  if (!isFloatingPoint(result) && !isComplex(result)) return products(b, x, dim);
+  return cumulatedProducts(b, [x], { dim });
+}
 
 /** Running extremes and where they were last met. */
 function extremes(b: CoreBuilder, self: Value, dim: number, greatest: boolean): Value[] {

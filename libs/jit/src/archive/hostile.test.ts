@@ -115,20 +115,6 @@ describe('a damaged archive', () => {
   test('code that is no text', () => {
     refused(changed({ 'archive/code/__torch__.py': raw('\xff\xfe') }), /no UTF-8/);
   });
-  test('mutations end in an error or a module', () => {
-    let seed = 12345;
-    const random = (limit: number): number => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) % limit;
-    for (let round = 0; round < 300; round++) {
-      const copy = archive.slice();
-      for (let change = 0; change < 1 + random(4); change++) copy[random(copy.length)] = random(256);
-      try {
-        load(copy);
-      } catch (error) {
-        expect(error).toBeInstanceOf(Error);
-        expect((error as Error).name).not.toMatch(/^(RangeError|TypeError|InternalError)$/);
-      }
-    }
-  });
 });
 
 describe('a malicious zip file', () => {

@@ -444,6 +444,13 @@ def train_gru():
 
 
 @case
+def dropout_of_a_transposed_tensor():
+    x = torch.arange(1.0, 31.0).reshape(5, 6).t()
+    return [torch.dropout(x, 0.5, True), torch.native_dropout(x, 0.5, True)[0], torch.alpha_dropout(x, 0.5, True),
+            torch.dropout_(x.clone(), 0.5, True)]
+
+
+@case
 def data_loader_order():
     data = torch.utils.data.TensorDataset(torch.arange(7))
     loader = torch.utils.data.DataLoader(data, batch_size=3, shuffle=True)

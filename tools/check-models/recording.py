@@ -84,6 +84,13 @@ def settle(module, run):
         norm.running_var.clamp_(min=norm.running_var.mean())
 
 
+def wake(module):
+    """Gives weights that begin as zero random ones: they would hide whatever comes before them."""
+    for parameter in module.parameters():
+        if parameter.dim() > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.2)
+
+
 def doubled(x):
     """A value whose float tensors are of double precision."""
     if isinstance(x, torch.Tensor):
@@ -122,6 +129,7 @@ def record(case, folder):
     warnings.simplefilter("ignore")
     torch.manual_seed(case.seed)
     module = case.build()
+    wake(module)
     module.train(case.training)
     inputs = [tuple(args) for args in case.inputs()]
     if case.gradients:

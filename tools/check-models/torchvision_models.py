@@ -185,5 +185,5 @@ case("s3d", lambda: video.s3d(num_classes=10), images((1, 3, 16, 64, 64)), "scri
 case("mvit_v2_s", lambda: video.MViT(
     spatial_size=(32, 32), temporal_size=4, num_classes=10, residual_pool=True, residual_with_cls_embed=False,
     rel_pos_embed=True, proj_after_attn=True, block_setting=[
-        video.mvit.MSBlockConfig(1, 16, 32, (3, 3, 3), (1, 2, 2), (1, 1, 1)),
-        video.mvit.MSBlockConfig(2, 32, 32, (3, 3, 3), (1, 1, 1), (1, 2, 2))]), CLIP, "script")
+        video.mvit.MSBlockConfig(1, 16, 32, [3, 3, 3], [3, 3, 3], [1, 2, 2], [1, 1, 1]),
+        video.mvit.MSBlockConfig(2, 32, 32, [3, 3, 3], [3, 3, 3], [1, 1, 1], [1, 2, 2])]), CLIP, "script")

@@ -19,13 +19,14 @@ export function draw(
   dtype: DType,
   sizes: Sizes,
   parameters: readonly number[],
+  rowMajor = false,
 ): Value {
   if (b.random === undefined)
     throw new InternalError('a random operator was lowered without a source of random numbers');
   for (const size of sizes) {
     check(size >= 0, () => `Trying to create tensor with negative dimension ${size}: [${sizes.join(', ')}]`);
   }
-  return b.random.draw(b, { distribution, dtype, sizes, parameters });
+  return b.random.draw(b, { distribution, dtype, sizes, parameters, rowMajor });
 }
 
 const checkFloat = (name: string, dtype: DType): void =>
@@ -75,8 +76,12 @@ export function dropout(b: CoreBuilder, input: Value, p: number, train: boolean)
 /** 1 / (1 - p) where an element is kept, else 0. */
 export function dropoutMask(b: CoreBuilder, dtype: DType, sizes: Sizes, p: number): Value {
   if (p === 1) return b.full(0, dtype, sizes);
-  return times(b, draw(b, 'bernoulli', dtype, sizes, [1 - p]), 1 / (1 - p));
+  return times(b, dropoutNoise(b, dtype, sizes, p), 1 / (1 - p));
 }
+
+/** 1 where an element is kept, else 0: a row-major tensor of its own, whatever the strides of what it is for. */
+const dropoutNoise = (b: CoreBuilder, dtype: DType, sizes: Sizes, p: number): Value =>
+  draw(b, 'bernoulli', dtype, sizes, [1 - p], true);
 
 /** Drops whole channels: one draw for each sample and channel. */
 function featureDropout(b: CoreBuilder, input: Value, p: number, train: boolean): Value {
@@ -99,7 +104,7 @@ function alphaDropout(b: CoreBuilder, input: Value, p: number, train: boolean, s
   if (p === 1) return times(b, input, 0);
   const alpha = 1.7580993408473766;
   const scale = 1 / Math.sqrt((alpha * alpha * p + 1) * (1 - p));
-  const kept = draw(b, 'bernoulli', dtypeOf(input), sizes, [1 - p]);
+  const kept = dropoutNoise(b, dtypeOf(input), sizes, p);
   const shift = plus(b, times(b, plus(b, kept, -1), alpha * scale), alpha * scale * p);
   const whole = sizesOf(input);
   return b.add(b.multiply(input, b.broadcastTo(times(b, kept, scale), whole)), b.broadcastTo(shift, whole));

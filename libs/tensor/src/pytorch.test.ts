@@ -292,6 +292,15 @@ const programs: Record<string, () => unknown> = {
     }
     return regress(new Model(), [6, 4, 3]);
   },
+  dropout_of_a_transposed_tensor() {
+    const x = w.arange(1, 31, 1, f32).reshape([5, 6]).t();
+    return [
+      w.dropout(x, 0.5, true),
+      (w.nativeDropout(x, 0.5, true) as readonly Tensor[])[0],
+      w.alphaDropout(x, 0.5, true),
+      w.dropout_(x.clone(), 0.5, true),
+    ];
+  },
   data_loader_order() {
     const loader = new data.DataLoader<Tensor[]>(new data.TensorDataset(w.arange(7)), {
       batchSize: 3,

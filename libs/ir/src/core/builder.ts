@@ -100,6 +100,8 @@ export interface RandomRequest {
   readonly dtype: DType;
   readonly sizes: readonly number[];
   readonly parameters: readonly number[];
+  /** Drawn row-major, however the result lies: noise beside it (default: what fills the result is drawn as it lies). */
+  readonly rowMajor?: boolean;
 }
 
 /** The dtype and shape of a core value; throws OperatorError when they are not known. */

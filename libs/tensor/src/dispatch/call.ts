@@ -524,7 +524,7 @@ function drawRandoms(
   const [filled] = fn.outputSpecs;
   const own = strides?.[0] ?? null;
   return requests.map((request) => {
-    const fills = own !== null && String(request.sizes) === String(filled.sizes);
+    const fills = own !== null && request.rowMajor !== true && String(request.sizes) === String(filled.sizes);
     const target = fills && !isRowMajor(filled.sizes, own) ? { sizes: filled.sizes, strides: own } : null;
     return Tensor.fromLiteral(fillRequest(generator, request, target), device);
   });

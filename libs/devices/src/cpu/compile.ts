@@ -13,7 +13,7 @@ import { elementwiseKernel, elementwiseStep } from '../reference/elementwise.ts'
 import { emitters } from '../reference/families.ts';
 import type { Kernel, Region, Site } from '../reference/program.ts';
 import { unsupported } from '../reference/program.ts';
-import type { FusionRules } from '../reference/schedule.ts';
+import type { FusionRules, Unit } from '../reference/schedule.ts';
 import { countOf, isAlias, rootOf, schedule, sourcesOf, valuesRead } from '../reference/schedule.ts';
 import { arrayOfLiteral, stridesOf } from '../reference/typed-array.ts';
 import type { Access } from './access.ts';
@@ -64,6 +64,12 @@ export function compileForCpu(
 }
 
 const isView = (value: Value): boolean => isViewNode(value.node);
+
+/** What is emitted at once: a node, an elementwise group, or a node with the group that follows it. */
+interface FusedUnit {
+  readonly node: Node | undefined;
+  readonly group: readonly Node[];
+}
 
 class Compiler {
   private readonly slots: RegisterPlan[] = [];
@@ -241,9 +247,9 @@ class Compiler {
     block: Block,
     targets?: readonly number[],
   ): { code: Code[]; results: number[]; held: number[] } {
-    const units = schedule(block, this.rules);
+    const units = this.withEpilogues(schedule(block, this.rules));
     const roots = block.outputs.map(rootOf);
-    const nodesOf = (unit: (typeof units)[number]) => (unit.kind === 'node' ? [unit.node] : unit.nodes);
+    const nodesOf = ({ node, group }: FusedUnit) => (node === undefined ? group : [node, ...group]);
     const lastUse = new Map<Value, number>();
     units.forEach((unit, index) => {
       for (const node of nodesOf(unit)) {
@@ -274,8 +280,10 @@ class Compiler {
     const held: number[] = [];
     const owned = new Map<number, Value[]>();
     units.forEach((unit, index) => {
-      const results =
-        unit.kind === 'node' ? unit.node.outputs : storedOutputs(unit.nodes).map((node) => node.output);
+      const results = [
+        ...(unit.node?.outputs ?? []),
+        ...storedOutputs(unit.group).map((node) => node.output),
+      ];
       for (const value of results) {
         if (this.slotOf.has(value)) continue;
         const slot = this.allocate(specOf(value).dtype, countOf(value));
@@ -284,8 +292,8 @@ class Compiler {
         if (last === Infinity) held.push(slot);
         else owned.set(last, [...(owned.get(last) ?? []), value]);
       }
-      if (unit.kind === 'node') this.emitNode(unit.node, code);
-      else this.emitGroup(unit.nodes, code);
+      if (unit.node === undefined) this.emitGroup(unit.group, code);
+      else this.emitNode(unit.node, code, unit.group);
       for (const value of owned.get(index) ?? []) this.release(this.slotOf.get(value)!);
     });
 
@@ -298,6 +306,44 @@ class Compiler {
     return { code, results, held };
   }
 
+  /** Joins a group to the node before it whose kernel can compute it as it goes. */
+  private withEpilogues(units: readonly Unit[]): FusedUnit[] {
+    const fused: FusedUnit[] = [];
+    for (const unit of units) {
+      const before = fused.at(-1);
+      if (unit.kind === 'node') fused.push({ node: unit.node, group: [] });
+      else if (
+        before?.node !== undefined &&
+        before.group.length === 0 &&
+        this.isEpilogue(before.node, unit.nodes)
+      ) {
+        fused[fused.length - 1] = { node: before.node, group: unit.nodes };
+      } else fused.push({ node: undefined, group: unit.nodes });
+    }
+    return fused;
+  }
+
+  /** Whether each element of a group needs no more of the node's result than the same element. */
+  private isEpilogue(node: Node, group: readonly Node[]): boolean {
+    if (!this.isNative(node) || nativeFamilyOf(node)!.takesEpilogue?.(node) !== true) return false;
+    if (!isPointwise(group[0], this.library)) return false;
+    const count = countOf(node.output);
+    if (count === 0 || countOf(group[0].output) !== count) return false;
+    const inside = new Set(group.map((member) => member.output));
+    let reads = false;
+    for (const member of group) {
+      for (const value of member.inputs) {
+        if (inside.has(value)) continue;
+        const access = accessOf(value, this.isInMemory);
+        if (access === undefined) return false;
+        if (rootOf(access.source) !== node.output) continue;
+        if (access.offset !== 0 || numel(access.sizes) !== count || !isDense(access)) return false;
+        reads = true;
+      }
+    }
+    return reads;
+  }
+
   private push(code: Code[], kind: string, ...words: readonly Word[]): void {
     code.push({ kind: 'native', words: [this.library.operations.get(kind)!, ...words] });
   }
@@ -308,22 +354,23 @@ class Compiler {
     else code.push({ kind: 'host', kernel: copyKernel(from, to) });
   }
 
-  private emitNode(node: Node, code: Code[]): void {
-    this.account(node);
+  /** @param group elementwise nodes that the node's kernel computes too */
+  private emitNode(node: Node, code: Code[], group: readonly Node[]): void {
+    for (const each of [node, ...group]) this.account(each);
     const temporary: number[] = [];
     const scratch = (dtype: DType, count: number): number => {
       const slot = this.allocate(dtype, count);
       temporary.push(slot);
       return slot;
     };
-    if (this.isNative(node)) this.emitNative(node, code, scratch);
+    if (this.isNative(node)) this.emitNative(node, code, scratch, group);
     else if (node.operator === 'while') this.emitWhile(node, code, temporary);
     else if (node.operator === 'if') this.emitIf(node, code, temporary);
     else this.emitOnHost(node, code, temporary, scratch);
     for (const slot of temporary) this.release(slot);
   }
 
-  private emitNative(node: Node, code: Code[], scratch: NativeSite['scratch']): void {
+  private emitNative(node: Node, code: Code[], scratch: NativeSite['scratch'], group: readonly Node[]): void {
     const write = (access: Access & Operand): number => {
       const slot = scratch(access.dtype, numel(access.sizes));
       const target = { strides: stridesOf(access.sizes), offset: 0 };
@@ -349,6 +396,8 @@ class Compiler {
         return operand.offset === 0 && isDense(operand) ? operand.slot : write(operand);
       },
       push: (kind, ...words) => this.push(code, kind, ...words),
+      epilogue: () =>
+        group.length === 0 ? [0] : [1, this.library.operations.get('pointwise')!, ...this.groupWords(group)],
     };
     nativeFamilyOf(node)!.emit(site);
   }
@@ -461,7 +510,11 @@ class Compiler {
       code.push({ kind: 'host', kernel: this.hostGroup(nodes) });
       return;
     }
-    const words = pointwiseWords(nodes, {
+    this.push(code, 'pointwise', ...this.groupWords(nodes));
+  }
+
+  private groupWords(nodes: readonly Node[]): Word[] {
+    return pointwiseWords(nodes, {
       library: this.library,
       access: (value) => {
         const operand = this.operandOf(value);
@@ -471,7 +524,6 @@ class Compiler {
       },
       slotOf: (value) => this.slotOf.get(value)!,
     });
-    this.push(code, 'pointwise', ...words);
   }
 
   /** A loop of the reference device. */

@@ -134,7 +134,7 @@ function emitConvolution(site: NativeSite): void {
     axes.length,
     ...axes.flatMap(wordsOf),
     site.isConstant(1) ? 1 : 0,
-    0,
+    ...site.epilogue(),
   );
   result.narrow();
 }
@@ -151,4 +151,13 @@ export const convolutionFamily: NativeFamily = {
     );
   },
   emit: emitConvolution,
+  takesEpilogue(node) {
+    const { dtype, sizes } = specOf(node.output);
+    if (isHalf(dtype)) return false;
+    // Results come in runs of positions, too short ones of which cost more than another pass.
+    const { output, featureGroups, batchGroups } = convolutionPlan(node);
+    const positions = output.slice(2).map((dimension) => sizes[dimension]);
+    const isTapByTap = sizes[output[1]] / Math.max(featureGroups, batchGroups) <= 2;
+    return (isTapByTap ? (positions.at(-1) ?? 1) : numel(positions)) >= 64;
+  },
 };

@@ -59,6 +59,8 @@ export interface NativeSite {
   scratch(dtype: DType, count: number): number;
   /** Appends a step of this kind. */
   push(kind: string, ...words: readonly Word[]): void;
+  /** 1 and a pointwise step over the elements of result 0, or 0; for families that take an epilogue. */
+  epilogue(): readonly Word[];
 }
 
 /** The kernels of some operators. */
@@ -67,4 +69,6 @@ export interface NativeFamily {
   /** Whether there is a kernel for this node of one of the operators. */
   accepts(node: Node, library: NativeLibrary): boolean;
   emit(site: NativeSite): void;
+  /** Whether the kernel of a node it accepts computes elementwise operators on its dense result as it goes. */
+  takesEpilogue?(node: Node): boolean;
 }

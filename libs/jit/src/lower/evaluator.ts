@@ -290,9 +290,11 @@ export class Evaluator {
           value.some(isSymbolicNumber) &&
           takesNumber(elementOf(schema?.arguments[index]?.type)),
       );
+      // What makes text reads its operand, whatever its type; others only move one of a variable type.
+      const makesText = schema?.returns[0]?.type.kind === 'str';
       const isOpen = args.some((value, index) => {
         const type = schema?.arguments[index]?.type;
-        return (type === undefined || type.kind === 'Any') && holdsSymbolic(value);
+        return (type === undefined || type.kind === 'Any' || makesText) && holdsSymbolic(value);
       });
       if (isOpen) throw new UnsupportedError(`${name} of what depends on tensor data cannot be compiled`);
       if (isInside) {

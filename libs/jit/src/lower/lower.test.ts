@@ -352,6 +352,14 @@ describe('what cannot be compiled', () => {
     expect(() => lowerGraph(parseGraph(text), [f32(3)])).toThrow(/aten::nonzero .*depends on data/);
   });
 
+  it('refuses text made of data', () => {
+    const text = `graph(%x : Tensor):
+      %n : Scalar = aten::item(%x)
+      %s : str = aten::str(%n)
+      return (%s)`;
+    expect(() => lowerGraph(parseGraph(text), [f32()])).toThrow(/aten::str of what depends on tensor data/);
+  });
+
   it('refuses shapes that depend on data', () => {
     const text = `graph(%x : Tensor):
       %n : int = aten::Int(%x)

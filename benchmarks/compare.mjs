@@ -142,6 +142,6 @@ console.log(
 );
 if (onnx === undefined)
   console.log(
-    'ONNX Runtime is not installed here: npm install --prefix benchmarks --no-save onnxruntime-node',
+    'ONNX Runtime is not installed here: ONNXRUNTIME_NODE_INSTALL_CUDA=skip npm install --prefix benchmarks --no-save onnxruntime-node',
   );
 if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify({ flags, rows })}\n`);

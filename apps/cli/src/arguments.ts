@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { Tensor, WeftError, hostDevice, ir, jit, readSafetensors } from 'weft';
+import type { ImageFlags } from './images.ts';
+import { imageArgument, imageExtensions, readImage } from './images.ts';
 import { readNpy } from './npy.ts';
 import { fromJson, parseJson } from './values.ts';
 
@@ -87,13 +89,18 @@ const named = (text: string): [string | undefined, string] => {
   return match === null ? [undefined, text] : [match[1], match[2]];
 };
 
-/** Arguments from `file` or `name=file`: .json, .npy, .safetensors. */
-export function argumentsFromFiles(callee: Callee, inputs: readonly string[]): ir.IValue[] {
+/** Arguments from `file` or `name=file`: .json, .npy, .safetensors, or a picture. */
+export async function argumentsFromFiles(
+  callee: Callee,
+  inputs: readonly string[],
+  images: ImageFlags = {},
+): Promise<ir.IValue[]> {
   const given = new Given(callee);
   for (const input of inputs) {
     const [name, path] = named(input);
     const bytes = readInput(path);
-    switch (extname(path)) {
+    const extension = extname(path).toLowerCase();
+    switch (extension) {
       case '.json': {
         const json = parseJson(Buffer.from(bytes).toString('utf8'), path);
         given.add(name, ({ type, name: of }) => fromJson(json, type, `${path} for '${of}'`), path);
@@ -107,8 +114,14 @@ export function argumentsFromFiles(callee: Callee, inputs: readonly string[]): i
       case '.safetensors':
         addTensors(given, callee, name, tensorsIn(bytes, path), path);
         break;
-      default:
-        throw new WeftError(`${path}: an input is a .json, .npy or .safetensors file`);
+      default: {
+        if (!imageExtensions.includes(extension))
+          throw new WeftError(
+            `${path}: an input is a .json, .npy or .safetensors file, or a picture (${imageExtensions.join(', ')})`,
+          );
+        const image = Tensor.fromLiteral(await readImage(bytes, path, images), hostDevice());
+        given.add(name, ({ type }) => imageArgument(image, (one) => one.unsqueeze(0) as Tensor, type), path);
+      }
     }
   }
   return given.values();

@@ -7,10 +7,12 @@ import type { DeviceFlags } from '@weft/worker';
 import { addDeviceOptions, count } from '@weft/worker';
 import { WeftError, jit, manualSeed, noGrad, useHostDevice } from 'weft';
 import { argumentsFromFiles, argumentsFromSpecs, calleeOf } from '../arguments.ts';
+import type { ImageFlags } from '../images.ts';
+import { addImageOptions } from '../images.ts';
 import { openDevices } from '../open-devices.ts';
 import { Output } from '../output.ts';
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, ImageFlags {
   readonly input?: readonly string[];
   readonly inputSpec?: readonly string[];
   readonly method: string;
@@ -35,12 +37,17 @@ export function profileCommand(program: Command): void {
       'show where the time of a method goes: a span for each operator, with its line of the source',
     )
     .argument('<archive>', 'a .pt file')
-    .option('--input <[name=]file>', 'an argument: .json, .npy or .safetensors (repeatable)', collect)
+    .option(
+      '--input <[name=]file>',
+      'an argument: .json, .npy, .safetensors or a picture (repeatable)',
+      collect,
+    )
     .option('--input-spec <[name=]spec>', 'or arguments of zeros, such as float32[1,3,224,224]', collect)
     .option('--method <name>', 'the method', 'forward')
     .option('--seed <number>', 'seed of the random numbers', count)
     .option('--trace <file>', 'where the trace goes, for Perfetto or chrome://tracing', 'trace.json')
     .option('--top <count>', 'lines of the table', positive, 20);
+  addImageOptions(command);
   addDeviceOptions(command, 'the device that tensors are on (cpu when not given)')
     .option('--json', 'one JSON object instead of the table')
     .addHelpText(
@@ -75,19 +82,19 @@ async function profile(archive: string, flags: Flags): Promise<void> {
   useHostDevice(devices[0]);
   const module = jit.load(archive);
   const callee = calleeOf(module, flags.method);
-  const values = (): ReturnType<typeof argumentsFromFiles> =>
+  const values = async (): ReturnType<typeof argumentsFromFiles> =>
     flags.inputSpec === undefined
-      ? argumentsFromFiles(callee, flags.input ?? [])
+      ? argumentsFromFiles(callee, flags.input ?? [], flags)
       : argumentsFromSpecs(callee, flags.inputSpec);
-  const run = (): jit.SpanRecorder => {
+  const run = async (): Promise<jit.SpanRecorder> => {
     const tracer = new jit.SpanRecorder();
-    const given = values();
+    const given = await values();
     if (flags.seed !== undefined) manualSeed(flags.seed);
     noGrad(() => jit.runMethod(module.object, flags.method, given, { print: () => undefined, tracer }));
     return tracer;
   };
-  run();
-  const { spans, dropped } = run();
+  await run();
+  const { spans, dropped } = await run();
   const path = flags.trace ?? 'trace.json';
   write(path, traceOf(spans, basename(archive)));
   const lines = linesOf(spans);

@@ -18,6 +18,8 @@ import {
   writeSafetensors,
 } from 'weft';
 import { argumentsFromFiles, calleeOf } from '../arguments.ts';
+import type { ImageFlags } from '../images.ts';
+import { addImageOptions } from '../images.ts';
 import { assemble, inputTensors, runOnDevices } from '../lowered-run.ts';
 import { writeNpy } from '../npy.ts';
 import { openDevices } from '../open-devices.ts';
@@ -25,7 +27,7 @@ import { Output } from '../output.ts';
 import { onSignal } from '../signals.ts';
 import { pythonText, tensorsOf, toJson } from '../values.ts';
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, ImageFlags {
   readonly input?: readonly string[];
   readonly method: string;
   readonly output?: string;
@@ -43,7 +45,7 @@ export function runCommand(program: Command): void {
     .argument('<archive>', 'a .pt file')
     .option(
       '--input <[name=]file>',
-      'an argument: .json, .npy or .safetensors (repeatable, in the order of the parameters or by name)',
+      'an argument: .json, .npy, .safetensors or a picture (repeatable, in the order of the parameters or by name)',
       (file: string, before: readonly string[] = []) => [...before, file],
     )
     .option('--method <name>', 'the method', 'forward')
@@ -56,6 +58,7 @@ export function runCommand(program: Command): void {
       count,
     )
     .option('--scheduler <host:port>', 'use the cluster of this scheduler instead of starting one');
+  addImageOptions(command);
   addDeviceOptions(command, 'compile for these devices, in order of preference')
     .option('--json', 'one JSON object')
     .addHelpText(
@@ -64,10 +67,13 @@ export function runCommand(program: Command): void {
 A tensor in a .json file is nested lists (int64 when all numbers are whole, float32 when any has a point or an exponent) or
 {"dtype": "float32", "shape": [2], "data": [1, 2]}. Other arguments are JSON of the kind that the parameter has.
 
+A picture (.png, .jpg, .webp, ...) becomes float32 [1, 3, height, width] from 0 to 1, RGB; where a list of tensors is expected, a list of
+one [3, height, width].
+
 Without --device and --mesh the method is interpreted. With them it is compiled as a whole for the shapes given.
 
 Examples:
-  weft run model.pt --input image.npy
+  weft run model.pt --input cat.jpg --image-size 224 --image-normalize imagenet
   weft run model.pt --input ids=tokens.json --method generate --output out.safetensors
   weft run model.pt --input x.npy --mesh pipeline=2`,
     )
@@ -80,7 +86,7 @@ async function run(archive: string, flags: Flags): Promise<void> {
   const output = new Output(flags);
   const module = jit.load(archive);
   const callee = calleeOf(module, flags.method);
-  const values = argumentsFromFiles(callee, flags.input ?? []);
+  const values = await argumentsFromFiles(callee, flags.input ?? [], flags);
   const result = await call(module, values, flags);
   if (flags.output !== undefined) {
     write(flags.output, result);

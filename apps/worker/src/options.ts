@@ -12,6 +12,9 @@ export const collectNames = (text: string, before: readonly string[] = []): stri
     .filter((name) => name !== ''),
 ];
 
+/** Collects repeated options. */
+export const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
 /** Collects repeated `name=value` options. */
 export function collectSetting(
   text: string,
@@ -27,6 +30,13 @@ export function count(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
     throw new InvalidArgumentError('a whole number is expected');
+  return value;
+}
+
+/** A whole number from 1 on. */
+export function positive(text: string): number {
+  const value = count(text);
+  if (value === 0) throw new InvalidArgumentError('it must be 1 or more');
   return value;
 }
 

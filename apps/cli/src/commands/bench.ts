@@ -3,10 +3,9 @@ import { fork } from 'node:child_process';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import type { DeviceFlags } from '@weft/worker';
-import { addDeviceOptions, count, deviceOptionsOf } from '@weft/worker';
+import { addDeviceOptions, collect, deviceOptionsOf, positive } from '@weft/worker';
 import { WeftError, devices as dev } from 'weft';
 import type { BenchAnswer, BenchRequest, BenchResult } from '../bench-process.ts';
 import { Output, formatBytes } from '../output.ts';
@@ -25,12 +24,6 @@ interface Flags extends DeviceFlags {
 type Row = { readonly name: string; readonly device: string } & (
   (BenchResult & { readonly error?: undefined }) | { readonly error: string }
 );
-
-const positive = (text: string): number => {
-  const value = count(text);
-  if (value === 0) throw new InvalidArgumentError('it must be 1 or more');
-  return value;
-};
 
 export function benchCommand(program: Command): void {
   const command = program
@@ -52,7 +45,7 @@ export function benchCommand(program: Command): void {
     .option(
       '--input-spec <[name=]spec>',
       'archive: an argument of zeros, such as float32[1,3,224,224]; what is no tensor as JSON (repeatable)',
-      (spec: string, before: readonly string[] = []) => [...before, spec],
+      collect,
     );
   addDeviceOptions(command, 'devices to time, one after the other (cpu when not given)')
     .option('--json [file]', 'one JSON object, on standard output or in a file')

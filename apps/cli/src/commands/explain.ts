@@ -3,7 +3,7 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { DeviceFlags } from '@weft/worker';
-import { addDeviceOptions } from '@weft/worker';
+import { addDeviceOptions, collect } from '@weft/worker';
 import {
   describeServing,
   devices as dev,
@@ -47,7 +47,7 @@ export function explainCommand(program: Command): void {
     .option(
       '--input-spec <[name=]spec>',
       'archive: an argument, such as float32[1,3,224,224]; what is no tensor as JSON (repeatable)',
-      (spec: string, before: readonly string[] = []) => [...before, spec],
+      collect,
     )
     .option('--method <name>', 'archive: the method', 'forward')
     .option('--nodes', 'archive: list every node instead of a line for each kind')

@@ -1,10 +1,9 @@
 // weft profile: where the time of a method goes, operator by operator, as the interpreter runs it.
 import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import type { DeviceFlags } from '@weft/worker';
-import { addDeviceOptions, count } from '@weft/worker';
+import { addDeviceOptions, collect, count, positive } from '@weft/worker';
 import { WeftError, jit, manualSeed, noGrad, useHostDevice } from 'weft';
 import { argumentsFromFiles, argumentsFromSpecs, calleeOf } from '../arguments.ts';
 import type { ImageFlags } from '../images.ts';
@@ -21,14 +20,6 @@ interface Flags extends DeviceFlags, ImageFlags {
   readonly top: number;
   readonly json?: boolean;
 }
-
-const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
-
-const positive = (text: string): number => {
-  const value = count(text);
-  if (value === 0) throw new InvalidArgumentError('it must be 1 or more');
-  return value;
-};
 
 export function profileCommand(program: Command): void {
   const command = program

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { Command } from 'commander';
 import type { DeviceFlags } from '@weft/worker';
-import { addDeviceOptions, count, deviceOptionsOf } from '@weft/worker';
+import { addDeviceOptions, collect, count, deviceOptionsOf } from '@weft/worker';
 import type { ClusterClient, LocalCluster, ir } from 'weft';
 import {
   ClusterClient as Client,
@@ -46,7 +46,7 @@ export function runCommand(program: Command): void {
     .option(
       '--input <[name=]file>',
       'an argument: .json, .npy, .safetensors or a picture (repeatable, in the order of the parameters or by name)',
-      (file: string, before: readonly string[] = []) => [...before, file],
+      collect,
     )
     .option('--method <name>', 'the method', 'forward')
     .option('--output <file>', 'write the result as .json, .npy (one tensor) or .safetensors')

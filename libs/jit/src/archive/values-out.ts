@@ -74,19 +74,8 @@ export class ValueWriter {
       );
       return pickle.defines(value);
     }
-    if (value instanceof Complex) {
-      pickle.global('builtins', 'complex');
-      pickle.tuple(() => {
-        pickle.float(value.re);
-        pickle.float(value.im);
-      });
-      return pickle.reduce();
-    }
-    if (value instanceof DeviceValue) {
-      pickle.global('torch', 'device');
-      pickle.tuple(() => pickle.string(value.toString()));
-      return pickle.reduce();
-    }
+    if (value instanceof Complex) return pickle.complex(value);
+    if (value instanceof DeviceValue) return pickle.device(value);
     if (value instanceof EnumValue) {
       this.onType(value.type);
       this.named(value.type.name);

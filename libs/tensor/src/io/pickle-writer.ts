@@ -1,5 +1,6 @@
 // Writes pickles of protocol 2 with the instructions that torch.jit.save uses. Objects that are met again are written as
 // references to their first place, so sharing and cycles survive.
+import type { Complex, DeviceValue } from '@weft/ir';
 
 export class PickleWriter {
   private chunks: Uint8Array[] = [];
@@ -57,6 +58,19 @@ export class PickleWriter {
     bytes.write('G', 0, 'latin1');
     bytes.writeDoubleBE(value, 1);
     this.chunks.push(bytes);
+  }
+  complex(value: Complex): void {
+    this.global('builtins', 'complex');
+    this.tuple(() => {
+      this.float(value.re);
+      this.float(value.im);
+    });
+    this.reduce();
+  }
+  device(value: DeviceValue): void {
+    this.global('torch', 'device');
+    this.tuple(() => this.string(value.toString()));
+    this.reduce();
   }
   string(value: string): void {
     const known = this.strings.get(value);

@@ -261,19 +261,8 @@ class DataWriter {
       pickle.reduce();
       return pickle.defines(value);
     }
-    if (value instanceof Complex) {
-      pickle.global('builtins', 'complex');
-      pickle.tuple(() => {
-        pickle.float(value.re);
-        pickle.float(value.im);
-      });
-      return pickle.reduce();
-    }
-    if (value instanceof DeviceValue) {
-      pickle.global('torch', 'device');
-      pickle.tuple(() => pickle.string(value.toString()));
-      return pickle.reduce();
-    }
+    if (value instanceof Complex) return pickle.complex(value);
+    if (value instanceof DeviceValue) return pickle.device(value);
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype === Object.prototype || prototype === null) {
       const entries = Object.entries(value).map(([key, item]): [unknown, unknown] => [keyOf(key), item]);

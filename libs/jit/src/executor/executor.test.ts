@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tensor, int } from '@weft/tensor';
-import { F, manualSeed, nn, noGrad, rand, tensor } from '@weft/tensor';
+import { F, cat, manualSeed, nn, noGrad, rand, split, tensor } from '@weft/tensor';
 import { runCase } from '../archive/index.ts';
 import type { ScriptModule } from '../script-module.ts';
 import { script } from '../script.ts';
@@ -37,6 +37,20 @@ class Gate extends nn.Module {
   }
   look(table: Tensor, at: Tensor): Tensor {
     return F.embedding(at, table).sum();
+  }
+  pair(x: Tensor): [Tensor, int] {
+    return [x.mul(this.scale), 2];
+  }
+  containers(x: Tensor, past: Tensor[], mask: Tensor | null): [Tensor, Tensor[]] {
+    const grown: Tensor[] = [];
+    const byName: Record<string, Tensor> = { first: x };
+    for (let layer = 0; layer < past.length; layer++) {
+      const made = this.pair(x.add(past[layer]));
+      grown.push(cat([past[layer], made[0]], 0));
+      byName['last'] = mask === null ? made[0] : made[0].mul(mask);
+    }
+    const [head, tail] = split(byName['last'], 1);
+    return [head.mul(grown.length).sub(tail).add(byName['first']), grown];
   }
   checked(x: Tensor): Tensor {
     if (x.sum().item() < 0) throw new Error('negative');
@@ -107,6 +121,28 @@ describe('a method', () => {
     expect([1, 2, 3].map(() => (gate.count(tensor([0])) as Tensor).item())).toEqual([1, 2, 3]);
     expect(states(gate, 'count')).toEqual(['refused']);
   });
+
+  test.each([false, true])(
+    'is compiled whole over lists, tuples, dicts and optionals of tensors (mask: %s)',
+    (isMasked) => {
+      const gate = script(new Gate());
+      const call = (mode: 'interpret' | 'compile') => {
+        setExecutor({ mode });
+        const input = x();
+        input.requiresGrad = true;
+        const [result, grown] = gate.containers(
+          input,
+          [x(), x().neg()],
+          isMasked ? x() : null,
+        ) as unknown as [Tensor, Tensor[]];
+        result.sum().add(grown[1].sum()).backward();
+        return [result.tolist(), grown.map((item) => item.tolist()), input.grad!.tolist()];
+      };
+      const expected = call('interpret');
+      expect(call('compile')).toEqual(expected);
+      expect(states(gate, 'containers')).toEqual(['compiled']);
+    },
+  );
 
   test('draws the random numbers that the interpreter draws', () => {
     const gate = script(new Gate());

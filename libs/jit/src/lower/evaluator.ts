@@ -290,11 +290,14 @@ export class Evaluator {
           value.some(isSymbolicNumber) &&
           takesNumber(elementOf(schema?.arguments[index]?.type)),
       );
-      // What makes text reads its operand, whatever its type; others only move one of a variable type.
-      const makesText = schema?.returns[0]?.type.kind === 'str';
+      // What makes text reads its operand, whatever its type; others only move one of a variable type, and what returns
+      // anything picks it from what it is given (the item of a tuple).
+      const returned = schema?.returns[0]?.type.kind;
+      const makesText = returned === 'str';
       const isOpen = args.some((value, index) => {
         const type = schema?.arguments[index]?.type;
-        return (type === undefined || type.kind === 'Any' || makesText) && holdsSymbolic(value);
+        const isRead = type === undefined || makesText || (type.kind === 'Any' && returned !== 'Any');
+        return isRead && holdsSymbolic(value);
       });
       if (isOpen) throw new UnsupportedError(`${name} of what depends on tensor data cannot be compiled`);
       if (isInside) {

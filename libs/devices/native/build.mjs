@@ -1,6 +1,7 @@
 // Builds the native library of the cpu device: `node libs/devices/native/build.mjs [--all] [--force] [--quiet]`, for this machine's
 // instruction set or for all of its architecture. Needs g++ or clang++; without one the cpu device runs on the reference
-// kernels. A library is built once for given sources: it is kept by their hash in the user's cache folder and linked from lib/.
+// kernels. Objects and libraries are kept in the user's cache folder by the hash of what they are made of, so that a change
+// compiles only the files that see it; the library is copied to lib/.
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -13,7 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
+import { availableParallelism, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -62,6 +63,35 @@ function hashOf(parts) {
   return hash.digest('hex').slice(0, 24);
 }
 
+/** The texts of a file and of all headers that it includes, by name. */
+function textsOf(name, texts = new Map()) {
+  if (texts.has(name)) return texts;
+  const text = readFileSync(join(folder, name), 'utf8');
+  texts.set(name, text);
+  for (const [, header] of text.matchAll(/^#include "(.+)"$/gm)) textsOf(header, texts);
+  return texts;
+}
+
+/** Makes a file under a name of its own and renames it into place, so that nobody sees half of it. */
+async function make(path, compiler, options) {
+  const fresh = `${path}.${process.pid}`;
+  try {
+    await promisify(execFile)(compiler, [...options, '-o', fresh], { maxBuffer: 1 << 26 });
+    renameSync(fresh, path);
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+}
+
+/** Runs `work` on each of the items, on as many at once as there are cores. */
+async function forEachAtOnce(items, work) {
+  const left = [...items];
+  const worker = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+}
+
 /**
  * Builds what is missing. Returns the paths of the libraries by instruction set, or the reason why there are none.
  * @param {{ all?: boolean; force?: boolean }} options
@@ -70,17 +100,17 @@ export async function buildNative({ all = false, force = false } = {}) {
   const sets = instructionSets[process.arch];
   if (sets === undefined) return { reason: `there are no native kernels for ${process.arch}` };
   const wanted = all ? Object.keys(sets) : usableInstructionSets().slice(0, 1);
-  const sources = readdirSync(folder).filter((name) => /\.(h|cc)$/.test(name)).sort(); // prettier-ignore
-  const texts = sources.map((name) => `${name}\n${readFileSync(join(folder, name), 'utf8')}`);
+  const units = readdirSync(folder).filter((name) => name.endsWith('.cc')).sort(); // prettier-ignore
+  const texts = new Map(units.map((unit) => [unit, [...textsOf(unit)].flat()]));
   const target = join(folder, 'lib');
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'weft', 'native');
   const built = {};
   let compiler;
   for (const set of wanted) {
-    const flags = ['-std=c++20', '-O3', '-fPIC', '-shared', '-pthread', '-fno-math-errno', '-fno-trapping-math', '-Wall', '-Wextra', '-Wno-psabi', ...sets[set].flags]; // prettier-ignore
+    const flags = ['-std=c++20', '-O3', '-fPIC', '-pthread', '-fno-math-errno', '-fno-trapping-math', '-Wall', '-Wextra', '-Wno-psabi', ...sets[set].flags]; // prettier-ignore
     const path = join(target, `weft-${set}.${extension}`);
     const stamp = `${path}.hash`;
-    const hash = hashOf([...texts, ...flags]);
+    const hash = hashOf([...[...texts.values()].flat(), ...flags]);
     built[set] = path;
     if (!force && existsSync(path) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) continue;
     compiler ??= compilerCommand();
@@ -89,16 +119,15 @@ export async function buildNative({ all = false, force = false } = {}) {
       if (compiler === undefined)
         return { reason: 'there is no C++ compiler: install g++ or clang++ (or set CXX)' };
       mkdirSync(cache, { recursive: true });
-      const fresh = `${kept}.${process.pid}`;
+      const objectOf = (unit) => join(cache, `${hashOf([...texts.get(unit), ...flags, compiler.version])}.o`);
       try {
-        await promisify(execFile)(compiler.name, [...flags, join(folder, 'weft.cc'), '-o', fresh], {
-          maxBuffer: 1 << 26,
+        await forEachAtOnce(units, async (unit) => {
+          if (force || !existsSync(objectOf(unit)))
+            await make(objectOf(unit), compiler.name, [...flags, '-c', join(folder, unit)]);
         });
-        renameSync(fresh, kept);
+        await make(kept, compiler.name, [...flags, '-shared', ...units.map(objectOf)]);
       } catch (error) {
         return { reason: `${compiler.name} failed:\n${error.stderr ?? error.message}` };
-      } finally {
-        rmSync(fresh, { force: true });
       }
     }
     mkdirSync(target, { recursive: true });

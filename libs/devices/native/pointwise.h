@@ -339,6 +339,4 @@ class Pointwise final : public Step {
   bool byRows = false;
 };
 
-inline Register registerPointwise("pointwise", makeStep<Pointwise>);
-
 }  // namespace weft

@@ -1,14 +1,7 @@
-// The library's one translation unit, and its C interface: what TypeScript calls (libs/devices/src/cpu/library.ts).
+// The C interface: what TypeScript calls (libs/devices/src/cpu/library.ts).
 #include "ceilings.h"
-#include "control.h"
-#include "convolution.h"
-#include "copy.h"
-#include "dot.h"
-#include "pointwise-instructions.h"
-#include "indexing.h"
+#include "pointwise.h"
 #include "program.h"
-#include "reduce.h"
-#include "window.h"
 
 using namespace weft;
 

@@ -7,7 +7,7 @@ import { stridesOf } from '../reference/typed-array.ts';
 import { canWiden, wideResult, widened } from './half.ts';
 import type { NativeFamily, NativeSite, Word } from './step.ts';
 
-/** A spatial dimension, in the order in which native/convolution.h reads it. */
+/** A spatial dimension, in the order in which native/spatial.h reads it. */
 interface Axis {
   readonly input: number;
   readonly kernel: number;

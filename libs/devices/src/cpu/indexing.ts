@@ -22,7 +22,7 @@ interface Roles {
 
 type Walked = Pick<Operand, 'slot' | 'offset' | 'sizes' | 'strides'>;
 
-/** What native/indexing.h reads; the indices are operand 1, dense. */
+/** What native/indexing.cc reads; the indices are operand 1, dense. */
 function indexingWords(site: NativeSite, roles: Roles, operand: Walked, slices: Walked): Word[] {
   const { dtype, sizes } = site.inSpecs[1];
   const strides = stridesOf(sizes);

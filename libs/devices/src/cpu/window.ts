@@ -7,7 +7,7 @@ import { stridesOf } from '../reference/typed-array.ts';
 import { canWiden, wideResult, widened } from './half.ts';
 import type { NativeFamily, NativeSite, Operand, Word } from './step.ts';
 
-/** Every dimension as native/convolution.h reads it, with the strides of operand and result. */
+/** Every dimension as native/spatial.h reads it, with the strides of operand and result. */
 function windowWords(
   node: Node,
   operand: Operand,

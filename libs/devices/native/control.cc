@@ -1,22 +1,7 @@
 // Branches and loops: steps that hold programs of their own.
-#pragma once
 #include "program.h"
 
 namespace weft {
-
-/** An integer scalar of `size` bytes, signed or not. */
-inline int64_t readIndex(const char* from, int64_t size, bool isSigned) {
-  switch (size) {
-    case 1:
-      return isSigned ? int64_t(*reinterpret_cast<const int8_t*>(from)) : int64_t(*reinterpret_cast<const uint8_t*>(from));
-    case 2:
-      return isSigned ? int64_t(*reinterpret_cast<const int16_t*>(from)) : int64_t(*reinterpret_cast<const uint16_t*>(from));
-    case 4:
-      return isSigned ? int64_t(*reinterpret_cast<const int32_t*>(from)) : int64_t(*reinterpret_cast<const uint32_t*>(from));
-    default:
-      return *reinterpret_cast<const int64_t*>(from);
-  }
-}
 
 /** `if`: words are the predicate's slot and both branches, each writing its results in their places. */
 class If final : public Step {
@@ -54,7 +39,7 @@ class While final : public Step {
   Steps condition, body;
 };
 
-inline Register registerIf("if", makeStep<If>);
-inline Register registerWhile("while", makeStep<While>);
+const Register registerIf("if", makeStep<If>);
+const Register registerWhile("while", makeStep<While>);
 
 }  // namespace weft

@@ -1,11 +1,24 @@
 // Copies between strided boxes: transposes, slices, broadcasts, pads, concatenations, writes into views. Dimensions come
 // merged and in order, the last walks the target densest. A copy whose source walks another dimension densest goes in
 // square tiles, so that both sides stay in the cache.
-#pragma once
 #include <algorithm>
-#include "control.h"
+#include "program.h"
 
 namespace weft {
+
+/** An integer scalar of `size` bytes, signed or not. */
+static int64_t readIndex(const char* from, int64_t size, bool isSigned) {
+  switch (size) {
+    case 1:
+      return isSigned ? int64_t(*reinterpret_cast<const int8_t*>(from)) : int64_t(*reinterpret_cast<const uint8_t*>(from));
+    case 2:
+      return isSigned ? int64_t(*reinterpret_cast<const int16_t*>(from)) : int64_t(*reinterpret_cast<const uint16_t*>(from));
+    case 4:
+      return isSigned ? int64_t(*reinterpret_cast<const int32_t*>(from)) : int64_t(*reinterpret_cast<const uint32_t*>(from));
+    default:
+      return *reinterpret_cast<const int64_t*>(from);
+  }
+}
 
 struct Axis {
   int64_t size, from, to;
@@ -189,7 +202,7 @@ class Fill final : public Step {
   int64_t from, to, size, count;
 };
 
-inline Register registerCopy("copy", makeStep<Copy>);
-inline Register registerFill("fill", makeStep<Fill>);
+const Register registerCopy("copy", makeStep<Copy>);
+const Register registerFill("fill", makeStep<Fill>);
 
 }  // namespace weft

@@ -1,5 +1,4 @@
 // `dot.float32`, `dot.float64`: batches of matrix products, with what follows them element by element done while it is hot.
-#pragma once
 #include <memory>
 #include "gemm.h"
 #include "pointwise.h"
@@ -78,7 +77,7 @@ class Dot final : public Step {
   std::unique_ptr<Pointwise> epilogue;
 };
 
-inline Register registerDotFloat32("dot.float32", makeStep<Dot<float>>);
-inline Register registerDotFloat64("dot.float64", makeStep<Dot<double>>);
+const Register registerDotFloat32("dot.float32", makeStep<Dot<float>>);
+const Register registerDotFloat64("dot.float64", makeStep<Dot<double>>);
 
 }  // namespace weft

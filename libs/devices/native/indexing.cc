@@ -1,7 +1,8 @@
 // `gather` and `scatter.*`: windows of a tensor by start indices. For each index vector a window of the operand is copied to, or
 // combined with, a window of the slices. Scatter's updates of one element are combined in the order of their index vectors.
-#pragma once
-#include "reduce.h"
+#include <algorithm>
+#include "fold.h"
+#include "program.h"
 
 namespace weft {
 
@@ -242,7 +243,7 @@ void addMoves(const std::string& bytes) {
   operations()["scatter.replace." + bytes] = makeStep<Scatter<ReplaceOf, T>>;
 }
 
-inline const bool indexingIsThere = [] {
+[[maybe_unused]] const bool indexingIsThere = [] {
   addMoves<uint8_t>("1");
   addMoves<uint16_t>("2");
   addMoves<uint32_t>("4");

@@ -1,8 +1,8 @@
 // `reduce_window.*`: windows folded by one operator, row by row of the result; `select_and_scatter.*`: sources added where windows have
 // their greatest or least element. Dimensions are those of a convolution.
-#pragma once
-#include "convolution.h"
-#include "reduce.h"
+#include "fold.h"
+#include "program.h"
+#include "spatial.h"
 
 namespace weft {
 
@@ -185,7 +185,7 @@ void addWindows(const std::string& dtype) {
   operations()["select_and_scatter.LT." + dtype] = makeStep<SelectAndScatter<T, false>>;
 }
 
-inline const bool windowsAreThere = [] {
+[[maybe_unused]] const bool windowsAreThere = [] {
   addWindows<float>("float32");
   addWindows<double>("float64");
   addWindows<int64_t>("int64");

@@ -33,6 +33,9 @@ export interface BenchResult {
   readonly work?: jit.Work;
 }
 
+/** Runs after which V8 has optimised even the smallest programs. */
+const settled = 10_000;
+
 export type BenchAnswer = { readonly result: BenchResult } | { readonly error: string };
 
 process.on('message', (request: BenchRequest) => {
@@ -58,7 +61,8 @@ async function measure({ path, name, specs, method, device, options, runs, limit
   jit.setExecutor({ profileRuns: 0 });
   const workload = specs === undefined ? jit.openWorkload(path, name) : fromSpecs(path, name, method, specs);
   const first = timed(workload.run);
-  for (let run = 1, spent = first; run < 16 && (run < 3 || spent < limit * 250); run++) {
+  // Three runs, then as many as the host's own compiler may need to settle, within a fourth of the time.
+  for (let run = 1, spent = first; run < settled && (run < 3 || spent < limit * 250); run++) {
     spent += timed(workload.run);
   }
   const times: number[] = [];

@@ -1,5 +1,6 @@
 // What jit.script makes of a function: callable like the function, with its graph and its TorchScript source.
-import type { Graph, ObjectValue, Schema, ScriptFunction as Compiled } from '@weft/ir';
+import type { Graph, IValue, ObjectValue, Schema, ScriptFunction as Compiled } from '@weft/ir';
+import { Tensor } from '@weft/tensor';
 import { fail } from './emit/script-error.ts';
 import { compiledThing, livePrograms } from './frontend/typescript/live-programs.ts';
 import { activeTracer, untraced } from './frontend/trace/tracer.ts';
@@ -26,26 +27,40 @@ export type ScriptedFunction<F extends AnyFunction> = F & Scripted;
 
 /** Calls a compiled function with JavaScript values; `self` comes first when it is a method. */
 export function callCompiled(compiled: Compiled, given: readonly unknown[], self?: ObjectValue): unknown {
-  const conversion = new Conversion(livePrograms());
-  const parameters = self === undefined ? compiled.schema.arguments : compiled.schema.arguments.slice(1);
-  if (given.length > parameters.length) {
-    throw new ArgumentError(
-      `${shortName(compiled)} takes ${parameters.length} arguments, but ${given.length} are given`,
-    );
+  const first = self === undefined ? 0 : 1;
+  const parameters = compiled.schema.arguments;
+  const count = parameters.length - first;
+  if (given.length > count) {
+    throw new ArgumentError(`${shortName(compiled)} takes ${count} arguments, but ${given.length} are given`);
   }
-  const inputs = parameters.map((parameter, index) => {
-    const value = given[index];
-    if (value === undefined && parameter.hasDefault) return parameter.default ?? null;
-    return conversion.into(value, parameter.type, `argument '${parameter.name}' of ${shortName(compiled)}`);
-  });
-  const all = self === undefined ? inputs : [self, ...inputs];
-  const tracer = activeTracer();
-  const result =
-    tracer === undefined ? runFunction(compiled, all) : untraced(() => runFunction(compiled, all));
-  tracer?.compiledCall(compiled, self, inputs, result);
+  // Tensors go as they are; what converts the rest is made when there is any.
+  let conversion: Conversion | undefined;
+  const inputs = new Array<IValue>(parameters.length);
+  if (self !== undefined) inputs[0] = self;
+  for (let index = 0; index < count; index++) {
+    const { type, name, hasDefault, default: value } = parameters[first + index];
+    const argument = given[index];
+    if (argument instanceof Tensor && type.kind === 'Tensor') inputs[first + index] = argument;
+    else if (argument === undefined && hasDefault) inputs[first + index] = value ?? null;
+    else {
+      conversion ??= new Conversion(livePrograms());
+      inputs[first + index] = conversion.into(argument, type, `argument '${name}' of ${shortName(compiled)}`);
+    }
+  }
+  const result = run(compiled, inputs, self);
+  if (conversion === undefined && result instanceof Tensor) return result;
+  conversion ??= new Conversion(livePrograms());
   const out = conversion.out(result, compiled.schema.returns[0].type);
   conversion.writeBack();
   return out;
+}
+
+function run(compiled: Compiled, inputs: readonly IValue[], self: ObjectValue | undefined): IValue {
+  const tracer = activeTracer();
+  if (tracer === undefined) return runFunction(compiled, inputs);
+  const result = untraced(() => runFunction(compiled, inputs));
+  tracer.compiledCall(compiled, self, self === undefined ? inputs : inputs.slice(1), result);
+  return result;
 }
 
 const shortName = ({ name }: Compiled): string => name.slice(name.lastIndexOf('.') + 1);

@@ -74,11 +74,12 @@ export class ScriptModule extends nn.Module {
   method(name: string): ScriptFunction {
     const failure = this.failures.get(name);
     if (failure !== undefined) throw failure;
-    const programs = livePrograms();
-    if (!this.object.type.methods.has(name)) {
+    const { methods } = this.object.type;
+    if (!methods.has(name)) {
+      const programs = livePrograms();
       programs.compiling(() => programs.modules.ensureMember(this.object.type, name));
     }
-    const method = this.object.type.methods.get(name);
+    const method = methods.get(name);
     if (method === undefined) throw new WeftError(`${this.object.type.name} has no method '${name}'`);
     return method as ScriptFunction;
   }

@@ -30,13 +30,17 @@ export interface ClassBinding {
  */
 export class Conversion {
   private readonly toScript = new Map<object, IValue>();
-  private readonly fromScript = new Map<object, { live: object; type: Type }>();
+  private readonly fromScript = new Map<object, object>();
+  /** What came from the caller, and may have been changed. */
+  private readonly given: { readonly live: object; readonly value: object & IValue; readonly type: Type }[] =
+    [];
 
   constructor(private readonly classes: ClassBinding) {}
 
-  private pair(live: object, value: object & IValue, type: Type): void {
+  private give(live: object, value: object & IValue, type: Type): void {
     this.toScript.set(live, value);
-    this.fromScript.set(value, { live, type });
+    this.fromScript.set(value, live);
+    this.given.push({ live, value, type });
   }
 
   // ---- In ---------------------------------------------------------------------------------------------------------
@@ -81,7 +85,7 @@ export class Conversion {
         const known = this.toScript.get(value);
         if (known !== undefined) return known;
         const list = tagContainer([], type) as IValue[];
-        this.pair(value, list, type);
+        this.give(value, list, type);
         value.forEach((item, index) => list.push(this.into(item, type.element, `${what}[${index}]`)));
         return list;
       }
@@ -96,7 +100,7 @@ export class Conversion {
         const known = this.toScript.get(value);
         if (known !== undefined) return known;
         const dict = tagContainer(new Map<IValue, IValue>(), type);
-        this.pair(value, dict, type);
+        this.give(value, dict, type);
         for (const [key, entry] of value instanceof Map ? value : Object.entries(value)) {
           dict.set(
             this.into(key, type.key, `a key of ${what}`),
@@ -141,7 +145,7 @@ export class Conversion {
     const known = this.toScript.get(value);
     if (known !== undefined) return known;
     const object = new ObjectValue(type);
-    this.pair(value, object, type);
+    this.give(value, object, type);
     const holder = value as unknown as Record<string, unknown>;
     for (const attribute of type.attributes) {
       object.slots.push(this.into(holder[attribute.name], attribute.type, `${what}.${attribute.name}`));
@@ -174,7 +178,7 @@ export class Conversion {
       default:
     }
     const known = this.fromScript.get(value);
-    if (known !== undefined) return known.live;
+    if (known !== undefined) return known;
     if (isTensorLike(value)) return value;
     if (value instanceof TupleValue) return this.outTuple(value, type);
     if (value instanceof EnumValue)
@@ -183,7 +187,7 @@ export class Conversion {
     if (Array.isArray(value)) {
       const element: Type = type.kind === 'List' ? type.element : { kind: 'Any' };
       const list: unknown[] = [];
-      this.pair(list, value, type);
+      this.fromScript.set(value, list);
       for (const item of value) list.push(this.out(item, element));
       return list;
     }
@@ -201,15 +205,16 @@ export class Conversion {
 
   private outDict(value: Map<IValue, IValue>, type: Type): unknown {
     const types = type.kind === 'Dict' ? type : undefined;
-    const entries = (): [unknown, unknown][] =>
-      [...value].map(([key, entry]) => [
-        this.out(key, types?.key ?? { kind: 'Any' }),
-        this.out(entry, types?.value ?? { kind: 'Any' }),
-      ]);
-    if (isRecord(type)) return Object.fromEntries(entries() as [string, unknown][]);
+    const keyType: Type = types?.key ?? { kind: 'Any' };
+    const valueType: Type = types?.value ?? { kind: 'Any' };
+    if (isRecord(type)) {
+      return Object.fromEntries(
+        [...value].map(([key, entry]) => [this.out(key, keyType), this.out(entry, valueType)]),
+      );
+    }
     const map = new Map<unknown, unknown>();
-    this.pair(map, value, type);
-    for (const [key, entry] of entries()) map.set(key, entry);
+    this.fromScript.set(value, map);
+    for (const [key, entry] of value) map.set(this.out(key, keyType), this.out(entry, valueType));
     return map;
   }
 
@@ -217,7 +222,7 @@ export class Conversion {
     const constructor = this.classes.constructorOf(value.type);
     if (constructor === undefined) return value;
     const object = Object.create(constructor.prototype as object) as Record<string, unknown>;
-    this.pair(object, value, value.type);
+    this.fromScript.set(value, object);
     for (const [index, attribute] of value.type.attributes.entries()) {
       object[attribute.name] = this.out(value.slots[index], attribute.type);
     }
@@ -226,7 +231,7 @@ export class Conversion {
 
   /** Brings the caller's lists, Maps and objects up to date with what the program did to theirs. */
   writeBack(): void {
-    for (const [value, { live, type }] of [...this.fromScript]) {
+    for (const { value, live, type } of this.given) {
       if (Array.isArray(value) && Array.isArray(live)) {
         const element: Type = type.kind === 'List' ? type.element : { kind: 'Any' };
         const items = (value as IValue[]).map((item) => this.out(item, element));

@@ -44,6 +44,8 @@ export class CoreFunction {
   readonly outputs: readonly OutputSource[];
   readonly outputSpecs: readonly TensorSpec[];
   readonly requests: readonly RandomRequest[];
+  /** Whether the outputs are just what is computed, in order. */
+  readonly areOutputsComputed: boolean;
   private readonly computed: readonly TensorSpec[];
   /** For each computed value the first output that it is. */
   private readonly positions: readonly number[];
@@ -71,6 +73,9 @@ export class CoreFunction {
     });
     this.computed = distinct.map(specOf);
     this.positions = distinct.map((value) => graph.outputs.indexOf(value));
+    this.areOutputsComputed = this.outputs.every(
+      (source, at) => source.kind === 'computed' && source.index === at,
+    );
   }
 
   /** The graph that is compiled: with each computed output once, optimised. */
@@ -99,9 +104,7 @@ export class CoreFunction {
     if (this.computed.length === 0) return [];
     const { lastPlan } = this;
     if (lastPlan !== undefined && lastPlan.device === device && lastPlan.strides === strides) {
-      if (operands.every((operand, index) => liesAs(operand, lastPlan.operands[index], device))) {
-        return this.execute(lastPlan, operands);
-      }
+      if (allLieAs(operands, lastPlan.operands, device)) return this.execute(lastPlan, operands);
     }
     // What a device cannot read as it lies is copied first, and the plan is for the copies.
     const given = operands.map((operand) => readable(operand, device));
@@ -114,8 +117,8 @@ export class CoreFunction {
     const layouts = operands.map((operand) =>
       operand.isRowMajor ? undefined : operandLayout(operand.sizes, operand.strides)!,
     );
-    const places = this.computed.map(({ sizes }, index) =>
-      placeOf(sizes, strides?.[this.positions[index]] ?? null),
+    const places = this.computed.map((spec, index) =>
+      placeOf(spec, strides?.[this.positions[index]] ?? null),
     );
     let key = `${device.info.type}:${device.info.index}`;
     layouts.forEach((layout, index) => {
@@ -158,22 +161,28 @@ export class CoreFunction {
     { device, executable, inputs, places, outputs }: Plan,
     operands: readonly Tensor[],
   ): Tensor[] {
-    const views = operands.map((operand, index) => bufferView(operand, inputs[index]));
-    const results = this.computed.map(({ dtype, sizes }, index) => {
-      const { strides } = places[index];
-      if (strides === null) return Tensor.allocate(dtype, sizes, device);
-      return new Tensor(
-        Storage.allocate(device, numel(sizes) * dtypes[dtype].bytes),
-        dtype,
-        sizes,
-        strides,
-        0,
-      );
-    });
-    executable.run(
-      views,
-      results.map((result, index) => bufferView(result, outputs[index])),
-    );
+    const { computed } = this;
+    const views = new Array<BufferView>(operands.length);
+    for (let index = 0; index < views.length; index++) {
+      views[index] = bufferView(operands[index], inputs[index]);
+    }
+    const results = new Array<Tensor>(computed.length);
+    const targets = new Array<BufferView>(computed.length);
+    let hasGaps = false;
+    for (let index = 0; index < results.length; index++) {
+      const { dtype, sizes } = computed[index];
+      const { strides, rowMajor, bytes, gaps } = places[index];
+      const storage = Storage.allocate(device, bytes);
+      const result =
+        strides === null
+          ? Tensor.rowMajorOn(storage, dtype, sizes, rowMajor)
+          : new Tensor(storage, dtype, sizes, strides, 0);
+      results[index] = result;
+      targets[index] = bufferView(result, outputs[index]);
+      if (gaps !== null) hasGaps = true;
+    }
+    executable.run(views, targets);
+    if (!hasGaps) return results;
     return results.map((result, index) => {
       const { gaps } = places[index];
       return gaps === null ? result : copyToDevice(result, device, gaps);
@@ -194,6 +203,17 @@ interface Plan {
   readonly places: readonly Place[];
 }
 
+function allLieAs(
+  operands: readonly Tensor[],
+  strides: readonly (Strides | null)[],
+  device: Device,
+): boolean {
+  for (let index = 0; index < operands.length; index++) {
+    if (!liesAs(operands[index], strides[index], device)) return false;
+  }
+  return true;
+}
+
 const liesAs = (operand: Tensor, strides: Strides | null, device: Device): boolean =>
   operand.storage.device === device &&
   (strides === null ? operand.isRowMajor : sameStrides(operand.strides, strides));
@@ -208,17 +228,28 @@ function readable(tensor: Tensor, device: Device): Tensor {
 interface Place {
   /** Of the result; null where it is row-major. */
   readonly strides: Strides | null;
+  readonly rowMajor: Strides;
+  /** Of the result's storage. */
+  readonly bytes: number;
   /** The dimensions from the outermost in memory to the innermost; null when that is row-major. */
   readonly order: readonly number[] | null;
   /** The strides asked for, when they leave gaps or overlap: the result is computed dense and then put there. */
   readonly gaps: Strides | null;
 }
 
-function placeOf(sizes: readonly number[], strides: Strides | null): Place {
-  if (strides === null) return { strides: null, order: null, gaps: null };
-  if (isRowMajor(sizes, strides)) return { strides, order: null, gaps: null };
-  if (!isDense(sizes, strides)) return { strides: null, order: null, gaps: strides };
-  return { strides, order: memoryOrder(sizes, strides), gaps: null };
+function placeOf({ dtype, sizes }: TensorSpec, strides: Strides | null): Place {
+  const rowMajor = contiguousStrides(sizes);
+  const plain: Place = {
+    strides: null,
+    rowMajor,
+    bytes: numel(sizes) * dtypes[dtype].bytes,
+    order: null,
+    gaps: null,
+  };
+  if (strides === null) return plain;
+  if (isRowMajor(sizes, strides)) return { ...plain, strides };
+  if (!isDense(sizes, strides)) return { ...plain, gaps: strides };
+  return { ...plain, strides, order: memoryOrder(sizes, strides) };
 }
 
 /** An output that transposes, broadcasts and squeezes an input, as strides on it. */

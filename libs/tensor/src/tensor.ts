@@ -60,7 +60,17 @@ export class Tensor implements TensorLike, Viewed {
   /** A row-major tensor with undefined contents. */
   static allocate(dtype: DType, sizes: readonly number[], device: Device): Tensor {
     const storage = Storage.allocate(device, numel(sizes) * dtypes[dtype].bytes);
-    const result = new Tensor(storage, dtype, sizes, contiguousStrides(sizes), 0);
+    return Tensor.rowMajorOn(storage, dtype, sizes, contiguousStrides(sizes));
+  }
+
+  /** @internal The whole of a storage, with the strides of row-major memory. */
+  static rowMajorOn(
+    storage: Storage,
+    dtype: DType,
+    sizes: readonly number[],
+    strides: readonly number[],
+  ): Tensor {
+    const result = new Tensor(storage, dtype, sizes, strides, 0);
     result.rowMajor = result.rowMajorStrides = true;
     return result;
   }

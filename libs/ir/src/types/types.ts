@@ -186,7 +186,11 @@ export function asTensorSpec(type: Type): TensorSpec | undefined {
 }
 
 /** The number of elements of a shape. */
-export const numel = (sizes: readonly number[]): number => sizes.reduce((product, size) => product * size, 1);
+export function numel(sizes: readonly number[]): number {
+  let product = 1;
+  for (let dim = 0; dim < sizes.length; dim++) product *= sizes[dim];
+  return product;
+}
 
 /** A new, empty class type. */
 export function createClassType(name: string, isModule: boolean): ClassType {

@@ -90,7 +90,7 @@ function callEntry(
   profileRuns: number,
 ): IValue | undefined {
   if (entry.variant !== undefined) {
-    const result = entry.variant.run(tensors.slice());
+    const result = entry.variant.run(tensors);
     if (result !== undefined) return result;
     if (++entry.misses > executorSettings.maxMisses) entry.refusal = 'its guard keeps failing';
     entry.variant = undefined;

@@ -5,18 +5,17 @@ import { TupleValue } from '@weft/ir';
 import { valuesEqual } from '@weft/ops';
 import { Tensor } from '@weft/tensor';
 
-interface Watched {
-  readonly slots: readonly IValue[];
-  readonly expected: readonly IValue[];
-}
-
 export class StateGuard {
-  private readonly objects: readonly Watched[];
-  private readonly tensors: readonly { tensor: Tensor; sizes: readonly number[]; requiresGrad: boolean }[];
+  /** The slots that are watched, one after the other: whose, which, and what it held. */
+  private readonly slots: (readonly IValue[])[] = [];
+  private readonly indices: number[] = [];
+  private readonly expected: IValue[] = [];
+  private readonly tensors: readonly Tensor[];
+  private readonly sizes: readonly (readonly number[])[];
+  private readonly requiresGrad: readonly boolean[];
   private readonly containers: readonly { container: IValue; expected: IValue }[];
 
   constructor(objects: readonly ObjectValue[]) {
-    this.objects = objects.map(({ slots }) => ({ slots, expected: [...slots] }));
     const tensors = new Set<Tensor>();
     const containers = new Map<IValue, IValue>();
     const visit = (value: IValue): void => {
@@ -26,24 +25,33 @@ export class StateGuard {
         for (const item of value.values()) visit(item);
       } else if (value instanceof TupleValue) value.items.forEach(visit);
     };
-    for (const { expected } of this.objects) expected.forEach(visit);
-    this.tensors = [...tensors].map((tensor) => {
-      const { sizes, requiresGrad } = tensor;
-      return { tensor, sizes, requiresGrad };
-    });
+    for (const { slots } of objects) {
+      slots.forEach((value, index) => {
+        this.slots.push(slots);
+        this.indices.push(index);
+        this.expected.push(value);
+        visit(value);
+      });
+    }
+    this.tensors = [...tensors];
+    this.sizes = this.tensors.map(({ sizes }) => sizes);
+    this.requiresGrad = this.tensors.map(({ requiresGrad }) => requiresGrad);
     this.containers = [...containers].map(([container, expected]) => ({ container, expected }));
   }
 
   holds(): boolean {
-    for (const { slots, expected } of this.objects) {
-      for (let index = 0; index < expected.length; index++) {
-        if (slots[index] !== expected[index] && !Object.is(slots[index], expected[index])) return false;
-      }
+    const { slots, indices, expected, tensors, sizes, requiresGrad, containers } = this;
+    for (let at = 0; at < slots.length; at++) {
+      const value = slots[at][indices[at]];
+      if (value !== expected[at] && !Object.is(value, expected[at])) return false;
     }
-    for (const { tensor, sizes, requiresGrad } of this.tensors) {
-      if (tensor.sizes !== sizes || tensor.requiresGrad !== requiresGrad) return false;
+    for (let at = 0; at < tensors.length; at++) {
+      const tensor = tensors[at];
+      if (tensor.sizes !== sizes[at] || tensor.requiresGrad !== requiresGrad[at]) return false;
     }
-    for (const { container, expected } of this.containers) if (!sameItems(container, expected)) return false;
+    for (let at = 0; at < containers.length; at++) {
+      if (!sameItems(containers[at].container, containers[at].expected)) return false;
+    }
     return true;
   }
 }

@@ -28,8 +28,9 @@ export class Variant {
   private readonly guard: StateGuard;
   private readonly device;
   private readonly operands: Tensor[];
-  /** Places of `operands` that come from the call, with their number among its tensors. */
-  private readonly given: readonly (readonly [place: number, argument: number])[];
+  /** Places of `operands` that come from the call, and for each its number among the call's tensors. */
+  private readonly places: readonly number[];
+  private readonly sources: readonly number[];
 
   private constructor(
     private readonly name: string,
@@ -37,13 +38,16 @@ export class Variant {
     tensors: readonly Tensor[],
   ) {
     this.guard = new StateGuard(lowering.objects);
-    const given: (readonly [number, number])[] = [];
+    const places: number[] = [];
+    const sources: number[] = [];
     this.operands = lowering.operands.map((source, place) => {
       if (source.kind === 'held') return source.tensor;
-      given.push([place, source.index]);
+      places.push(place);
+      sources.push(source.index);
       return tensors[source.index];
     });
-    this.given = given;
+    this.places = places;
+    this.sources = sources;
     const devices = new Set(this.operands.map((tensor) => tensor.storage.device));
     if (devices.size > 1) throw new UnsupportedError('the tensors of the call are on several devices');
     const isStrided = this.operands.some((tensor) => !tensor.isRowMajor);
@@ -78,11 +82,12 @@ export class Variant {
   /** Runs the call with the tensors of its arguments; undefined when the interpreter has to. */
   run(tensors: readonly Tensor[]): IValue | undefined {
     if (!this.guard.holds()) return undefined;
-    const { lowering, operands, fn, device } = this;
-    for (const [place, argument] of this.given) operands[place] = tensors[argument];
+    const { lowering, operands, fn, device, places, sources } = this;
+    for (let index = 0; index < places.length; index++) operands[places[index]] = tensors[sources[index]];
     if (lowering.writes.length > 0 && this.hasSharedWrites()) return undefined;
-    const inputs = lowering.inputs.map((operand) => operands[operand]);
     const { condition, requests } = lowering;
+    const inputs = new Array<Tensor>(lowering.inputs.length);
+    for (let index = 0; index < inputs.length; index++) inputs[index] = operands[lowering.inputs[index]];
     const before = condition !== undefined && requests.length > 0 ? defaultGenerator.getState() : undefined;
     const all = requests.length === 0 ? inputs : [...inputs, ...drawRequests(requests, device)];
     const outputs = runRecorded(this.name, fn, all, device);
@@ -95,14 +100,20 @@ export class Variant {
       operands[operand].writeBytes(outputs[output].bytes());
       operands[operand].storage.version++;
     }
-    const result = this.assemble(lowering.result, outputs, new Map());
+    const { result } = lowering;
+    // The usual result, by itself.
+    const isPlain = result.kind === 'tensor' && result.view === undefined;
+    const value = isPlain
+      ? (outputs[result.output] as unknown as IValue)
+      : this.assemble(result, outputs, new Map());
     this.release();
-    return result;
+    return value;
   }
 
   /** Arguments are not kept alive between calls. */
   private release(): void {
-    for (const [place] of this.given) this.operands[place] = nothing;
+    const { places, operands } = this;
+    for (let index = 0; index < places.length; index++) operands[places[index]] = nothing;
   }
 
   /** Two operands on one storage, one of them written: their aliasing is not in the graph. */

@@ -52,6 +52,17 @@ export interface BufferView {
 export interface CompileOptions {
   /** Inputs (by index) whose contents never change, such as weights: may be packed once. */
   readonly constantInputs?: readonly number[];
+  /**
+   * Results that the caller would like written over an operand of the same type (parameters over their old values), as XLA's
+   * input-output aliases. A device takes the pairs that it can, and says which in `Executable.inPlace`.
+   */
+  readonly inPlace?: readonly InPlace[];
+}
+
+/** An output of a graph whose memory may be that of an input. */
+export interface InPlace {
+  readonly input: number;
+  readonly output: number;
 }
 
 export interface Cost {
@@ -73,8 +84,13 @@ export interface Device {
 }
 
 export interface Executable {
-  /** Reads `inputs`, writes `outputs` (one view a graph input and output; they do not overlap). May return early. */
+  /**
+   * Reads `inputs`, writes `outputs` (one view a graph input and output). They do not overlap, except that the views of a pair
+   * in `inPlace` may be the same. May return early.
+   */
   run(inputs: readonly BufferView[], outputs: readonly BufferView[]): void;
+  /** Those of the pairs asked for whose output may be given the memory of its input; none when absent. */
+  readonly inPlace?: readonly InPlace[];
   /** Bytes of temporary memory a run takes. */
   readonly memory: number;
   readonly cost: Cost;

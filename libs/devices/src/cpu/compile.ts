@@ -3,7 +3,7 @@
 // that are only walked differently (transposes, slices, broadcasts) are read where they are by kernels that take strides.
 import type { Block, DType, Graph, Node, TensorSpec, Value } from '@weft/ir';
 import { InternalError, coreOperator, dtypes, numel, specOf } from '@weft/ir';
-import type { Cost } from '../device.ts';
+import type { CompileOptions, Cost, InPlace } from '../device.ts';
 import { ArenaPlan } from '../reference/arena.ts';
 import { openComposites, scalarOf, storedOutputs } from '../reference/compile.ts';
 import type { RegisterPlan } from '../reference/compile.ts';
@@ -20,6 +20,7 @@ import type { Access } from './access.ts';
 import { accessOf, isDense, isViewNode } from './access.ts';
 import { copyWords, moveWords } from './copy.ts';
 import { nativeFamilyOf } from './families.ts';
+import { mayOverwrite, pairsInPlace } from './in-place.ts';
 import type { NativeLibrary } from './library.ts';
 import { isPointwise, largestPointwiseGroup, pointwiseWords } from './pointwise.ts';
 import type { NativeSite, Operand, Word } from './step.ts';
@@ -42,6 +43,7 @@ export interface CpuProgram {
   /** Bytes of the arena. */
   readonly scratch: number;
   readonly cost: Cost;
+  readonly inPlace: readonly InPlace[];
   /** Nodes that have no native kernel, by operator and operand types. */
   readonly onHost: readonly Node[];
 }
@@ -55,12 +57,12 @@ export interface NativeLink {
 export function compileForCpu(
   source: Graph,
   library: NativeLibrary,
-  constantInputs: readonly number[] = [],
+  { constantInputs = [], inPlace = [] }: CompileOptions = {},
 ): CpuProgram {
   const graph = source.clone();
   openComposites(graph.block);
   const constants = new Set(constantInputs.map((index) => graph.inputs[index]));
-  return new Compiler(library, constants).compile(graph);
+  return new Compiler(library, constants).compile(graph, pairsInPlace(graph, inPlace));
 }
 
 const isView = (value: Value): boolean => isViewNode(value.node);
@@ -75,6 +77,8 @@ class Compiler {
   private readonly slots: RegisterPlan[] = [];
   private readonly arena = new ArenaPlan();
   private readonly slotOf = new Map<Value, number>();
+  /** Inputs in whose memory outputs may be, by the slot of the output. */
+  private readonly overwritten = new Map<number, Value>();
   private readonly offsets = new Map<number, number>();
   private readonly viewNeedsMemory = new Map<Value, boolean>();
   private readonly native = new Map<Node, boolean>();
@@ -106,13 +110,14 @@ class Compiler {
     };
   }
 
-  compile(graph: Graph): CpuProgram {
+  compile(graph: Graph, inPlace: readonly InPlace[]): CpuProgram {
     graph.inputs.forEach((input, index) => {
       this.slotOf.set(input, this.addSlot({ kind: 'input', index, ...shapeOf(specOf(input)) }));
     });
     const results = graph.outputs.map((output, index) =>
       this.addSlot({ kind: 'output', index, ...shapeOf(specOf(output)) }),
     );
+    for (const { input, output } of inPlace) this.overwritten.set(results[output], graph.inputs[input]);
     const { code } = this.compileBlock(graph.block, results);
     const kernels = this.kernelsOf(code);
     const isAllNative = code.every(({ kind }) => kind === 'native');
@@ -125,6 +130,7 @@ class Compiler {
       outputs: graph.outputs.map(specOf),
       scratch: this.arena.size,
       cost: { flops: this.flops, bytes: this.bytes },
+      inPlace,
       onHost: this.onHost,
     };
   }
@@ -260,16 +266,21 @@ class Compiler {
     });
     for (const root of roots) lastUse.set(root, Infinity);
 
-    const computed = new Set<Value>();
-    for (const unit of units) {
-      for (const node of nodesOf(unit)) for (const output of node.outputs) computed.add(output);
-    }
+    const computed = new Map<Value, number>();
+    units.forEach((unit, index) => {
+      for (const node of nodesOf(unit)) for (const output of node.outputs) computed.set(output, index);
+    });
     // A result that is computed here and is one only once is computed in its place.
     const placed = roots.map(() => false);
     if (targets !== undefined) {
       const taken = new Set<Value>();
       roots.forEach((root, index) => {
-        if (taken.has(root) || !computed.has(root)) return;
+        const at = computed.get(root);
+        if (taken.has(root) || at === undefined) return;
+        // Over an input that is read later it is moved when all else is done.
+        const input = this.overwritten.get(targets[index]);
+        const last = input === undefined ? -1 : (lastUse.get(input) ?? -1);
+        if (last > at || (last === at && !this.mayOverwrite(units[at], root, input!))) return;
         taken.add(root);
         placed[index] = true;
         this.slotOf.set(root, targets[index]);
@@ -304,6 +315,13 @@ class Compiler {
       return targets[index];
     });
     return { code, results, held };
+  }
+
+  /** Whether a unit that reads an input may write this result over it as it goes. */
+  private mayOverwrite({ node, group }: FusedUnit, result: Value, input: Value): boolean {
+    if (!group.includes(result.node)) return false;
+    if (node !== undefined && valuesRead(node).some((value) => sourcesOf(value, isView).includes(input))) return false; // prettier-ignore
+    return isPointwise(group[0], this.library) && mayOverwrite(group, input, this.isInMemory);
   }
 
   /** Joins a group to the node before it whose kernel can compute it as it goes. */
@@ -523,6 +541,10 @@ class Compiler {
         return isScalar ? operand : { ...operand, slot: this.slotFor(operand.source) };
       },
       slotOf: (value) => this.slotOf.get(value)!,
+      overwrites: (slot) => {
+        const input = this.overwritten.get(slot);
+        return input === undefined ? undefined : this.slotOf.get(input);
+      },
     });
   }
 

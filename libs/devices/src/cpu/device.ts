@@ -62,8 +62,8 @@ export class CpuDevice implements Device {
   supports(node: Node): boolean {
     return referenceDevice().supports(node);
   }
-  compile(graph: Graph, { constantInputs }: CompileOptions): Executable {
-    return new CpuExecutable(this.library, this.arena, compileForCpu(graph, this.library, constantInputs));
+  compile(graph: Graph, options: CompileOptions): Executable {
+    return new CpuExecutable(this.library, this.arena, compileForCpu(graph, this.library, options));
   }
   synchronize(): Promise<void> {
     return Promise.resolve();

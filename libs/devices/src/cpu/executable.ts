@@ -2,7 +2,7 @@
 // throughout is one call; otherwise kernels run in turn, native stretches and those of the reference device.
 import type { TensorSpec } from '@weft/ir';
 import { dtypes, numel } from '@weft/ir';
-import type { BufferView, Cost, Executable } from '../device.ts';
+import type { BufferView, Cost, Executable, InPlace } from '../device.ts';
 import { DeviceError } from '../errors.ts';
 import type { Registers } from '../reference/program.ts';
 import { describeSpec, runKernels } from '../reference/program.ts';
@@ -24,6 +24,7 @@ const nothing: TypedArray = new Float32Array(0);
 export class CpuExecutable implements Executable {
   readonly memory: number;
   readonly cost: Cost;
+  readonly inPlace: readonly InPlace[];
   private readonly handle: Address;
   /** Addresses by slot, which the native program reads: inputs and outputs at every run, the others when told. */
   private readonly bindings: Float64Array;
@@ -39,6 +40,7 @@ export class CpuExecutable implements Executable {
   ) {
     this.memory = program.scratch;
     this.cost = program.cost;
+    this.inPlace = program.inPlace;
     const { slots, steps } = program;
     this.bindings = new Float64Array(new ArrayBuffer(Math.max(8, slots.length * 8)));
     this.registers = new Array<TypedArray>(slots.length).fill(nothing);

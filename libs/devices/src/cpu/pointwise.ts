@@ -111,6 +111,8 @@ export interface GroupSite {
   access(value: Value): Operand;
   /** The slot that a value of the group is stored to. */
   slotOf(value: Value): number;
+  /** The slot in whose memory a slot that is stored to may be. */
+  overwrites(slot: number): number | undefined;
 }
 
 type Place = { readonly kind: 'load' | 'constant' | 'store' | 'temporary'; readonly index: number };
@@ -123,7 +125,7 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
   const constants: { readonly bits: bigint; readonly bytes: number }[] = [];
   const stores: { readonly slot: number; readonly bytes: number }[] = [];
   const temporaries: number[] = [];
-  const lines: { readonly name: string; d: Place; readonly from: readonly Place[] }[] = [];
+  const lines: { readonly name: string; d: Place; from: readonly Place[] }[] = [];
   const known = new Map<string, Place>();
   const placeOf = new Map<Value, Place>();
   const stored = new Set(storedOutputs(nodes).map((node) => node.output));
@@ -186,6 +188,22 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
       placeOf.set(node.output, store);
     }
   }
+
+  // What is stored over an operand waits until nothing reads the operand.
+  stores.forEach(({ slot, bytes }, index) => {
+    const isStore = (place: Place): boolean => place.kind === 'store' && place.index === index;
+    const overwritten = site.overwrites(slot);
+    const isRead = ({ kind, index: load }: Place): boolean =>
+      kind === 'load' && loads[load].slot === overwritten;
+    const at = lines.findIndex(({ d }) => isStore(d));
+    if (!lines.some(({ from }, later) => later > at && from.some(isRead))) return;
+    const held = temporary();
+    for (const line of lines) {
+      if (isStore(line.d)) line.d = held;
+      line.from = line.from.map((place) => (isStore(place) ? held : place));
+    }
+    lines.push({ name: `copy.${bytes}`, d: { kind: 'store', index }, from: [held] });
+  });
 
   const { assigned, bytes } = assignTiles(lines);
   const walks = merged(

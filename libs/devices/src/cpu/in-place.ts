@@ -1,0 +1,41 @@
+// Results written over operands: which pairs a program can take, and where a loop may write over what it reads.
+import type { Graph, Node, Value } from '@weft/ir';
+import { numel, specOf } from '@weft/ir';
+import type { InPlace } from '../device.ts';
+import { rootOf, sourcesOf } from '../reference/schedule.ts';
+import { accessOf, isDense, isViewNode } from './access.ts';
+
+/** Those of the pairs that a program can keep: of one type, each value once, and no input that is a result as it is. */
+export function pairsInPlace(graph: Graph, wanted: readonly InPlace[]): InPlace[] {
+  const results = new Set(graph.outputs.map(rootOf));
+  const inputs = new Set<number>();
+  const outputs = new Set<number>();
+  return wanted.filter(({ input, output }) => {
+    const [from, to] = [graph.inputs[input], graph.outputs[output]];
+    const [before, after] = [specOf(from), specOf(to)];
+    const alike = before.dtype === after.dtype && numel(before.sizes) === numel(after.sizes);
+    if (!alike || results.has(from) || inputs.has(input) || outputs.has(output)) return false;
+    inputs.add(input);
+    outputs.add(output);
+    return true;
+  });
+}
+
+/** Whether each element of an elementwise group needs no more of `input` than the same element. */
+export function mayOverwrite(
+  group: readonly Node[],
+  input: Value,
+  inMemory: (value: Value) => boolean,
+): boolean {
+  const inside = new Set(group.map((member) => member.output));
+  const count = numel(specOf(input).sizes);
+  return group.every((member) =>
+    member.inputs.every((value) => {
+      if (inside.has(value) || !sourcesOf(value, isView).includes(input)) return true;
+      const access = accessOf(value, inMemory);
+      return access?.offset === 0 && numel(access.sizes) === count && isDense(access);
+    }),
+  );
+}
+
+const isView = (value: Value): boolean => isViewNode(value.node);

@@ -1,6 +1,6 @@
 // A core graph made ready to run on eager tensors: dead code removed, outputs that are inputs or repeat one another told
 // apart, executables compiled for each device and layout of operands and results. Knows nothing of autograd.
-import type { BufferView, Device, Executable } from '@weft/devices';
+import type { BufferView, Device, Executable, InPlace } from '@weft/devices';
 import type { Graph, RandomRequest, TensorSpec, Value } from '@weft/ir';
 import { dtypes, numel, relayout, removeDeadCode, specOf, tensorSpec } from '@weft/ir';
 import type { Strided } from '@weft/ops';
@@ -28,12 +28,16 @@ export type OutputSource =
 type Strides = readonly number[];
 /** Strides for each output; null, and what is left out, is row-major. */
 export type ResultStrides = readonly (Strides | null)[];
+/** Tensors to compute outputs in; null, and what is left out, is for new ones. */
+export type Targets = readonly (Tensor | null)[];
 
 export interface CoreFunctionOptions {
   /** What the trailing inputs of the graph are filled with, drawn anew for each call. */
   readonly requests?: readonly RandomRequest[];
   /** Whether outputs that only transpose and broadcast an operand are views of it: gradients are. */
   readonly views?: boolean;
+  /** Operands that outputs may be written over, as pairs of their numbers; `into` says at each run whether they are. */
+  readonly inPlace?: readonly InPlace[];
   /** Improves the graphs that are compiled: this one, and those of its derivative. Signatures stay. */
   readonly optimize?: (graph: Graph) => void;
 }
@@ -99,18 +103,28 @@ export class CoreFunction {
   /**
    * Computes the computed outputs on `device`. `operands` has one tensor, however it lies, for each input.
    * @param strides of the outputs
+   * @param into for each output of the graph a tensor of its type to compute it in, where that can be: then it is the result. It
+   * shares no memory with operands, except the one that it is paired with in `inPlace`
    */
-  run(operands: readonly Tensor[], device: Device, strides?: ResultStrides): Tensor[] {
+  run(operands: readonly Tensor[], device: Device, strides?: ResultStrides, into?: Targets): Tensor[] {
     if (this.computed.length === 0) return [];
     const { lastPlan } = this;
     if (lastPlan !== undefined && lastPlan.device === device && lastPlan.strides === strides) {
-      if (allLieAs(operands, lastPlan.operands, device)) return this.execute(lastPlan, operands);
+      if (allLieAs(operands, lastPlan.operands, device)) return this.execute(lastPlan, operands, into);
     }
     // What a device cannot read as it lies is copied first, and the plan is for the copies.
     const given = operands.map((operand) => readable(operand, device));
     const plan = this.plan(given, device, strides);
     this.lastPlan = plan;
-    return this.execute(plan, given);
+    return this.execute(plan, given, into);
+  }
+
+  /** The pairs of `inPlace`, by the number among the computed outputs. */
+  private get pairs(): InPlace[] {
+    return (this.options.inPlace ?? []).flatMap(({ input, output }) => {
+      const source = this.outputs[output];
+      return source.kind === 'computed' ? [{ input, output: source.index }] : [];
+    });
   }
 
   private plan(operands: readonly Tensor[], device: Device, strides: ResultStrides | undefined): Plan {
@@ -132,7 +146,9 @@ export class CoreFunction {
       layouts.every((layout) => layout === undefined) && orders.every((order) => order === null);
     let executable = this.executables.get(key);
     if (executable === undefined) {
-      executable = device.compile(isPlain ? this.body : relayout(this.body, layouts, orders), {});
+      executable = isPlain
+        ? device.compile(this.body, { inPlace: this.pairs })
+        : device.compile(relayout(this.body, layouts, orders), {});
       this.executables.set(key, executable);
     }
     return {
@@ -145,6 +161,9 @@ export class CoreFunction {
         return layout === undefined ? spec : tensorSpec(spec.dtype, layout.sizes);
       }),
       places,
+      apart: this.pairs
+        .map(({ output }) => output)
+        .filter((output) => executable.inPlace?.some((taken) => taken.output === output) !== true),
       outputs: this.computed.map((spec, index) => {
         const order = orders[index];
         return order === null
@@ -158,8 +177,9 @@ export class CoreFunction {
   }
 
   private execute(
-    { device, executable, inputs, places, outputs }: Plan,
+    { device, executable, inputs, places, apart, outputs }: Plan,
     operands: readonly Tensor[],
+    into: Targets | undefined,
   ): Tensor[] {
     const { computed } = this;
     const views = new Array<BufferView>(operands.length);
@@ -172,11 +192,14 @@ export class CoreFunction {
     for (let index = 0; index < results.length; index++) {
       const { dtype, sizes } = computed[index];
       const { strides, rowMajor, bytes, gaps } = places[index];
-      const storage = Storage.allocate(device, bytes);
-      const result =
-        strides === null
-          ? Tensor.rowMajorOn(storage, dtype, sizes, rowMajor)
-          : new Tensor(storage, dtype, sizes, strides, 0);
+      let result = into === undefined ? null : this.targetOf(index, into, apart, places[index], device);
+      if (result === null) {
+        const storage = Storage.allocate(device, bytes);
+        result =
+          strides === null
+            ? Tensor.rowMajorOn(storage, dtype, sizes, rowMajor)
+            : new Tensor(storage, dtype, sizes, strides, 0);
+      }
       results[index] = result;
       targets[index] = bufferView(result, outputs[index]);
       if (gaps !== null) hasGaps = true;
@@ -187,6 +210,19 @@ export class CoreFunction {
       const { gaps } = places[index];
       return gaps === null ? result : copyToDevice(result, device, gaps);
     });
+  }
+
+  /** The tensor that a computed output is to be computed in, where it lies so that it can be. */
+  private targetOf(
+    index: number,
+    into: Targets,
+    apart: readonly number[],
+    { strides, gaps }: Place,
+    device: Device,
+  ): Tensor | null {
+    const target = into[this.positions[index]] ?? null;
+    if (target === null || gaps !== null || apart.includes(index)) return null;
+    return liesAs(target, strides, device) ? target : null;
   }
 }
 
@@ -201,6 +237,8 @@ interface Plan {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly places: readonly Place[];
+  /** Computed outputs that must not be written over the operand that they are paired with. */
+  readonly apart: readonly number[];
 }
 
 function allLieAs(

@@ -1,10 +1,11 @@
 // Where results of operators go: strides of new tensors, as the operator's layout says, and the contents of tensors that are
 // written to.
+import type { Device } from '@weft/devices';
 import type { IValue, TensorSpec } from '@weft/ir';
 import { TensorLiteral, dtypes, numel } from '@weft/ir';
 import type { LayoutArgument } from '@weft/ops';
 import { contiguousStrides, extentOf, isDense, resultStrides } from '@weft/ops';
-import type { ResultStrides } from '../core-function.ts';
+import type { CoreFunction, ResultStrides } from '../core-function.ts';
 import { allRowMajor } from '../placements.ts';
 import type { Tensor } from '../tensor.ts';
 import { loweringArguments } from './arguments.ts';
@@ -67,6 +68,29 @@ export function write(target: Tensor, value: Tensor): void {
     );
   } else target.writeBytes(value.bytes());
   target.storage.version++;
+}
+
+/**
+ * Computes the outputs of `fn` as the new contents of `targets`, one each: in their memory where the device can and no two of them share
+ * it, else apart and copied.
+ */
+export function replace(
+  targets: readonly Tensor[],
+  fn: CoreFunction,
+  operands: readonly Tensor[],
+  device: Device,
+): void {
+  const storages = new Set(targets.map(({ storage }) => storage));
+  const isApart =
+    storages.size === targets.length &&
+    fn.outputs.every(({ kind, index }) => kind === 'computed' || !storages.has(operands[index].storage));
+  const computed = fn.run(operands, device, undefined, isApart ? targets : undefined);
+  targets.forEach((target, index) => {
+    const source = fn.outputs[index];
+    const value = source.kind === 'computed' ? computed[source.index] : operands[source.index];
+    if (value !== target) write(target, value);
+    else target.storage.version++;
+  });
 }
 
 /**

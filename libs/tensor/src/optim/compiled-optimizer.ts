@@ -7,7 +7,7 @@ import { hyperparameters, optimizerUpdate } from '@weft/ops';
 import { enableGrad, noGrad } from '../autograd/grad-mode.ts';
 import { CoreFunction } from '../core-function.ts';
 import { tensor } from '../creation.ts';
-import { write } from '../dispatch/placement.ts';
+import { replace } from '../dispatch/placement.ts';
 import { complex, full } from '../functions.generated.ts';
 import { Tensor } from '../tensor.ts';
 import type { ParameterGroup, Parameters, StateValue } from './optimizer.ts';
@@ -104,13 +104,9 @@ export class CompiledOptimizer extends Optimizer<CompiledGroup> {
     }
     const inputs = [lr, step, ...numbersOf(hyper)].map((value) => tensor(value, { dtype: 'float64' }));
     parameters.forEach((parameter, at) => inputs.push(parameter, parameter.grad!, ...states[at].slots));
-    const results = fn.run(inputs, parameters[0].storage.device);
-    let at = 0;
-    parameters.forEach((parameter, position) => {
-      write(parameter, results[at++]);
-      for (const slot of states[position].slots) write(slot, results[at++]);
-      states[position].step = step;
-    });
+    const targets = parameters.flatMap((parameter, at) => [parameter, ...states[at].slots]);
+    replace(targets, fn, inputs, parameters[0].storage.device);
+    for (const state of states) state.step = step;
   }
 
   /** The state of a parameter, begun when it is first asked for. */
@@ -229,10 +225,19 @@ function compileUpdate(
     const updated = rule.update(b, hyper, site);
     return [updated.parameter, ...updated.state].map((value) => give(b, value));
   });
-  // A value that two outputs share, or that is an input, still takes a place of its own.
   for (const output of outputs) b.graph.addOutput(output);
-  return new CoreFunction(b.graph);
+  let operand = b.graph.inputs.length - 2 * parameters.length - sum(states.map(({ slots }) => slots.length));
+  let output = 0;
+  const inPlace = states.flatMap(({ slots }) => {
+    const pairs = [{ input: operand, output: output++ }];
+    operand += 2; // its gradient
+    for (const _ of slots) pairs.push({ input: operand++, output: output++ });
+    return pairs;
+  });
+  return new CoreFunction(b.graph, { inPlace });
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
 const same = (_: CoreBuilder, x: Value): Value => x;
 

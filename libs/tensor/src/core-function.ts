@@ -333,9 +333,10 @@ function viewStep({ node, type }: Value): ((operand: Strided) => Strided) | null
   }
 }
 
-const bufferView = (tensor: Tensor, spec: TensorSpec): BufferView => ({
-  buffer: tensor.storage.buffer,
-  byteOffset: tensor.storage.byteOffset + tensor.offset * dtypes[tensor.dtype].bytes,
+/** Tensors without elements may begin anywhere, also beyond their memory. */
+const bufferView = ({ storage, offset, dtype }: Tensor, spec: TensorSpec): BufferView => ({
+  buffer: storage.buffer,
+  byteOffset: storage.byteOffset + (storage.byteLength === 0 ? 0 : offset * dtypes[dtype].bytes),
   spec,
 });
 

@@ -14,7 +14,7 @@ import {
 } from '@weft/ir';
 import type { ResultLayout } from '@weft/ops';
 import { resultStrides, stopsGradient } from '@weft/ops';
-import type { ResultStrides } from '../core-function.ts';
+import type { ResultStrides, Targets } from '../core-function.ts';
 import { CoreFunction, copyToDevice } from '../core-function.ts';
 import { compileCall } from '../dispatch/call.ts';
 import { Placements, allRowMajor } from '../placements.ts';
@@ -127,6 +127,8 @@ export interface RecordedRun {
   readonly mayAlias?: boolean;
   /** Tensors that the caller overwrites with the outputs: what is saved of them is copied. */
   readonly overwritten?: readonly Tensor[];
+  /** Tensors to compute the outputs in, where that can be and nothing is recorded. */
+  readonly into?: Targets;
   /** Strides of the outputs; row-major by default. */
   readonly strides?: ResultStrides;
   /** How gradients lie: as TensorIterator or images would make them of the cotangents; row-major by default. */
@@ -158,9 +160,9 @@ function resultsOf(
   fn: CoreFunction,
   operands: readonly Tensor[],
   device: Device,
-  { mayAlias = false, strides }: RecordedRun,
+  { mayAlias = false, strides, into }: RecordedRun,
 ): Tensor[] {
-  const computed = fn.run(operands, device, strides);
+  const computed = fn.run(operands, device, strides, into);
   if (fn.areOutputsComputed) return computed;
   const taken = new Set<number>();
   return fn.outputs.map((source, index) => {
@@ -208,7 +210,11 @@ function record(
   }
   const count = fn.outputs.length;
   const { forward } = derivative;
-  const all = resultsOf(forward, operands, device, { ...run, strides: forwardStrides(forward, count, run) });
+  const all = resultsOf(forward, operands, device, {
+    ...run,
+    into: undefined,
+    strides: forwardStrides(forward, count, run),
+  });
   const results = all.slice(0, count);
   if (derivative.outputs.every((at) => operands.includes(results[at]))) return results;
   const node = new FunctionNode(name, fn, derivative, operands, device, overwritten, run.gradients);

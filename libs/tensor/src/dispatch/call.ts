@@ -29,7 +29,7 @@ import { attachKernelNode } from '../autograd/kernel-node.ts';
 import { runRecorded } from '../autograd/function-node.ts';
 import { isGradEnabled, noGrad } from '../autograd/grad-mode.ts';
 import { checkInPlace, rebaseHistory, trackView } from '../autograd/views.ts';
-import type { ResultStrides } from '../core-function.ts';
+import type { ResultStrides, Targets } from '../core-function.ts';
 import { CoreFunction, copyToDevice } from '../core-function.ts';
 import { deviceName, deviceNamed, hostDevice } from '../devices.ts';
 import type { Generator } from '../random/generator.ts';
@@ -290,9 +290,16 @@ function lower(operator: Operator, args: readonly IValue[]): CompiledOperator {
       });
     }
   }
+  const operands = operandsOf(kinds, args);
+  const pairs = writes.flatMap(({ argument, outputs }) =>
+    ([args[argument]].flat() as unknown as Tensor[]).map((target, index) => ({
+      input: operands.indexOf(target),
+      output: outputs[index],
+    })),
+  );
   const refusal = kernelRefusal(operator.meaningName, loweringArgs);
   return {
-    fn: new CoreFunction(graph, { requests }),
+    fn: new CoreFunction(graph, { requests, inPlace: outArguments.length > 0 ? [] : pairs }),
     placements: new Placements(),
     refusal,
     returns,
@@ -400,6 +407,7 @@ function callWriting(
   const all = randoms.length === 0 ? operands : [...operands, ...randoms];
   const outputs = runRecorded(operator.name, fn, all, device, {
     overwritten,
+    into: isOut || recorded ? undefined : targetsApart(overwritten, operands),
     strides,
     gradients: operator.layout?.gradients,
   });
@@ -408,11 +416,23 @@ function callWriting(
       const target = targets[position][index];
       const value = outputs[source];
       if (isOut && !fits(operator, target, value)) resize(target, value.sizes, value.strides);
-      write(target, value);
+      if (value === target) target.storage.version++;
+      else write(target, value);
       if (recorded) rebaseHistory(target, value.meta?.edge ?? null);
     });
   });
   return writtenReturns(operator, args);
+}
+
+/** The targets, where no two of them and no other operand share memory: then results may be computed in it. */
+function targetsApart(targets: readonly Tensor[], operands: readonly Tensor[]): Targets | undefined {
+  const storages = new Set(targets.map(({ storage }) => storage));
+  const sharing = operands.filter(({ storage }) => storages.has(storage));
+  const isApart =
+    storages.size === targets.length &&
+    new Set(sharing).size === sharing.length &&
+    sharing.every((operand) => targets.includes(operand));
+  return isApart ? targets : undefined;
 }
 
 /** The written arguments that the schema returns. */

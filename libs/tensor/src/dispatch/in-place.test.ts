@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { cpuDevice } from '@weft/devices';
 import type { Tensor } from '../index.ts';
-import { manualSeed, noGrad, randn, tensor, useHostDevice } from '../index.ts';
+import { cat, manualSeed, noGrad, randn, tensor, useHostDevice, zeros } from '../index.ts';
 
 useHostDevice(cpuDevice());
 
@@ -66,4 +66,9 @@ test('an operand that shares the memory of the target under another name', () =>
   const tail = x.narrow(0, 1, 4);
   x.narrow(0, 0, 4).add_(tail);
   expect(x.tolist()).toEqual([3, 5, 7, 9, 5]);
+});
+
+test('a tensor without elements that begins beyond its memory', () => {
+  const nothing = zeros([2, 3, 0, 5]).select(0, 1);
+  expect(cat([nothing, nothing], 1).sizes).toEqual([3, 0, 5]);
 });

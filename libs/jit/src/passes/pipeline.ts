@@ -4,6 +4,7 @@ import type { Graph } from '@weft/ir';
 import { commonSubexpressionsPass, coreCommonSubexpressionsPass } from './common-subexpressions.ts';
 import { constantPoolingPass } from './constant-pooling.ts';
 import { propagateConstants } from './constant-propagation.ts';
+import { coreSumsPass } from './core-sums.ts';
 import { deadCodePass } from './dead-code.ts';
 import { evaluateNode } from './evaluate.ts';
 import { inlinePass } from './inline.ts';
@@ -55,6 +56,7 @@ const pipeline: readonly Pass[] = [
   deadCodePass,
   simplifyCorePass,
   coreCommonSubexpressionsPass,
+  coreSumsPass,
   coreDeadCodePass,
 ];
 for (const pass of pipeline) registerPass(pass);

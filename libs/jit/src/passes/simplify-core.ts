@@ -86,6 +86,39 @@ function resplat(node: Node, b: CoreBuilder): Value | undefined {
   return b.constant(new TensorLiteral(dtype, sizes, literal.bytes, numel(sizes) !== 1));
 }
 
+/** A product whose free dimensions a transpose exchanges: the product of its operands exchanged. */
+function exchanged(product: Node, permutation: readonly number[], b: CoreBuilder): Value | undefined {
+  if (product.output.uses.length !== 1) return undefined;
+  const [lhs, rhs] = product.inputs;
+  const [lhsBatching, rhsBatching, lhsContracting, rhsContracting] = [
+    'lhs_batching',
+    'rhs_batching',
+    'lhs_contracting',
+    'rhs_contracting',
+  ].map((name) => product.ints(`${name}_dimensions`));
+  const batch = lhsBatching.length;
+  const left = specOf(lhs).sizes.length - batch - lhsContracting.length;
+  const rank = permutation.length;
+  const isExchange = permutation.every((from, to) => {
+    if (to < batch) return from === to;
+    const shifted = to + left;
+    return from === (shifted < rank ? shifted : shifted - rank + batch);
+  });
+  if (!isExchange) return undefined;
+  const exchange = {
+    lhsBatching: rhsBatching,
+    rhsBatching: lhsBatching,
+    lhsContracting: rhsContracting,
+    rhsContracting: lhsContracting,
+  };
+  return b.dotGeneral(
+    rhs,
+    lhs,
+    exchange,
+    product.attributes.has('result_dtype') ? specOf(product.output).dtype : undefined,
+  );
+}
+
 /** Whether every value of dtype `from` is one of dtype `to`. */
 function holdsAll(from: DType, to: DType): boolean {
   const [a, b] = [dtypes[from], dtypes[to]];
@@ -128,6 +161,7 @@ const rules: Readonly<Record<string, Rule>> = {
     const [x] = node.inputs;
     const permutation = node.ints('permutation');
     if (permutation.every((from, to) => from === to)) return x;
+    if (x.node.operator === 'dot_general') return exchanged(x.node, permutation, b);
     if (x.node.operator !== 'transpose') return resplat(node, b);
     const inner = x.node.ints('permutation');
     return b.transpose(

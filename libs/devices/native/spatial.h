@@ -1,7 +1,7 @@
-// Spatial dimensions of convolutions and windows: which part of the input a tap reads.
+// Spatial dimensions of convolutions and windows: which part of the input a tap reads; convolutions in whole.
 #pragma once
 #include <algorithm>
-#include "vector.h"
+#include "program.h"
 
 namespace weft {
 
@@ -40,5 +40,48 @@ inline ConvolutionRun insideOf(int64_t begin, int64_t end, int64_t shift, int64_
   if (begin > last) return {begin, 0, spacing, 0, 0};
   return {begin, (last - begin) / spacing + 1, spacing, (shift + begin * step) / dilation, spacing * step / dilation};
 }
+
+/**
+ * A convolution. Words: groups, images, output features and input features of a group; strides of the input (group, image, feature),
+ * the kernel (group, output feature, input feature) and the result (group, image, feature); spatial dimensions as in ConvolutionAxis,
+ * after their count.
+ */
+struct ConvolutionShape {
+  explicit ConvolutionShape(Reader& reader) {
+    for (int64_t* word : {&groups, &images, &rows, &channels, &inGroup, &inImage, &inChannel, &kernelGroup, &kernelRow, &kernelChannel, &outGroup, &outImage, &outRow})
+      *word = reader.next();
+    axes.resize(reader.nextCount());
+    for (ConvolutionAxis& axis : axes)
+      for (int64_t* word : {&axis.in, &axis.kernel, &axis.out, &axis.step, &axis.low, &axis.inDilation, &axis.kernelDilation, &axis.inStride,
+                            &axis.kernelStride, &axis.outStride})
+        *word = reader.next();
+    int64_t dense = 1;
+    for (size_t axis = axes.size(); axis-- > 0;) {
+      if (axes[axis].out > 1 && axes[axis].outStride != dense) isDense = false;
+      dense *= axes[axis].out;
+      taps *= axes[axis].kernel;
+    }
+    positions = dense;
+    depth = channels * taps;
+    tapOffsets.resize(size_t(taps));
+    for (int64_t tap = 0; tap < taps; tap++) {
+      int64_t rest = tap, offset = 0;
+      for (size_t axis = axes.size(); axis-- > 0;) {
+        offset += rest % axes[axis].kernel * axes[axis].kernelStride;
+        rest /= axes[axis].kernel;
+      }
+      tapOffsets[size_t(tap)] = offset;
+    }
+  }
+
+  /** Rows of the input and the result in a group: output features. Depth: input features × taps. Positions: of one image. */
+  int64_t groups, images, rows, channels, inGroup, inImage, inChannel, kernelGroup, kernelRow, kernelChannel, outGroup, outImage, outRow;
+  std::vector<ConvolutionAxis> axes;
+  int64_t positions = 1, taps = 1, depth = 1;
+  /** Where each tap is in the kernel. */
+  std::vector<int64_t> tapOffsets;
+  /** The positions of an image are side by side in the result. */
+  bool isDense = true;
+};
 
 }  // namespace weft

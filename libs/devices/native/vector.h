@@ -63,6 +63,29 @@ inline V splat(T x) {
   return x - V{};
 }
 
+/** Dense elements, as few as a row has. */
+template <class T>
+inline void copyFew(T* to, const T* from, int64_t count) {
+  constexpr int L = lanesOf<T>;
+  using W = Vector<T, L>;
+  const auto ends = [&]<int N>(std::integral_constant<int, N>) {
+    using V = Vector<T, N>;
+    const V last = loadVector<V>(from + count - N);
+    storeVector(to, loadVector<V>(from));
+    storeVector(to + count - N, last);
+  };
+  if (count >= L) {
+    for (int64_t at = 0; at + L <= count; at += L) storeVector(to + at, loadVector<W>(from + at));
+    storeVector(to + count - L, loadVector<W>(from + count - L));
+  } else if (L >= 8 && count >= L / 2) {
+    ends(std::integral_constant<int, (L >= 4 ? L / 2 : 1)>{});
+  } else if (L >= 16 && count >= L / 4) {
+    ends(std::integral_constant<int, (L >= 8 ? L / 4 : 1)>{});
+  } else {
+    for (int64_t at = 0; at < count; at++) to[at] = from[at];
+  }
+}
+
 /** The same bits as another type. */
 template <class R, class V>
 inline R bitsAs(V v) {

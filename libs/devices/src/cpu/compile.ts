@@ -18,6 +18,8 @@ import { countOf, isAlias, rootOf, schedule, sourcesOf, valuesRead } from '../re
 import { arrayOfLiteral, stridesOf } from '../reference/typed-array.ts';
 import type { Access } from './access.ts';
 import { accessOf, isDense, isViewNode } from './access.ts';
+import type { AffineEpilogue } from './affine-epilogue.ts';
+import { affineEpilogue, affineWords } from './affine-epilogue.ts';
 import { copyWords, moveWords } from './copy.ts';
 import { nativeFamilyOf } from './families.ts';
 import { mayOverwrite, pairsInPlace } from './in-place.ts';
@@ -71,6 +73,8 @@ const isView = (value: Value): boolean => isViewNode(value.node);
 interface FusedUnit {
   readonly node: Node | undefined;
   readonly group: readonly Node[];
+  /** The group as one formula, where it has one that the node's kernel takes: then the node's own result is stored nowhere. */
+  readonly affine?: AffineEpilogue;
 }
 
 class Compiler {
@@ -292,7 +296,7 @@ class Compiler {
     const owned = new Map<number, Value[]>();
     units.forEach((unit, index) => {
       const results = [
-        ...(unit.node?.outputs ?? []),
+        ...(unit.affine === undefined ? (unit.node?.outputs ?? []) : []),
         ...storedOutputs(unit.group).map((node) => node.output),
       ];
       for (const value of results) {
@@ -304,7 +308,7 @@ class Compiler {
         else owned.set(last, [...(owned.get(last) ?? []), value]);
       }
       if (unit.node === undefined) this.emitGroup(unit.group, code);
-      else this.emitNode(unit.node, code, unit.group);
+      else this.emitNode(unit.node, code, unit.group, unit.affine);
       for (const value of owned.get(index) ?? []) this.release(this.slotOf.get(value)!);
     });
 
@@ -318,32 +322,68 @@ class Compiler {
   }
 
   /** Whether a unit that reads an input may write this result over it as it goes. */
-  private mayOverwrite({ node, group }: FusedUnit, result: Value, input: Value): boolean {
-    if (!group.includes(result.node)) return false;
+  private mayOverwrite({ node, group, affine }: FusedUnit, result: Value, input: Value): boolean {
+    // A kernel that computes a formula sums in the place of the result.
+    if (affine !== undefined || !group.includes(result.node)) return false;
     if (node !== undefined && valuesRead(node).some((value) => sourcesOf(value, isView).includes(input))) return false; // prettier-ignore
     return isPointwise(group[0], this.library) && mayOverwrite(group, input, this.isInMemory);
   }
 
-  /** Joins a group to the node before it whose kernel can compute it as it goes. */
+  /**
+   * Joins a group to a node before it whose kernel can compute it as it goes. The node moves down to the group, past what does not
+   * read its results.
+   */
   private withEpilogues(units: readonly Unit[]): FusedUnit[] {
     const fused: FusedUnit[] = [];
     for (const unit of units) {
-      const before = fused.at(-1);
-      if (unit.kind === 'node') fused.push({ node: unit.node, group: [] });
-      else if (
-        before?.node !== undefined &&
-        before.group.length === 0 &&
-        this.isEpilogue(before.node, unit.nodes)
-      ) {
-        fused[fused.length - 1] = { node: before.node, group: unit.nodes };
-      } else fused.push({ node: undefined, group: unit.nodes });
+      if (unit.kind === 'node') {
+        fused.push({ node: unit.node, group: [] });
+        continue;
+      }
+      const joined = this.epilogueAt(fused, unit.nodes);
+      if (joined !== undefined) fused.splice(joined.index, 1);
+      fused.push(joined?.unit ?? { node: undefined, group: unit.nodes });
     }
     return fused;
   }
 
+  private epilogueAt(
+    units: readonly FusedUnit[],
+    group: readonly Node[],
+  ): { index: number; unit: FusedUnit } | undefined {
+    const read = new Set(
+      group.flatMap((member) => member.inputs.flatMap((value) => sourcesOf(value, isView))),
+    );
+    for (let index = units.length - 1; index >= 0; index--) {
+      const { node, group: own } = units[index];
+      if (node === undefined || own.length > 0 || !node.outputs.some((output) => read.has(output))) continue;
+      if (!this.isEpilogue(node, group) || this.isReadIn(units.slice(index + 1), node)) continue;
+      const affine = this.affineOf(node, group);
+      if (affine !== undefined) return { index, unit: { node, group, affine } };
+      if (nativeFamilyOf(node)!.takesEpilogue?.(node) === true) return { index, unit: { node, group } };
+    }
+    return undefined;
+  }
+
+  private affineOf(node: Node, group: readonly Node[]): AffineEpilogue | undefined {
+    const feature = nativeFamilyOf(node)!.affineFeature?.(node);
+    if (feature === undefined) return undefined;
+    return affineEpilogue(node, feature, group, (value) => accessOf(value, this.isInMemory));
+  }
+
+  private isReadIn(units: readonly FusedUnit[], { outputs }: Node): boolean {
+    return units.some(({ node, group }) =>
+      (node === undefined ? group : [node, ...group]).some((member) =>
+        valuesRead(member).some((value) =>
+          sourcesOf(value, isView).some((source) => outputs.includes(source)),
+        ),
+      ),
+    );
+  }
+
   /** Whether each element of a group needs no more of the node's result than the same element. */
   private isEpilogue(node: Node, group: readonly Node[]): boolean {
-    if (!this.isNative(node) || nativeFamilyOf(node)!.takesEpilogue?.(node) !== true) return false;
+    if (!this.isNative(node)) return false;
     if (!isPointwise(group[0], this.library)) return false;
     const count = countOf(node.output);
     if (count === 0 || countOf(group[0].output) !== count) return false;
@@ -373,7 +413,7 @@ class Compiler {
   }
 
   /** @param group elementwise nodes that the node's kernel computes too */
-  private emitNode(node: Node, code: Code[], group: readonly Node[]): void {
+  private emitNode(node: Node, code: Code[], group: readonly Node[], affine?: AffineEpilogue): void {
     for (const each of [node, ...group]) this.account(each);
     const temporary: number[] = [];
     const scratch = (dtype: DType, count: number): number => {
@@ -381,14 +421,20 @@ class Compiler {
       temporary.push(slot);
       return slot;
     };
-    if (this.isNative(node)) this.emitNative(node, code, scratch, group);
+    if (this.isNative(node)) this.emitNative(node, code, scratch, group, affine);
     else if (node.operator === 'while') this.emitWhile(node, code, temporary);
     else if (node.operator === 'if') this.emitIf(node, code, temporary);
     else this.emitOnHost(node, code, temporary, scratch);
     for (const slot of temporary) this.release(slot);
   }
 
-  private emitNative(node: Node, code: Code[], scratch: NativeSite['scratch'], group: readonly Node[]): void {
+  private emitNative(
+    node: Node,
+    code: Code[],
+    scratch: NativeSite['scratch'],
+    group: readonly Node[],
+    affine: AffineEpilogue | undefined,
+  ): void {
     const write = (access: Access & Operand): number => {
       const slot = scratch(access.dtype, numel(access.sizes));
       const target = { strides: stridesOf(access.sizes), offset: 0 };
@@ -402,7 +448,10 @@ class Compiler {
       node,
       inSpecs: node.inputs.map(specOf),
       outSpecs: node.outputs.map(specOf),
-      results: node.outputs.map((output) => this.slotOf.get(output)!),
+      results:
+        affine === undefined
+          ? node.outputs.map((output) => this.slotOf.get(output)!)
+          : [this.slotOf.get(affine.result.output)!],
       scratch,
       isConstant: (index) => {
         const { source } = this.operandOf(node.inputs[index]);
@@ -414,8 +463,11 @@ class Compiler {
         return operand.offset === 0 && isDense(operand) ? operand.slot : write(operand);
       },
       push: (kind, ...words) => this.push(code, kind, ...words),
-      epilogue: () =>
-        group.length === 0 ? [0] : [1, this.library.operations.get('pointwise')!, ...this.groupWords(group)],
+      epilogue: () => {
+        if (affine !== undefined) return [2, ...affineWords(affine, (value) => this.slotFor(value))];
+        if (group.length === 0) return [0];
+        return [1, this.library.operations.get('pointwise')!, ...this.groupWords(group)];
+      },
     };
     nativeFamilyOf(node)!.emit(site);
   }

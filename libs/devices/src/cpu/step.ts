@@ -59,7 +59,10 @@ export interface NativeSite {
   scratch(dtype: DType, count: number): number;
   /** Appends a step of this kind. */
   push(kind: string, ...words: readonly Word[]): void;
-  /** 1 and a pointwise step over the elements of result 0, or 0; for families that take an epilogue. */
+  /**
+   * For families that take an epilogue: 0 for none; 1 and a pointwise step over the elements of result 0; 2 and a formula
+   * (affine-epilogue.ts), whose result takes the place of result 0.
+   */
   epilogue(): readonly Word[];
 }
 
@@ -71,4 +74,6 @@ export interface NativeFamily {
   emit(site: NativeSite): void;
   /** Whether the kernel of a node it accepts computes elementwise operators on its dense result as it goes. */
   takesEpilogue?(node: Node): boolean;
+  /** The dimension of features of its result, if the kernel of a node it accepts computes affine formulas on it. */
+  affineFeature?(node: Node): number | undefined;
 }

@@ -44,6 +44,12 @@ class Affine {
     for (int other = 0; other < others; other++) at[other] = reinterpret_cast<const T*>(given[slots[other]]);
   }
 
+  /** Whether there are no other tensors. */
+  bool isAlone() const { return others == 0; }
+  T factorOf(int64_t feature) const { return rowOf(own)[feature]; }
+  T shiftOf(int64_t feature) const { return rowOf(shift)[feature]; }
+  T low, high;
+
   /** Elements of one feature, `element` on in memory; `to` may be `from`. */
   void apply(T* to, const T* from, int64_t n, int64_t feature, int64_t element) const {
     if (others == 0) applyTo<0>(to, from, n, feature, element);
@@ -126,7 +132,6 @@ class Affine {
   int64_t slots[mostTerms];
   size_t factors[mostTerms];
   const T* at[mostTerms];
-  T low, high;
   int64_t count = 0;
   std::vector<T> rows;
 };

@@ -28,11 +28,14 @@ class PlaneSums final : ConvolutionShape {
   void run(const T* in, const T* kernel, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) const {
     const int64_t width = axes.back().out, blocks = divideUp(height, blockRows);
     const int64_t work = std::max<int64_t>(1, blockRows * width * depth * rows);
+    // A formula of no other tensors goes into weights and sums.
+    const Affine<T>* affine = epilogue.affine != nullptr && epilogue.affine->isAlone() && channels == 1 ? epilogue.affine.get() : nullptr;
     parallelFor(groups * images * blocks, divideUp(1 << 17, work), [&](int64_t begin, int64_t end) {
       const int64_t size = planes.sizeOf(blockRows);
       T* block = reinterpret_cast<T*>(scratchOf(Scratch::panels, size * int64_t(sizeof(T))));
       T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, rows * roundUp(planes.runOf(blockRows), step) * int64_t(sizeof(T))));
       std::memset(block, 0, size_t(size) * sizeof(T));
+      const T low = affine != nullptr ? affine->low : T(0), high = affine != nullptr ? affine->high : T(0);
       for (int64_t task = begin; task < end; task++) {
         const int64_t first = task % blocks * blockRows, image = task / blocks % images, group = task / blocks / images;
         const int64_t there = std::min(blockRows, height - first);
@@ -42,19 +45,23 @@ class PlaneSums final : ConvolutionShape {
           for (int64_t row = 0; row < rows; row++) {
             T weights[mostTaps];
             const T* from = kernel + group * kernelGroup + row * kernelRow + channel * kernelChannel;
-            for (int64_t tap = 0; tap < taps; tap++) weights[tap] = from[tapOffsets[size_t(tap)]];
-            sumRun(block, weights, sums + row * stride, run, channel > 0);
+            const T factor = affine != nullptr ? affine->factorOf(group * rows + row) : T(1);
+            for (int64_t tap = 0; tap < taps; tap++) weights[tap] = from[tapOffsets[size_t(tap)]] * factor;
+            const T first = affine != nullptr ? affine->shiftOf(group * rows + row) : T(0);
+            if (channels > 1) sumRun<true, false>(block, weights, sums + row * stride, run, channel == 0, first, low, high);
+            else if (affine == nullptr) sumRun<false, false>(block, weights, sums + row * stride, run, true, first, low, high);
+            else sumRun<false, true>(block, weights, sums + row * stride, run, true, first, low, high);
           }
         }
         for (int64_t row = 0; row < rows; row++) {
           const T* from = sums + row * stride;
           const int64_t feature = group * rows + row, element = group * outGroup + image * outImage + row * outRow + first * width;
-          if (epilogue.affine != nullptr) {
+          if (epilogue.affine != nullptr && affine == nullptr) {
             for (int64_t y = 0; y < there; y++)
               epilogue.affine->apply(out + element + y * width, from + y * planes.pitch, width, feature, element + y * width);
           } else {
             for (int64_t y = 0; y < there; y++) copyFew(out + element + y * width, from + y * planes.pitch, width);
-            epilogue.finish(slots, out + element, there * width, feature, element);
+            if (affine == nullptr) epilogue.finish(slots, out + element, there * width, feature, element);
           }
         }
       }
@@ -71,11 +78,14 @@ class PlaneSums final : ConvolutionShape {
   /** The outer dimension of a signal. */
   static ConvolutionAxis line() { return {1, 1, 1, 1, 0, 1, 1, 0, 0, 0}; }
 
-  void sumRun(const T* block, const T* weights, T* sums, int64_t count, bool adds) const {
+  /** Sums of all taps at positions 0 … count - 1, from `start` or, but for the first time, from what is there. */
+  template <bool adds, bool clamps>
+  void sumRun(const T* block, const T* weights, T* sums, int64_t count, bool isFirst, T start, T low, T high) const {
+    const W least = splat<W>(low), most = splat<W>(high);
     for (int64_t at = 0; at < count; at += step) {
       W sum[V];
 #pragma GCC unroll 8
-      for (int v = 0; v < V; v++) sum[v] = adds ? loadVector<W>(sums + at + v * L) : W{};
+      for (int v = 0; v < V; v++) sum[v] = adds && !isFirst ? loadVector<W>(sums + at + v * L) : splat<W>(start);
       for (int64_t tap = 0; tap < taps; tap++) {
         const T* from = block + offsets[size_t(tap)] + at;
         const W weight = splat<W>(weights[tap]);
@@ -83,7 +93,13 @@ class PlaneSums final : ConvolutionShape {
         for (int v = 0; v < V; v++) sum[v] += weight * loadVector<W>(from + v * L);
       }
 #pragma GCC unroll 8
-      for (int v = 0; v < V; v++) storeVector(sums + at + v * L, sum[v]);
+      for (int v = 0; v < V; v++) {
+        if constexpr (clamps) {
+          sum[v] = sum[v] <= least ? least : sum[v];
+          sum[v] = sum[v] >= most ? most : sum[v];
+        }
+        storeVector(sums + at + v * L, sum[v]);
+      }
     }
   }
 

@@ -2,6 +2,7 @@
 // than one, split into phases (every second column of every second row, …). A tap is then an offset, the same for all positions,
 // and positions may be walked as one run across the ends of rows: what lies between rows is computed and left out.
 #pragma once
+#include <utility>
 #include "spatial.h"
 
 namespace weft {
@@ -57,7 +58,7 @@ class Planes {
         T* target = to + columns.first;
         const int64_t step = columns.step * x.inStride;
         if (step == 1) copyFew(target, line, columns.count);
-        else if (step == 2) for (int64_t i = 0; i < columns.count; i++) target[i] = line[2 * i];
+        else if (step == 2) copyEven(target, line, columns.count);
         else for (int64_t i = 0; i < columns.count; i++) target[i] = line[i * step];
       }
     }
@@ -66,6 +67,17 @@ class Planes {
   int64_t pitch;
 
  private:
+  /** Every second element. */
+  static void copyEven(T* to, const T* from, int64_t count) {
+    constexpr int L = lanesOf<T>;
+    using W = Vector<T, L>;
+    int64_t i = 0;
+    [&]<int... I>(std::integer_sequence<int, I...>) {
+      for (; i + L < count; i += L) storeVector(to + i, W(__builtin_shufflevector(loadVector<W>(from + 2 * i), loadVector<W>(from + 2 * i + L), (2 * I)...)));
+    }(std::make_integer_sequence<int, L>{});
+    for (; i < count; i++) to[i] = from[2 * i];
+  }
+
   struct Phase {
     int64_t y, x;
   };

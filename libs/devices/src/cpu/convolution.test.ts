@@ -59,6 +59,13 @@ const cases: [string, Shapes, Options][] = [
   ['uneven and negative padding', { input: [2, 3, 9, 12], kernel: [4, 3, 2, 5] }, { windowStrides: [1, 2], padding: [[3, -1], [-2, 4]] }], // prettier-ignore
   ['depthwise', { input: [2, 10, 13, 40], kernel: [10, 1, 3, 3] }, { ...plane(1), featureGroupCount: 10 }],
   ['depthwise, stride 2', { input: [2, 6, 12, 11], kernel: [12, 1, 5, 5] }, { ...plane(2, 2), featureGroupCount: 6 }], // prettier-ignore
+  ['depthwise of few columns', { input: [3, 20, 7, 5], kernel: [20, 1, 3, 3] }, { ...plane(1), featureGroupCount: 20 }], // prettier-ignore
+  ['depthwise of many rows', { input: [1, 3, 150, 61], kernel: [3, 1, 5, 3] }, { ...plane(2), featureGroupCount: 3 }], // prettier-ignore
+  ['depthwise, dilated', { input: [2, 4, 21, 34], kernel: [8, 1, 3, 3] }, { ...plane(2, 2), rhsDilation: [2, 3], featureGroupCount: 4 }], // prettier-ignore
+  ['depthwise, uneven strides and padding', { input: [1, 5, 17, 33], kernel: [5, 1, 4, 2] }, { windowStrides: [3, 1], padding: [[3, 0], [-1, 2]], featureGroupCount: 5 }], // prettier-ignore
+  ['depthwise, reversed', { input: [1, 3, 9, 20], kernel: [3, 1, 3, 3] }, { ...plane(1), windowReversal: [true, true], featureGroupCount: 3 }], // prettier-ignore
+  ['one feature of many', { input: [2, 9, 12, 18], kernel: [1, 9, 3, 3] }, plane(1)],
+  ['depthwise of signals', { input: [2, 7, 60], kernel: [7, 1, 5] }, { windowStrides: [2], padding: [[2, 2]], featureGroupCount: 7 }], // prettier-ignore
   ['groups', { input: [2, 12, 8, 7], kernel: [15, 4, 3, 3] }, { ...plane(1), featureGroupCount: 3 }],
   ['batch groups', { input: [6, 4, 7, 8], kernel: [9, 4, 3, 3] }, { ...plane(1), batchGroupCount: 3 }],
   ['one dimension', { input: [3, 6, 50], kernel: [8, 6, 5] }, { windowStrides: [1], padding: [[2, 2]] }],

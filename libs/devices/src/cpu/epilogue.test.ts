@@ -84,4 +84,63 @@ describe('epilogues of convolutions', () => {
       }, 1); // prettier-ignore
     }
   });
+
+  const image = [2, 6, 9, 7];
+  const spread = (b: CoreBuilder, row: Value) => b.broadcastInDim(row, image, [1]);
+  const padded = { windowStrides: [1, 1], padding: [[1, 1], [1, 1]] }; // prettier-ignore
+  const same = (b: CoreBuilder, x: Value, w: Value) =>
+    b.convolution(x, w, { ...padded, featureGroupCount: 6 / specOf(w).sizes[1] });
+  const full = (b: CoreBuilder, x: Value, value: number) => b.full(value, specOf(x).dtype, specOf(x).sizes);
+  /** As hardtanh is differentiated. */
+  const between = (b: CoreBuilder, x: Value, low: number, high: number) => {
+    const top = b.select(b.compare(x, full(b, x, high), 'GE'), full(b, x, high), x);
+    return b.select(b.compare(x, full(b, x, low), 'LE'), full(b, x, low), top);
+  };
+  const formulas: [string, number, Build][] = [
+    ['statistics that are computed between', 2, (b, x, w, row, other) => {
+      const y = same(b, x, w);
+      const inverse = b.rsqrt(b.add(b.multiply(other, other), b.full(1e-3, specOf(other).dtype, [6])));
+      const centred = b.subtract(y, spread(b, row));
+      return [b.add(b.multiply(b.multiply(centred, spread(b, inverse)), spread(b, other)), spread(b, row))];
+    }],
+    ['selects that clamp', 1, (b, x, w, row) => [between(b, b.add(same(b, x, w), spread(b, row)), -0.5, 1.25)]],
+    ['a clamp', 1, (b, x, w, row) => {
+      const y = b.multiply(spread(b, row), same(b, x, w));
+      return [b.clamp(b.full(-1, specOf(y).dtype, []), y, b.full(1, specOf(y).dtype, []))];
+    }],
+    ['another tensor under a formula of its own', 1, (b, x, w, row, other) => {
+      const residual = b.multiply(b.subtract(x, spread(b, row)), spread(b, other));
+      return [relu(b, b.subtract(residual, b.multiply(same(b, x, w), spread(b, other))))];
+    }],
+    ['the sum with its own input and a constant', 1, (b, x, w) => {
+      const y = same(b, x, w);
+      return [b.add(b.add(b.add(y, x), y), full(b, x, 0.25))];
+    }],
+    ['two convolutions', 3, (b, x, w, row, other) => {
+      const left = b.multiply(same(b, x, w), spread(b, row));
+      const right = b.add(same(b, x, b.negate(w)), spread(b, other));
+      return [relu(b, b.add(left, right))];
+    }],
+    ['no formula: after a clamp', 2, (b, x, w, row) => [b.multiply(relu(b, same(b, x, w)), spread(b, row))]],
+    ['no formula: a result that is needed twice', 2, (b, x, w, row) => {
+      const y = same(b, x, w);
+      return [b.add(y, spread(b, row)), y];
+    }],
+  ]; // prettier-ignore
+  test.each(formulas)('%s', async (_name, steps, build) => {
+    for (const dtype of dtypes) {
+      for (const kernel of [[6, 6, 3, 3], [6, 1, 3, 3]]) {
+        const source = new Source(kernel[1]);
+        const inputs = [image, kernel, [6], [6]].map((shape) => source.tensor(dtype, shape));
+        await agrees(inputs, build, steps);
+      }
+    }
+  }); // prettier-ignore
+
+  test('NaN goes through clamps', async () => {
+    const source = new Source(8);
+    const inputs = [image, [6, 1, 3, 3], [6]].map((shape) => source.tensor('float32', shape));
+    new DataView(inputs[0].bytes.buffer, inputs[0].bytes.byteOffset).setFloat32(40, NaN, true);
+    await agrees(inputs, (b, x, w, row) => [between(b, b.add(same(b, x, w), spread(b, row)), 0, 6)], 1);
+  });
 });

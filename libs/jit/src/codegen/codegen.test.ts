@@ -142,4 +142,69 @@ graph(%n : int):
     expect(generate(compiled.graph)(context())).toBe(text);
     expect(generateJavaScript(collatz.graph).text).toMatch(/^[\w\s"',;:.(){}[\]=<>!&|+*?-]*$/);
   });
+
+  const wordCount = graph(`
+graph(%text : str):
+  %true : bool = prim::Constant[value=1]()
+  %most : int = prim::Constant[value=-1]()
+  %space : str = prim::Constant[value=" "]()
+  %one : int = prim::Constant[value=1]()
+  %counts : Dict(str, int) = prim::DictConstruct()
+  %words : str[] = aten::split(%text, %space, %most)
+  %n : int = aten::len(%words)
+   = prim::Loop(%n, %true)
+    block0(%i : int):
+      %word : str = aten::__getitem__(%words, %i)
+      %key : str = aten::lower(%word)
+      %is : bool = aten::__contains__(%counts, %key)
+       = prim::If(%is)
+        block0():
+          %c : int = aten::__getitem__(%counts, %key)
+          %d : int = aten::add(%c, %one)
+           = aten::_set_item(%counts, %key, %d)
+          -> ()
+        block1():
+           = aten::_set_item(%counts, %key, %one)
+          -> ()
+      -> (%true)
+  return (%counts)`);
+
+  test.each(['a b A  a', '', ' ', 'Ärger ärger É', 'x\udcc3 \udca9y x\udcc3', 'é\udcc3 \udcc3\udca9'])(
+    'words are counted: %j',
+    (text) => {
+      const [generated, interpreted] = both(wordCount, text);
+      expect(generated).toEqual(interpreted);
+      expect([...(generated as Map<string, bigint>).keys()]).toEqual([
+        ...(interpreted as Map<string, bigint>).keys(),
+      ]);
+      // Neither a list of the words nor a second look-up.
+      expect(generateJavaScript(wordCount.graph).text.match(/\.get\(|\.has\(/g)).toHaveLength(1);
+    },
+  );
+
+  test.each([0n, 1n, 5n, 2n ** 60n])('entries of a dict of integers, key %s', (key) => {
+    const compiled = graph(`
+graph(%key : int):
+  %a : int = prim::Constant[value=1]()
+  %big : int = prim::Constant[value=1152921504606846976]()
+  %d : Dict(int, int) = prim::DictConstruct(%a, %big)
+  %has : bool = aten::__contains__(%d, %key)
+   = aten::_set_item(%d, %a, %key)
+  %x : int = aten::__getitem__(%d, %a)
+  %still : bool = aten::__contains__(%d, %key)
+   = prim::If(%has)
+    block0():
+       = aten::_set_item(%d, %big, %x)
+      -> ()
+    block1():
+       = aten::_set_item(%d, %key, %a)
+      -> ()
+  %y : int = aten::__getitem__(%d, %big)
+   = aten::_set_item(%d, %y, %x)
+  %n : int = aten::len(%d)
+   = aten::_set_item(%d, %n, %n)
+  return (%d)`);
+    const [generated, interpreted] = both(compiled, key);
+    expect(generated).toEqual(interpreted);
+  });
 });

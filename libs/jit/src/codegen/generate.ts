@@ -6,9 +6,15 @@ import { UnsupportedError, qualifiedName, schemaOfNode } from '@weft/ir';
 import { runtimeConstant } from '../runtime/constants.ts';
 import { resolveOperator } from '../runtime/operators.ts';
 import { needsTag } from '../runtime/code.ts';
-import { inlineOperators } from './inline.ts';
+import { cannotFail, inlineOperators } from './inline.ts';
+import { integerExpression, mayFail } from './integer-code.ts';
 import type { Integer } from './integers.ts';
 import { narrow } from './integers.ts';
+import { KnownCells, localDicts } from './local-dicts.ts';
+import type { Ranges } from './ranges.ts';
+import { integerRanges } from './ranges.ts';
+import type { SplitLoop } from './split-loops.ts';
+import { splitLoops } from './split-loops.ts';
 
 export interface GeneratedSource {
   /** The body of a function of R (support.ts), K and fail that returns the function of (context, …inputs). */
@@ -32,8 +38,21 @@ class Generator {
   private readonly names = new Map<Value, string>();
   private depth = 2;
   private count = 0;
+  private readonly ranges: Ranges;
+  private readonly dicts: ReadonlySet<Value>;
+  private readonly cells = new KnownCells();
+  private readonly splits: ReadonlyMap<Node, SplitLoop>;
+  /** Nodes that a loop over the parts of a text stands for. */
+  private readonly replaced = new Set<Node>();
 
-  constructor(private readonly graph: Graph) {}
+  constructor(private readonly graph: Graph) {
+    this.ranges = integerRanges(graph);
+    this.dicts = localDicts(graph);
+    this.splits = splitLoops(graph);
+    for (const { split, length, readers } of this.splits.values()) {
+      for (const node of [split, length, ...readers]) this.replaced.add(node);
+    }
+  }
 
   generate(): GeneratedSource {
     const { graph } = this;
@@ -88,9 +107,11 @@ class Generator {
   /** The value as all other code holds it. */
   private boxed(value: Value): string {
     const name = this.name(value);
+    if (this.dicts.has(value)) return `R.dictOfCells(${name}, ${this.constant(value.type)})`;
     if (!isInt(value.type)) return name;
     if (/^-?\d+$/.test(name)) return `${name}n`;
-    return name.endsWith('n') ? name : `R.widen(${name})`;
+    if (name.endsWith('n')) return name;
+    return this.ranges.has(value) ? `BigInt(${name})` : `R.widen(${name})`;
   }
 
   /** `expression`, of type `from`, as a variable of type `to` holds it. */
@@ -119,7 +140,7 @@ class Generator {
   }
 
   private block(block: Block): void {
-    for (const node of block.nodes()) this.node(node);
+    for (const node of block.nodes()) if (!this.replaced.has(node)) this.node(node);
   }
 
   /** Notes which node runs, for the stack of an error. */
@@ -174,10 +195,12 @@ class Generator {
         return this.assign(node.output, `R.list([${this.boxedInputs(node)}], ${type})`);
       }
       case 'prim::DictConstruct':
-        return this.assign(
-          node.output,
-          `R.dict([${this.boxedInputs(node)}], ${this.constant(node.output.type)})`,
-        );
+        return this.dicts.has(node.output)
+          ? this.localDict(node)
+          : this.assign(
+              node.output,
+              `R.dict([${this.boxedInputs(node)}], ${this.constant(node.output.type)})`,
+            );
       case 'prim::TupleConstruct': {
         const { type } = node.output;
         const named = type.kind === 'Tuple' && type.fields !== undefined ? this.constant(type) : 'undefined';
@@ -256,7 +279,7 @@ class Generator {
     node.blocks.forEach((block, index) => {
       this.line(index === 0 ? `if (${this.name(node.inputs[0])} === true) {` : '} else {');
       this.nested(() => {
-        this.block(block);
+        this.cells.within(() => this.block(block));
         block.outputs.forEach((value, at) =>
           this.line(
             `${outputs[at]} = ${this.converted(this.name(value), value.type, node.outputs[at].type)};`,
@@ -265,25 +288,27 @@ class Generator {
       });
     });
     this.line('}');
+    this.cells.forget(node);
   }
 
   private loop(node: Node): void {
     const [body] = node.blocks;
     const [index, ...parameters] = body.inputs;
-    const [trip, initial, ...carried] = node.inputs;
-    const counter = this.mint();
-    const condition = this.mint();
+    const [, initial, ...carried] = node.inputs;
     parameters.forEach((parameter, at) =>
       this.assign(parameter, this.converted(this.name(carried[at]), carried[at].type, parameter.type)),
     );
-    this.line(`let ${condition} = ${this.name(initial)};`);
-    this.line(
-      `for (let ${counter} = 0; ${condition} === true && ${counter} < ${this.name(trip)}; ${counter}++) {`,
-    );
+    this.cells.forget(node);
+    // A condition that is always true is none.
+    const isTrue = (value: Value): boolean => this.names.get(value) === 'true';
+    const condition = isTrue(initial) && isTrue(body.outputs[0]) ? undefined : this.mint();
+    if (condition !== undefined) this.line(`let ${condition} = ${this.name(initial)};`);
+    const split = this.splits.get(node);
+    const counter = split === undefined ? this.loopHead(node, condition) : this.splitHead(split, condition);
     this.nested(() => {
       // A copy, since variables of the body live on in it only.
-      this.assign(index, counter);
-      this.block(body);
+      if (index.hasUses && counter !== undefined) this.assign(index, counter);
+      this.cells.within(() => this.block(body));
       const [next, ...values] = body.outputs;
       const moves = values.map((value, at) =>
         this.converted(this.name(value), value.type, parameters[at].type),
@@ -293,7 +318,7 @@ class Generator {
         this.line(`const ${name} = ${move};`);
         return name;
       });
-      this.line(`${condition} = ${this.name(next)};`);
+      if (condition !== undefined) this.line(`${condition} = ${this.name(next)};`);
       temporaries.forEach((name, at) => this.line(`${this.name(parameters[at])} = ${name};`));
     });
     this.line('}');
@@ -302,14 +327,120 @@ class Generator {
     );
   }
 
+  /** Opens a loop; returns the variable that counts its turns, when one does. */
+  private loopHead(node: Node, condition: string | undefined): string | undefined {
+    const [trip] = node.inputs;
+    const name = this.name(trip);
+    const isCounted = !(/n$/.test(name) && BigInt(name.slice(0, -1)) > Number.MAX_SAFE_INTEGER);
+    const tests = condition === undefined ? [] : [`${condition} === true`];
+    if (!isCounted && !node.blocks[0].inputs[0].hasUses) {
+      this.line(`while (${tests[0] ?? 'true'}) {`);
+      return undefined;
+    }
+    const counter = this.mint();
+    if (isCounted) {
+      const limit = this.mint();
+      this.line(`const ${limit} = Number(${name});`);
+      tests.push(`${counter} < ${limit}`);
+    }
+    this.line(`for (let ${counter} = 0; ${tests.join(' && ')}; ${counter}++) {`);
+    return counter;
+  }
+
+  /** Opens a loop over the parts of a text; the part of the turn is what its readers read. */
+  private splitHead({ split, readers, separator }: SplitLoop, condition: string | undefined): string {
+    const [text, list, from, to, part, counter] = [0, 1, 2, 3, 4, 5].map(() => this.mint());
+    const literal = JSON.stringify(separator);
+    this.line(`const ${text} = ${this.name(split.inputs[0])};`);
+    // Where the text has parts of characters, those of neighbours may make whole ones.
+    this.line(`const ${list} = ${text}.isWellFormed() ? null : R.split(${text}, ${literal}, -1n);`);
+    this.line(`let ${from} = 0;`);
+    const test = condition === undefined ? '' : `${condition} === true`;
+    this.line(`for (let ${counter} = 0; ${test}; ${counter}++) {`);
+    this.nested(() => {
+      this.line(`let ${part};`);
+      this.line(`if (${list} === null) {`);
+      this.line(`  if (${from} < 0) break;`);
+      this.line(`  const ${to} = ${text}.indexOf(${literal}, ${from});`);
+      this.line(`  ${part} = ${to} < 0 ? ${text}.slice(${from}) : ${text}.slice(${from}, ${to});`);
+      this.line(`  ${from} = ${to} < 0 ? -1 : ${to} + ${separator.length};`);
+      this.line('} else {');
+      this.line(`  if (${counter} >= ${list}.length) break;`);
+      this.line(`  ${part} = ${list}[${counter}];`);
+      this.line('}');
+    });
+    for (const reader of readers) this.names.set(reader.output, part);
+    return counter;
+  }
+
+  // ---- dicts that are seen here only ----------------------------------------------------------------------------------
+
+  /** A key or value as the cells hold it. */
+  private inner(value: Value, type: Type): string {
+    return isInt(type) ? this.converted(this.name(value), value.type, type) : this.boxed(value);
+  }
+
+  private localDict(node: Node): void {
+    const { inputs, output } = node;
+    const { type } = output;
+    if (type.kind !== 'Dict') throw new UnsupportedError('a dict of no dict type');
+    this.assign(output, 'new Map()');
+    for (let at = 0; at < inputs.length; at += 2) {
+      const [key, value] = [this.inner(inputs[at], type.key), this.inner(inputs[at + 1], type.value)];
+      this.line(`${this.name(output)}.set(${key}, { value: ${value} });`);
+    }
+  }
+
+  private dictOperator(node: Node): void {
+    const [dict, key, value] = node.inputs;
+    const { type } = dict;
+    if (type.kind !== 'Dict') throw new UnsupportedError('a dict of no dict type');
+    const name = this.name(dict);
+    if (node.kind === 'aten::len') return this.assign(node.output, `${name}.size`);
+    const keyText = this.inner(key, type.key);
+    let cell = this.cells.get(dict, key);
+    if (cell === undefined) {
+      cell = this.mint();
+      this.line(`let ${cell} = ${name}.get(${keyText});`);
+      this.cells.set(dict, key, cell);
+    }
+    switch (node.kind) {
+      case 'aten::__contains__':
+        return this.assign(node.output, `${cell} !== undefined`);
+      case 'aten::__getitem__':
+        this.mark(node);
+        this.line(`if (${cell} === undefined) R.noKey(${this.boxed(key)});`);
+        return this.assign(node.output, this.converted(`${cell}.value`, type.value, node.output.type));
+      default: {
+        const text = this.inner(value, type.value);
+        this.line(`if (${cell} === undefined) ${name}.set(${keyText}, ${cell} = { value: ${text} });`);
+        this.line(`else ${cell}.value = ${text};`);
+        return this.cells.keepOnly(dict, key);
+      }
+    }
+  }
+
   // ---- operators ----------------------------------------------------------------------------------------------------
 
   private operator(node: Node): void {
     const { inputs, outputs } = node;
+    if (this.dicts.has(inputs[0])) return this.dictOperator(node);
     const schema = schemaOfNode(node);
-    const inline = schema === undefined ? undefined : inlineOperators.get(qualifiedName(schema));
-    if (schema !== undefined && inline !== undefined) {
-      this.mark(node);
+    const name = schema === undefined ? undefined : qualifiedName(schema);
+    const inline = name === undefined ? undefined : inlineOperators.get(name);
+    if (schema !== undefined && name !== undefined && outputs.length === 1) {
+      const textOf = (value: Value): string => this.name(value);
+      const exact = integerExpression(name, inputs, outputs[0], this.ranges, textOf);
+      if (exact !== undefined) return this.assign(outputs[0], exact);
+    }
+    if (schema !== undefined && name !== undefined && inline !== undefined) {
+      const isSafe =
+        cannotFail(name) &&
+        !mayFail(
+          name,
+          inputs.map((input) => this.ranges.get(input)),
+        );
+      if (!isSafe) this.mark(node);
       // Operands of the type `int` come as integers, those of type variables boxed.
       const operands = inputs.map((input, index) =>
         isInt(schema.arguments[index].type)

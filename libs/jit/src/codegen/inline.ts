@@ -27,6 +27,8 @@ export const inlineOperators: ReadonlyMap<string, Inline> = new Map<string, Inli
   ['aten::mul.float', infix('*')],
   ['aten::neg.float', (a) => `(-${a})`],
   ['aten::add.str', infix('+')],
+  ['aten::lower', call('lower')],
+  ['aten::upper', call('upper')],
   ['aten::__not__', (a) => `(!${a})`],
   ['aten::__and__.bool', infix('&&')],
   ['aten::__or__.bool', infix('||')],
@@ -45,3 +47,8 @@ export const inlineOperators: ReadonlyMap<string, Inline> = new Map<string, Inli
   ['aten::__getitem__.t', call('listItem')],
   ['aten::append.t', (list, item) => `R.append(${list}, ${item})`],
 ]);
+
+const fallible: ReadonlySet<string> = new Set(['aten::__getitem__.Dict_str', 'aten::__getitem__.t']);
+
+/** Whether one of these operators never throws (a division does when it is by zero). */
+export const cannotFail = (name: string): boolean => !fallible.has(name);

@@ -1,12 +1,32 @@
 // What generated code calls besides operators.
 import type { IValue, Type } from '@weft/ir';
 import { InternalError, ObjectValue, TupleValue, tagContainer } from '@weft/ir';
-import { HostError, formatValue } from '@weft/ops';
+import { HostError, formatValue, operatorMeaning } from '@weft/ops';
 import { RaisedException } from '../runtime/errors.ts';
 import { isInstance } from '../runtime/is-instance.ts';
 import { methodOf } from '../runtime/methods.ts';
 import type { Integer } from './integers.ts';
 import * as integers from './integers.ts';
+
+function hostOperator(name: string): (...args: IValue[]) => IValue {
+  const meaning = operatorMeaning(name);
+  if (meaning?.kind !== 'host') throw new InternalError(`${name} is no host operator`);
+  return meaning.run as (...args: IValue[]) => IValue;
+}
+
+/** Changes the case of letters, of which the 26 that change begin at `first`; text beyond ASCII is left to the operator. */
+function cased(name: string, first: number, change: (text: string) => string): (text: string) => IValue {
+  const any = hostOperator(name);
+  return (text) => {
+    let isChanged = false;
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code >= 0x80) return any(text);
+      if (code >= first && code < first + 26) isChanged = true;
+    }
+    return isChanged ? change(text) : text;
+  };
+}
 
 export const support = {
   ...integers,
@@ -27,6 +47,28 @@ export const support = {
     if (value === undefined) throw new HostError(`KeyError: ${formatValue(key)}`);
     return value;
   },
+
+  noKey(key: IValue): never {
+    throw new HostError(`KeyError: ${formatValue(key)}`);
+  },
+  /** The dict that the cells of a local one stand for. */
+  dictOfCells(
+    cells: ReadonlyMap<Integer | string, { readonly value: Integer | IValue }>,
+    type: Type,
+  ): IValue {
+    if (type.kind !== 'Dict') throw new InternalError('a dict of no dict type');
+    const boxed = ({ kind }: Type) =>
+      kind === 'int'
+        ? (held: Integer | IValue) => integers.widen(held as Integer)
+        : (held: unknown) => held as IValue;
+    const [key, value] = [boxed(type.key), boxed(type.value)];
+    const dict = new Map<IValue, IValue>();
+    for (const [held, cell] of cells) dict.set(key(held), value(cell.value));
+    return tagContainer(dict, type);
+  },
+  split: hostOperator('aten::split.str'),
+  lower: cased('aten::lower', 0x41, (text) => text.toLowerCase()),
+  upper: cased('aten::upper', 0x61, (text) => text.toUpperCase()),
 
   list: (items: IValue[], type: Type | undefined): IValue =>
     type === undefined ? items : tagContainer(items, type),

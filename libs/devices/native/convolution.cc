@@ -1,6 +1,7 @@
 // `convolution.float32`, `convolution.float64`: steps that choose how a convolution of this shape is computed.
 #include "depthwise.h"
 #include "patches.h"
+#include "plane-products.h"
 #include "taps.h"
 
 namespace weft {
@@ -16,6 +17,7 @@ class Convolution final : public Step {
       : inSlot(reader.next()), kernelSlot(reader.next()), outSlot(reader.next()), inOffset(reader.next()), kernelOffset(reader.next()), shape(reader),
         isConstant(reader.next() != 0), epilogue(reader) {
     if (PlaneSums<T>::takes(shape)) planes = std::make_unique<PlaneSums<T>>(shape);
+    else if (PlaneProducts<T>::takes(shape)) products = std::make_unique<PlaneProducts<T>>(shape);
     else if (shape.rows <= 2) taps = std::make_unique<TapSums<T>>(shape);
     else patches = std::make_unique<PatchProduct<T>>(shape, isConstant);
   }
@@ -26,6 +28,7 @@ class Convolution final : public Step {
     T* out = reinterpret_cast<T*>(slots[outSlot]);
     epilogue.prepare(slots, shape.groups * shape.rows);
     if (planes != nullptr) planes->run(in, kernel, out, slots, epilogue);
+    else if (products != nullptr) products->run(in, kernel, out, slots, epilogue);
     else if (taps != nullptr) taps->run(in, kernel, out, slots, epilogue);
     else patches->run(in, kernel, out, slots, epilogue);
     if (epilogue.pointwise != nullptr && !shape.isDense) epilogue.pointwise->run(slots);
@@ -37,6 +40,7 @@ class Convolution final : public Step {
   bool isConstant;
   FeatureEpilogue<T> epilogue;
   std::unique_ptr<PlaneSums<T>> planes;
+  std::unique_ptr<PlaneProducts<T>> products;
   std::unique_ptr<TapSums<T>> taps;
   std::unique_ptr<PatchProduct<T>> patches;
 };

@@ -65,6 +65,8 @@ class Planes {
   }
 
   int64_t pitch;
+  /** Elements that vectors may read beyond a block. */
+  static constexpr int64_t slack = 8 * lanesOf<T>;
 
  private:
   /** Every second element. */
@@ -84,7 +86,6 @@ class Planes {
   struct Tap {
     int64_t phase, offset;
   };
-  static constexpr int64_t slack = 8 * lanesOf<T>;
   int64_t phaseSize(int64_t outputRows) const { return rowsOf(outputRows) * pitch; }
 
   ConvolutionAxis y, x;

@@ -71,6 +71,7 @@ describe('epilogues of convolutions', () => {
     ['product', [2, 6, 19, 17], [13, 6, 3, 3], 1],
     ['depthwise', [2, 6, 11, 70], [6, 1, 3, 3], 6],
     ['1 × 1', [3, 20, 9, 9], [40, 20, 1, 1], 1],
+    ['window larger than the result', [2, 6, 5, 5], [7, 6, 9, 9], 1],
   ])('%s: scale, shift, activation, residual', async (_name, image, kernel, featureGroupCount) => {
     for (const dtype of dtypes) {
       const source = new Source(image[1]);

@@ -3,7 +3,7 @@ import { InvalidArgumentError, Command } from 'commander';
 import type { WorkerMainOptions } from '@weft/cluster';
 import { workerMain } from '@weft/cluster';
 import type { DeviceFlags } from './options.ts';
-import { addDeviceOptions, deviceOptionsOf, portNumber } from './options.ts';
+import { addDeviceOptions, deviceNamesOf, deviceOptionsOf, portNumber } from './options.ts';
 
 export { runWorker, workerMain } from '@weft/cluster';
 export type { WorkerHandle, WorkerMainOptions, WorkerOptions } from '@weft/cluster';
@@ -43,7 +43,7 @@ export function workerCommand(command: Command, run: (options: WorkerMainOptions
 function optionsOf(flags: Flags): WorkerMainOptions {
   return {
     scheduler: flags.scheduler,
-    devices: flags.device ?? ['reference'],
+    devices: deviceNamesOf(flags),
     deviceOptions: deviceOptionsOf(flags),
     host: flags.host,
     port: flags.port,

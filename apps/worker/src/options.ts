@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { DeviceOptions } from '@weft/devices';
+import { defaultDevice } from '@weft/devices';
 
 /** Collects names from repeated options and from lists with commas. */
 export const collectNames = (text: string, before: readonly string[] = []): string[] => [
@@ -59,11 +60,14 @@ export const addDeviceOptions = (command: Command, what = 'devices in order of p
   command
     .option(
       '--device <names>',
-      `${what}: types, npm packages or paths; repeatable, or with commas (default: reference)`,
+      `${what}: types, npm packages or paths; repeatable, or with commas (default: ${defaultDevice})`,
       collectNames,
     )
     .option('--device-option <name=value>', 'a setting of the device plugin (repeatable)', collectSetting)
     .option('--threads <count>', 'threads that a device may use for itself', count);
+
+/** The devices that the flags name, in order of preference. */
+export const deviceNamesOf = ({ device }: DeviceFlags): readonly string[] => device ?? [defaultDevice];
 
 /** What the flags say to a device plugin. */
 export const deviceOptionsOf = ({ deviceOption, threads }: DeviceFlags): DeviceOptions => ({

@@ -13,6 +13,9 @@ import { referencePlugin } from './reference/device.ts';
 /** Loads a module; `import` unless a host (a test, a bundler) has its own way. */
 export type ModuleLoader = (specifier: string) => Promise<unknown>;
 
+/** The device that runs where no other is named. */
+export const defaultDevice = 'cpu';
+
 const howToAdd =
   "install its package (npm install …) and name the package, give a path ('./my-device'), or register the plugin object";
 

@@ -1,14 +1,14 @@
-// Which device tensors live on: the host device (named `cpu` in programs, the reference device unless another one is
+// Which device tensors live on: the host device (named `cpu` in programs, the cpu device unless another one is
 // chosen) and those that were opened beside it.
 import type { Device } from '@weft/devices';
-import { DeviceError, referenceDevice } from '@weft/devices';
+import { DeviceError, cpuDevice } from '@weft/devices';
 import type { DeviceValue } from '@weft/ir';
 
 let host: Device | undefined;
 const opened = new Map<string, Device>();
 
 /** The device that new tensors go to when none is named; `cpu` in programs. */
-export const hostDevice = (): Device => (host ??= referenceDevice());
+export const hostDevice = (): Device => (host ??= cpuDevice());
 
 /** Makes `device`, which must be a host device, the one named `cpu`. Existing tensors stay where they are. */
 export function useHostDevice(device: Device): void {

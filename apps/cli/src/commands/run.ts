@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { Command } from 'commander';
 import type { DeviceFlags } from '@weft/worker';
-import { addDeviceOptions, collect, count, deviceOptionsOf } from '@weft/worker';
+import { addDeviceOptions, collect, count, deviceNamesOf, deviceOptionsOf } from '@weft/worker';
 import type { ClusterClient, LocalCluster, ir } from 'weft';
 import {
   ClusterClient as Client,
@@ -146,7 +146,7 @@ async function withCluster<T>(
   try {
     cluster = await startLocalCluster({
       workers: flags.workers ?? size,
-      devices: flags.device ?? ['reference'],
+      devices: deviceNamesOf(flags),
       deviceOptions: deviceOptionsOf(flags),
     });
     return await body(cluster.client);

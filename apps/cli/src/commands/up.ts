@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { defaultPort } from '@weft/scheduler';
 import type { DeviceFlags } from '@weft/worker';
-import { addDeviceOptions, count, deviceOptionsOf, portNumber } from '@weft/worker';
+import { addDeviceOptions, deviceNamesOf, count, deviceOptionsOf, portNumber } from '@weft/worker';
 import type { ClusterStatus, LocalCluster } from 'weft';
 import { WeftError, startLocalCluster } from 'weft';
 import { openDevices } from '../open-devices.ts';
@@ -50,7 +50,7 @@ async function up(flags: Flags): Promise<void> {
       workers: flags.workers,
       host: flags.host,
       port: flags.port,
-      devices: flags.device ?? ['reference'],
+      devices: deviceNamesOf(flags),
       deviceOptions: deviceOptionsOf(flags),
       ...(flags.directory === undefined ? {} : { directory: flags.directory }),
       // What workers say before all have joined is part of the error.

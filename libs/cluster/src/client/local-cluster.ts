@@ -3,6 +3,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { DeviceOptions } from '@weft/devices';
 import { builtFile } from '../built-file.ts';
@@ -17,7 +18,7 @@ export interface LocalClusterOptions {
   readonly workers: number;
   /** Default: plans the model description that a job carries. */
   readonly planner?: SchedulerPlanner;
-  /** Device names for every worker; default: the reference device. */
+  /** Device names for every worker; default: the cpu device. */
   readonly devices?: readonly string[];
   readonly deviceOptions?: DeviceOptions;
   /** Folder of the store. Default: a temporary one, removed at the end. */
@@ -148,6 +149,8 @@ class Local implements LocalCluster {
     const began = Date.now();
     const child = spawn(process.execPath, [builtFile('worker/main.js'), JSON.stringify(workerOptions)], {
       stdio: ['pipe', 'ignore', 'pipe'],
+      // The machine's cores are shared out, unless the user said how.
+      env: { WEFT_CPU_THREADS: String(this.threadsOfWorker()), ...process.env },
     });
     child.stdin!.on('error', () => {});
     child.stderr!.setEncoding('utf8');
@@ -167,6 +170,10 @@ class Local implements LocalCluster {
       child.once('error', gone);
     });
     this.running.set(name, { process: child, exited });
+  }
+
+  private threadsOfWorker(): number {
+    return Math.max(1, Math.floor(availableParallelism() / Math.max(1, this.options.workers)));
   }
 
   /** A worker that ends as soon as it starts is given up after a few times. */

@@ -6,6 +6,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import * as grpc from '@grpc/grpc-js';
 import type { DeviceOptions } from '@weft/devices';
+import { defaultDevice } from '@weft/devices';
 import { InternalError, TensorLiteral } from '@weft/ir';
 import { Piscina } from 'piscina';
 import { builtFile } from '../built-file.ts';
@@ -42,7 +43,7 @@ export interface WorkerOptions {
   readonly scheduler: string;
   /** Unique in the cluster; default: host and process number. */
   readonly name?: string;
-  /** Device names (types, packages, paths) in order of preference; default: the reference device. */
+  /** Device names (types, packages, paths) in order of preference; default: the cpu device. */
   readonly devices?: readonly string[];
   readonly deviceOptions?: DeviceOptions;
   /** Where other workers reach this one. Default 127.0.0.1. */
@@ -127,7 +128,7 @@ class Worker implements WorkerHandle {
   }
 
   async start(): Promise<void> {
-    const { host = '127.0.0.1', port = 0, devices = ['reference'], deviceOptions = {} } = this.options;
+    const { host = '127.0.0.1', port = 0, devices = [defaultDevice], deviceOptions = {} } = this.options;
     this.pool = new Piscina({
       filename: builtFile('worker/session-thread.js'),
       minThreads: 1,
@@ -261,7 +262,7 @@ class Worker implements WorkerHandle {
         this.fromSession(id, session, message),
       );
       const dataPath = source === undefined ? undefined : await this.blob(source.batches.data);
-      const { devices = ['reference'], deviceOptions = {} } = this.options;
+      const { devices = [defaultDevice], deviceOptions = {} } = this.options;
       const start: SessionStart = {
         worker: this.name,
         job,

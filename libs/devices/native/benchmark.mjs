@@ -11,17 +11,37 @@ const conv = (padding, stride = 1, featureGroupCount = 1) => (b, x, w) =>
   b.convolution(x, w, { windowStrides: [stride, stride], padding: [[padding, padding], [padding, padding]], featureGroupCount }); // prettier-ignore
 const size = 1 << 22;
 
+/** Products by shape: operands as they are, and with the right, the left or both stored the other way. */
+const layouts = { '': [1, 0], ', right turned': [1, 1], ', left turned': [0, 0] };
+const grid = [
+  ...[32, 128, 256, 512, 1024, 2048, 4096].map((n) => [n, n, n]),
+  ...[1, 2, 4, 8, 16, 64].flatMap((rows) => [[rows, 512, 512], [rows, 4096, 1024]]),
+  [128, 512, 784], [128, 768, 3072], [128, 10, 512], [512, 784, 128], [100, 100, 100],
+]; // prettier-ignore
+const products = grid.flatMap(([rows, columns, depth]) =>
+  Object.entries(layouts)
+    .filter(([layout]) => layout === '' || rows < 4096)
+    .map(([layout, [lhs, rhs]]) => {
+      const inputs = [f32(...(lhs === 1 ? [rows, depth] : [depth, rows])), f32(...(rhs === 0 ? [depth, columns] : [columns, depth]))]; // prettier-ignore
+      return [
+        `product ${rows}x${columns}x${depth}${layout}`,
+        inputs,
+        (b, x, y) => product(b, x, y, lhs, rhs),
+      ];
+    }),
+);
+const heads = (lhs, rhs) => (b, x, y) =>
+  b.dotGeneral(x, y, { lhsBatching: [0], rhsBatching: [0], lhsContracting: [lhs], rhsContracting: [rhs] });
+
 /** Name, inputs, graph, constant inputs. Flops are those of products; bytes those of inputs and outputs. */
 const cases = [
   ['call of one element', [f32(1), f32(1)], (b, x, y) => b.add(x, y)],
   ['call of a perceptron 1x8-16-4', [f32(1, 8), f32(8, 16), f32(16, 4)], (b, x, v, w) => product(b, b.tanh(product(b, x, v)), w)],
-  ['product 32', [f32(32, 32), f32(32, 32)], product],
-  ['product 256', [f32(256, 256), f32(256, 256)], product],
-  ['product 1024', [f32(1024, 1024), f32(1024, 1024)], product],
-  ['product 1x1024x1024', [f32(1, 1024), f32(1024, 1024)], product],
-  ['product 1x1024x1024, turned', [f32(1, 1024), f32(1024, 1024)], (b, x, y) => product(b, x, y, 1, 1)],
+  ...products,
   ['linear 16x768x768, constant', [f32(16, 768), f32(768, 768)], (b, x, y) => product(b, x, y, 1, 1), [1]],
   ['linear 128x768x3072, constant', [f32(128, 768), f32(3072, 768)], (b, x, y) => product(b, x, y, 1, 1), [1]],
+  ['product of 12 heads 128x128x64', [f32(12, 128, 64), f32(12, 128, 64)], heads(2, 2)],
+  ['product of 12 heads 128x64x128', [f32(12, 128, 128), f32(12, 128, 64)], heads(2, 1)],
   ['convolution 7x7/2 3-64, 224', [f32(1, 3, 224, 224), f32(64, 3, 7, 7)], conv(3, 2), [1]],
   ['convolution 3x3 64, 56', [f32(1, 64, 56, 56), f32(64, 64, 3, 3)], conv(1), [1]],
   ['convolution 3x3/2 64-128, 56', [f32(1, 64, 56, 56), f32(128, 64, 3, 3)], conv(1, 2), [1]],
@@ -68,14 +88,16 @@ function measure(device, specs, build, constantInputs) {
 const [filter = ''] = process.argv.slice(2).filter((each) => each !== 'reference');
 const devices = process.argv.includes('reference') ? [cpuDevice(), referenceDevice()] : [cpuDevice()];
 console.log(devices.map(({ info }) => info.name).join(', '));
+const peak = devices[0].info.flops;
+console.log(`${(peak / 1e9).toFixed(1)} GFLOP/s of multiply-adds at most`);
 for (const [name, specs, build, constants] of cases) {
   if (!name.includes(filter)) continue;
   const columns = devices.map((device) => {
     const { seconds, flops, bytes } = measure(device, specs, build, constants);
     const rate = /product|linear|convolution/.test(name)
-      ? `${(flops / seconds / 1e9).toFixed(1)} GFLOP/s`
+      ? `${(flops / seconds / 1e9).toFixed(1)} GFLOP/s ${((100 * flops) / seconds / peak).toFixed(0).padStart(3)} %`
       : `${(bytes / seconds / 1e9).toFixed(1)} GB/s`;
-    return `${(seconds * 1e6).toFixed(2).padStart(11)} µs ${rate.padStart(15)}`;
+    return `${(seconds * 1e6).toFixed(2).padStart(11)} µs ${rate.padStart(21)}`;
   });
-  console.log(`${name.padEnd(34)}${columns.join('   ')}`);
+  console.log(`${name.padEnd(38)}${columns.join('   ')}`);
 }

@@ -7,7 +7,7 @@ namespace weft {
 
 /**
  * Words: slots of A, B and C; offsets of A and B in elements; batch axes (size, strides of A and B), after their count; rows, columns,
- * depth; strides of A (row, depth) and B (depth, column); whether B never changes; 1 and a pointwise step over C's elements, or 0.
+ * depth; strides of A (row, depth) and B (depth, column); 1 and a pointwise step over C's elements, or 0.
  */
 template <class T>
 class Dot final : public Step {
@@ -22,7 +22,6 @@ class Dot final : public Step {
       batches *= axis.size;
     }
     for (int64_t* word : {&rows, &columns, &depth, &aRow, &aDepth, &bDepth, &bColumn}) *word = reader.next();
-    isConstant = reader.next() != 0;
     if (reader.next() != 0) {
       reader.next();  // the kind of the step, which is known
       epilogue = std::make_unique<Pointwise>(reader);
@@ -33,7 +32,7 @@ class Dot final : public Step {
     const T* a = reinterpret_cast<const T*>(slots[aSlot]) + aOffset;
     const T* b = reinterpret_cast<const T*>(slots[bSlot]) + bOffset;
     T* c = reinterpret_cast<T*>(slots[cSlot]);
-    if (batches == 1) return product(slots, a, b, c, 0, isConstant && rows > 4 ? &packed : nullptr);
+    if (batches == 1) return product(slots, a, b, c, 0);
     const int64_t work = std::max<int64_t>(1, rows * columns * depth);
     const bool isSmall = work < (int64_t(1) << 22) || batches >= 4 * pool().size();
     const auto some = [&](int64_t begin, int64_t end) {
@@ -45,7 +44,7 @@ class Dot final : public Step {
           aAt += index * axes[axis].a;
           bAt += index * axes[axis].b;
         }
-        product(slots, a + aAt, b + bAt, c + batch * rows * columns, batch * rows, nullptr);
+        product(slots, a + aAt, b + bAt, c + batch * rows * columns, batch * rows);
       }
     };
     if (isSmall) parallelFor(batches, divideUp(productGrain, work), some);
@@ -53,9 +52,9 @@ class Dot final : public Step {
   }
 
  private:
-  void product(Slots slots, const T* a, const T* b, T* c, int64_t firstRow, PackedMatrix<T>* constant) {
+  void product(Slots slots, const T* a, const T* b, T* c, int64_t firstRow) {
     const Matrix<T> left{a, aRow, aDepth}, right{b, bDepth, bColumn};
-    if (epilogue == nullptr) return multiply<T>(left, right, c, columns, rows, columns, depth, constant, NoEpilogue{});
+    if (epilogue == nullptr) return multiply<T>(left, right, c, columns, rows, columns, depth, NoEpilogue{});
     const auto finish = [&](int64_t rowBegin, int64_t rowEnd, int64_t begin, int64_t end) {
       if (begin == 0 && end == columns) {
         epilogue->runRange(slots, (firstRow + rowBegin) * columns, (firstRow + rowEnd) * columns);
@@ -63,7 +62,7 @@ class Dot final : public Step {
         for (int64_t row = firstRow + rowBegin; row < firstRow + rowEnd; row++) epilogue->runRange(slots, row * columns + begin, row * columns + end);
       }
     };
-    multiply<T>(left, right, c, columns, rows, columns, depth, constant, finish);
+    multiply<T>(left, right, c, columns, rows, columns, depth, finish);
   }
 
   struct BatchAxis {
@@ -72,8 +71,6 @@ class Dot final : public Step {
   int64_t aSlot, bSlot, cSlot, aOffset, bOffset, rows, columns, depth, aRow, aDepth, bDepth, bColumn;
   int64_t batches = 1;
   std::vector<BatchAxis> axes;
-  bool isConstant;
-  PackedMatrix<T> packed;
   std::unique_ptr<Pointwise> epilogue;
 };
 

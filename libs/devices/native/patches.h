@@ -19,7 +19,7 @@ class PatchProduct final : ConvolutionShape {
   }
 
   void run(const T* in, const T* kernel, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
-    const int64_t kc = PackedMatrix<T>::blockDepth(depth);
+    const int64_t kc = Tiling<T>::blockDepth(depth);
     const T* left = packKernel(kernel, kc);
     const int64_t columns = images * positions;
     const int64_t panels = divideUp(columns, C);

@@ -75,7 +75,7 @@ function emitDot(site: NativeSite): void {
     batch.sizes.forEach((size, axis) => words.push(size, batch.walks[0][axis], batch.walks[1][axis]));
     words.push(rows, columns, depth, ...a.strides, ...b.strides);
   }
-  site.push(`dot.${left.dtype}`, ...words, site.isConstant(1) ? 1 : 0, ...site.epilogue());
+  site.push(`dot.${left.dtype}`, ...words, ...site.epilogue());
   result.narrow();
 }
 

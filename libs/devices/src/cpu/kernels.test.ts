@@ -51,6 +51,15 @@ describe('products', () => {
     [40, 100, 300],
     [97, 65, 130],
     [60, 45, 520],
+    // One block of rows with panels copied by the way, few rows in wide tiles, products turned, tiles of one vector, several blocks.
+    [50, 97, 300],
+    [4, 200, 40],
+    [8, 50, 24],
+    [40, 64, 600],
+    [230, 35, 70],
+    [193, 50, 1030],
+    [300, 9, 8],
+    [2, 33, 4],
   ];
   for (const layout of ['ab', 'aTb', 'abT', 'batched'] as const) {
     test.each(sizes)(`${layout} of %d × %d × %d`, async (m, n, k) => {
@@ -58,6 +67,25 @@ describe('products', () => {
       await agrees(product('float64', layout, m, n, k));
     });
   }
+  test.each([
+    [1, 40, 20],
+    [5, 40, 20],
+    [40, 60, 30],
+    [200, 40, 600],
+  ])('%d × %d × %d: what is not finite comes where it belongs, and nowhere else', async (m, n, k) => {
+    for (const layout of ['ab', 'aTb', 'abT'] as const) {
+      const kernel = product('float32', layout, m, n, k);
+      const left = new Float32Array(kernel.inputs[0].bytes.slice().buffer);
+      const right = new Float32Array(kernel.inputs[1].bytes.slice().buffer);
+      left[left.length - 1] = NaN;
+      right[right.length - 1] = Infinity;
+      const inputs = [left, right].map((array, index) => ({ ...kernel.inputs[index], bytes: new Uint8Array(array.buffer) })); // prettier-ignore
+      await agrees(againstReference('not finite', 'dot_general', inputs, (b, x, y) => kernel.build(b, x, y), 2e-4)); // prettier-ignore
+    }
+  });
+  test.each([0, 1])('over a depth of %d', async (k) => {
+    for (const [m, n] of [[1, 5], [5, 1], [20, 40], [90, 3]]) await agrees(product('float32', 'abT', m, n, k)); // prettier-ignore
+  });
   test('of halves, and through transposes and slices', async () => {
     await agrees(product('bfloat16', 'ab', 20, 40, 33));
     await agrees(product('float16', 'abT', 20, 40, 33));
@@ -73,7 +101,7 @@ describe('products', () => {
       ], 2e-4), // prettier-ignore
     );
   });
-  test('with constant operands, which are packed once, and run twice', () => {
+  test('with constant operands, run twice', () => {
     const source = new Source(9);
     const kernel = product('float32', 'abT', 30, 70, 90);
     const graph = graphOfCase(kernel);

@@ -1,0 +1,183 @@
+// Products that are too thin for packed panels: a row times a matrix, and few rows times many when both are dense along the depth,
+// so that vectors go along it. Every element of the large matrix is read once, where it is.
+#pragma once
+#include "tile.h"
+
+namespace weft {
+
+/** Multiply-adds that are worth a thread. */
+constexpr int64_t productGrain = 1 << 17;
+
+/** Columns that are worth a thread, in whole tiles. */
+template <class T>
+inline int64_t columnGrain(int64_t rows, int64_t depth) {
+  constexpr int C = Tiling<T>::columns;
+  return std::max<int64_t>(C, roundUp(divideUp(productGrain, rows * depth), C));
+}
+
+// ---- dot products -------------------------------------------------------------------------------------------------
+
+template <class T>
+struct DotTiling {
+#if defined(__AVX512F__) || defined(__aarch64__)
+  static constexpr int rows = 6;
+#else
+  static constexpr int rows = 2;
+#endif
+  /** Columns of a tile; twice as many when there is one row only. */
+  static constexpr int columns = 4;
+};
+
+/** R rows of A by C columns of B, both dense along the depth. */
+template <class T, int R, int C>
+inline void dotProducts(const T* a, int64_t aRow, const T* b, int64_t bColumn, int64_t depth, T* c, int64_t cRow) {
+  constexpr int L = lanesOf<T>;
+  using W = Vector<T, L>;
+  W sums[R][C];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int j = 0; j < C; j++) sums[r][j] = W{};
+  int64_t k = 0;
+  for (; k + L <= depth; k += L) {
+    W right[C];
+#pragma GCC unroll 8
+    for (int j = 0; j < C; j++) right[j] = loadVector<W>(b + j * bColumn + k);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      const W left = loadVector<W>(a + r * aRow + k);
+#pragma GCC unroll 8
+      for (int j = 0; j < C; j++) sums[r][j] += left * right[j];
+    }
+  }
+  if (k < depth) {
+    // What is left goes into the vectors with zeros behind it.
+    const size_t bytes = size_t(depth - k) * sizeof(T);
+    W right[C];
+#pragma GCC unroll 8
+    for (int j = 0; j < C; j++) {
+      right[j] = W{};
+      std::memcpy(&right[j], b + j * bColumn + k, bytes);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      W left{};
+      std::memcpy(&left, a + r * aRow + k, bytes);
+#pragma GCC unroll 8
+      for (int j = 0; j < C; j++) sums[r][j] += left * right[j];
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) {
+    if constexpr (C % 4 == 0) {
+#pragma GCC unroll 2
+      for (int j = 0; j < C; j += 4) storeSums<T, L>(c + r * cRow + j, {sums[r][j], sums[r][j + 1], sums[r][j + 2], sums[r][j + 3]});
+    } else {
+      for (int j = 0; j < C; j++) c[r * cRow + j] = sumOf<T, L>(sums[r][j]);
+    }
+  }
+}
+
+/** All rows by C columns. */
+template <class T, int C>
+__attribute__((noinline)) void dotColumns(Matrix<T> a, int64_t rows, const T* b, int64_t bColumn, int64_t depth, T* c, int64_t cRow) {
+  constexpr int most = DotTiling<T>::rows;
+  // Tiles of about as many rows each.
+  for (int64_t tiles = divideUp(rows, most), r = 0; tiles > 0; tiles--) {
+    const int64_t there = divideUp(rows - r, tiles);
+    const T* from = a.at + r * a.rowStride;
+    T* to = c + r * cRow;
+    const auto tile = [&]<int R>(std::integral_constant<int, R>) {
+      if constexpr (R <= most) dotProducts<T, R, C>(from, a.rowStride, b, bColumn, depth, to, cRow);
+    };
+    switch (there) {
+      case 1: tile(std::integral_constant<int, 1>{}); break;
+      case 2: tile(std::integral_constant<int, 2>{}); break;
+      case 3: tile(std::integral_constant<int, 3>{}); break;
+      case 4: tile(std::integral_constant<int, 4>{}); break;
+      case 5: tile(std::integral_constant<int, 5>{}); break;
+      default: tile(std::integral_constant<int, 6>{});
+    }
+    r += there;
+  }
+}
+
+/** A times B with both dense along the depth; `finish(first, last)` follows columns. */
+template <class T, class Finish>
+void multiplyDots(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, int64_t columns, int64_t depth, const Finish& finish) {
+  constexpr int C = DotTiling<T>::columns;
+  parallelFor(divideUp(columns, 2 * C), divideUp(columnGrain<T>(rows, depth), 2 * C), [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * 2 * C, last = std::min(columns, end * 2 * C);
+    int64_t j = first;
+    if (rows == 1) {
+      for (; j + 2 * C <= last; j += 2 * C) dotProducts<T, 1, 2 * C>(a.at, 0, b.at + j * b.columnStride, b.columnStride, depth, c + j, cRow);
+    }
+    for (; j + C <= last; j += C) dotColumns<T, C>(a, rows, b.at + j * b.columnStride, b.columnStride, depth, c + j, cRow);
+    for (; j < last; j++) dotColumns<T, 1>(a, rows, b.at + j * b.columnStride, b.columnStride, depth, c + j, cRow);
+    finish(first, last);
+  });
+}
+
+// ---- a row times a matrix -------------------------------------------------------------------------------------------
+
+/** A row times a matrix whose rows are dense: columns begin … end. Several rows of B are read at once, each from one end to the other. */
+template <class T>
+inline void rowTimesMatrix(const T* a, int64_t aDepth, Matrix<T> b, int64_t depth, T* c, int64_t begin, int64_t end) {
+  constexpr int L = lanesOf<T>;
+  using W = Vector<T, L>;
+  // Sums of so many columns stay in the first-level cache.
+  constexpr int64_t stretch = 8192 / int(sizeof(T));
+  const auto addRows = [&]<int K>(std::integral_constant<int, K>, int64_t k, int64_t first, int64_t last) {
+    W left[K];
+#pragma GCC unroll 8
+    for (int i = 0; i < K; i++) left[i] = splat<W>(a[(k + i) * aDepth]);
+    const T* from = b.at + k * b.rowStride;
+    int64_t j = first;
+    for (; j + 2 * L <= last; j += 2 * L) {
+      W low = k > 0 ? loadVector<W>(c + j) : W{}, high = k > 0 ? loadVector<W>(c + j + L) : W{};
+#pragma GCC unroll 8
+      for (int i = 0; i < K; i++) {
+        low += left[i] * loadVector<W>(from + i * b.rowStride + j);
+        high += left[i] * loadVector<W>(from + i * b.rowStride + j + L);
+      }
+      storeVector(c + j, low);
+      storeVector(c + j + L, high);
+    }
+    for (; j < last; j++) {
+      T sum = k > 0 ? c[j] : T(0);
+      for (int i = 0; i < K; i++) sum += left[i][0] * from[i * b.rowStride + j];
+      c[j] = sum;
+    }
+  };
+  for (int64_t first = begin; first < end; first += stretch) {
+    const int64_t last = std::min(end, first + stretch);
+    int64_t k = 0;
+    for (; k + 8 <= depth; k += 8) addRows(std::integral_constant<int, 8>{}, k, first, last);
+    for (; k < depth; k++) addRows(std::integral_constant<int, 1>{}, k, first, last);
+  }
+}
+
+/** One row of A (elements `aDepth` apart) times B; `finish(first, last)` follows columns. False: B has no dense direction. */
+template <class T, class Finish>
+bool multiplyRow(const T* a, int64_t aDepth, Matrix<T> b, T* c, int64_t columns, int64_t depth, const Finish& finish) {
+  constexpr int C = Tiling<T>::columns;
+  if (b.columnStride == 1) {
+    parallelFor(divideUp(columns, C), divideUp(columnGrain<T>(1, depth), C), [&](int64_t begin, int64_t end) {
+      const int64_t first = begin * C, last = std::min(columns, end * C);
+      rowTimesMatrix<T>(a, aDepth, b, depth, c, first, last);
+      finish(first, last);
+    });
+    return true;
+  }
+  if (b.rowStride != 1) return false;
+  const T* dense = a;
+  if (aDepth != 1) {
+    T* copy = reinterpret_cast<T*>(scratchOf(Scratch::rows, depth * int64_t(sizeof(T))));
+    for (int64_t k = 0; k < depth; k++) copy[k] = a[k * aDepth];
+    dense = copy;
+  }
+  multiplyDots<T>({dense, 0, 1}, b, c, columns, 1, columns, depth, finish);
+  return true;
+}
+
+}  // namespace weft

@@ -1,0 +1,317 @@
+// What matrix products are made of: a kernel that holds a tile of C in registers, and the panels that it reads.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <utility>
+#include "pool.h"
+#include "shuffle.h"
+
+namespace weft {
+
+/** A matrix by where elements (row, column) are: at[row * rowStride + column * columnStride]. */
+template <class T>
+struct Matrix {
+  const T* at;
+  int64_t rowStride, columnStride;
+
+  Matrix from(int64_t row, int64_t column) const { return {at + row * rowStride + column * columnStride, rowStride, columnStride}; }
+  Matrix transposed() const { return {at, columnStride, rowStride}; }
+};
+
+template <class T>
+struct Tiling {
+  static constexpr int lanes = lanesOf<T>;
+  /** Vectors side by side in a tile of C, and rows. With the vectors of B and one of A they fill the registers. */
+  static constexpr int vectors = 2;
+#if defined(__AVX512F__)
+  static constexpr int rows = 12;
+#elif defined(__AVX2__)
+  static constexpr int rows = 6;
+#elif defined(__aarch64__)
+  static constexpr int rows = 8;
+#else
+  static constexpr int rows = 4;
+#endif
+  static constexpr int columns = vectors * lanes;
+  /** Depth of a packed block: a panel of B takes 32 KiB at most. */
+  static constexpr int64_t depth = std::min<int64_t>(512, 32768 / (columns * int(sizeof(T))));
+  /** The same where C is too large for the cache, and better visited less often. */
+  static constexpr int64_t deepDepth = 512;
+  /** Rows of a packed block of A: at most 192 KiB. */
+  static constexpr int64_t blockRows = 196608 / (depth * int(sizeof(T))) / rows * rows;
+  /** Columns of B that are packed at a time. */
+  static constexpr int64_t blockColumns = 2048;
+
+  /** Depth of the blocks that so much depth is cut into, all about alike. */
+  static int64_t blockDepth(int64_t whole, int64_t most = depth) {
+    const int64_t blocks = divideUp(whole, most);
+    return blocks <= 1 ? whole : divideUp(whole, blocks);
+  }
+};
+
+/** The first `count` elements of a vector, stored or added. */
+template <class T>
+__attribute__((noinline)) void storeColumns(T* to, Vector<T, lanesOf<T>> sums, int64_t count, bool adds) {
+  constexpr int L = lanesOf<T>;
+  T all[L];
+  storeVector(all, sums);
+  const T* from = all;
+  const auto piece = [&]<int N>(std::integral_constant<int, N>) {
+    if constexpr (N < L) {
+      if ((count & N) == 0) return;
+      using P = Vector<T, N>;
+      storeVector(to, adds ? loadVector<P>(to) + loadVector<P>(from) : loadVector<P>(from));
+      to += N;
+      from += N;
+    }
+  };
+  piece(std::integral_constant<int, 8>{});
+  piece(std::integral_constant<int, 4>{});
+  piece(std::integral_constant<int, 2>{});
+  piece(std::integral_constant<int, 1>{});
+}
+
+/** Memory that will be read soon: the line at `at` and, for each step of the depth, the one `step` bytes further. */
+struct Ahead {
+  const char* at = nullptr;
+  int64_t step = 0;
+};
+
+/** How a tile finds its operands: A where it is or in a packed panel, and whether B's rows are copied to a panel by the way. */
+enum class Read { direct, packed, copying };
+
+/**
+ * C[R × cols] (+)= A[R × depth] B[depth × cols] for one tile, cols ≤ V · lanes. B's rows are dense and have V · lanes elements that can be
+ * read. Only the first `rows` rows are stored. `copy` takes the panel of B that is read, V vectors for each step of the depth.
+ */
+template <class T, int R, int V, Read mode>
+__attribute__((noinline)) void multiplyTile(int64_t depth, const T* a, int64_t aRow, int64_t aDepth, const T* b, int64_t bDepth, T* c,
+                                            int64_t cRow, bool adds, int64_t rows, int64_t cols, Ahead ahead, T* copy) {
+  constexpr int L = lanesOf<T>;
+  constexpr bool isPacked = mode != Read::direct;
+  using W = Vector<T, L>;
+  W sums[R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) sums[r][v] = W{};
+  const char* soon = ahead.at;
+  const auto accumulate = [&](int64_t count) __attribute__((always_inline)) {
+    for (int64_t k = 0; k < count; k++) {
+      if constexpr (mode == Read::packed) {
+        __builtin_prefetch(soon, 0, 2);
+        soon += ahead.step;
+      } else {
+        // Rows of B may be far from each other, where the processor foresees nothing.
+#pragma GCC unroll 8
+        for (int at = 0; at < V * vectorBytes; at += int(alignment)) __builtin_prefetch(reinterpret_cast<const char*>(b + 12 * bDepth) + at, 0, 2);
+      }
+      W right[V];
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) right[v] = loadVector<W>(b + v * L);
+      if constexpr (mode == Read::copying) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) storeVector(copy + v * L, right[v]);
+        copy += V * L;
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r++) {
+        const W left = splat<W>(isPacked ? a[r] : a[r * aRow]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) sums[r][v] += left * right[v];
+      }
+      a += isPacked ? R : aDepth;
+      b += bDepth;
+    }
+  };
+  // C comes into the cache while the last of the depth is summed.
+  const int64_t last = std::min<int64_t>(depth, 64);
+  accumulate(depth - last);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++) {
+    if (r >= rows) break;
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) __builtin_prefetch(c + r * cRow + v * L, 1, 3);
+  }
+  accumulate(last);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++) {
+    if (r >= rows) break;
+    T* to = c + r * cRow;
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) {
+      const int64_t left = cols - v * L;
+      if (left >= L) {
+        storeVector(to + v * L, adds ? loadVector<W>(to + v * L) + sums[r][v] : sums[r][v]);
+      } else if (left > 0) {
+        storeColumns<T>(to + v * L, sums[r][v], left, adds);
+      }
+    }
+  }
+}
+
+/** Vectors side by side in a tile of so few rows that more fit than in a whole one. */
+template <class T>
+constexpr int wideVectors(int rows) {
+  constexpr int most = Tiling<T>::rows * Tiling<T>::vectors;
+  return rows * 8 <= most ? 8 : rows * 4 <= most ? 4 : Tiling<T>::vectors;
+}
+
+/** Multiplies with A read where it is, by number of rows less one: tiles of the usual width, and as wide as the registers take. */
+template <class T>
+using TileKernel = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*, int64_t, bool, int64_t, int64_t, Ahead, T*);
+template <class T>
+inline TileKernel<T> directKernel(int rows) {
+  static constexpr auto all = []<int... R>(std::integer_sequence<int, R...>) {
+    return std::array<TileKernel<T>, sizeof...(R)>{multiplyTile<T, R + 1, Tiling<T>::vectors, Read::direct>...};
+  }(std::make_integer_sequence<int, Tiling<T>::rows>{});
+  return all[size_t(rows - 1)];
+}
+template <class T>
+inline TileKernel<T> wideKernel(int rows) {
+  static constexpr auto all = []<int... R>(std::integer_sequence<int, R...>) {
+    return std::array<TileKernel<T>, sizeof...(R)>{multiplyTile<T, R + 1, wideVectors<T>(R + 1), Read::direct>...};
+  }(std::make_integer_sequence<int, Tiling<T>::rows>{});
+  return all[size_t(rows - 1)];
+}
+
+/** Rows of a packed panel for so many rows of A: whole tiles, or what is left in a smaller one. */
+template <class T>
+inline int panelRows(int64_t left) {
+  constexpr int R = Tiling<T>::rows;
+  if (R > 8 && left <= 4) return 4;
+  if (R > 8 && left <= 8) return 8;
+  return R;
+}
+template <class T, int V, Read mode>
+inline void multiplyPanelOf(int panel, int64_t depth, const T* a, const T* b, int64_t bDepth, T* c, int64_t cRow, bool adds, int64_t rows, int64_t cols,
+                            Ahead ahead, T* copy) {
+  constexpr int R = Tiling<T>::rows;
+  if (panel == R) return multiplyTile<T, R, V, mode>(depth, a, 0, 0, b, bDepth, c, cRow, adds, rows, cols, ahead, copy);
+  if (panel == 8) return multiplyTile<T, 8, V, mode>(depth, a, 0, 0, b, bDepth, c, cRow, adds, rows, cols, ahead, copy);
+  return multiplyTile<T, 4, V, mode>(depth, a, 0, 0, b, bDepth, c, cRow, adds, rows, cols, ahead, copy);
+}
+/** A packed panel of A times one of B. */
+template <class T>
+inline void multiplyPanel(int panel, int64_t depth, const T* a, const T* b, T* c, int64_t cRow, bool adds, int64_t rows, int64_t cols, Ahead ahead = {}) {
+  constexpr int V = Tiling<T>::vectors;
+  constexpr int64_t C = Tiling<T>::columns;
+  if (cols > lanesOf<T>) multiplyPanelOf<T, V, Read::packed>(panel, depth, a, b, C, c, cRow, adds, rows, cols, ahead, nullptr);
+  else multiplyPanelOf<T, 1, Read::packed>(panel, depth, a, b, C, c, cRow, adds, rows, cols, ahead, nullptr);
+}
+
+// ---- packing ------------------------------------------------------------------------------------------------------
+
+/** to[j * toRow + i] = from[i * fromRow + j] for a matrix of rows × cols. */
+template <class T>
+inline void transposeInto(T* to, int64_t toRow, const T* from, int64_t fromRow, int64_t rows, int64_t cols) {
+  constexpr int L = lanesOf<T>;
+  using W = Vector<T, L>;
+  int64_t i = 0;
+  for (; i + L <= rows; i += L) {
+    int64_t j = 0;
+    for (; j + L <= cols; j += L) {
+      W square[L];
+#pragma GCC unroll 16
+      for (int r = 0; r < L; r++) square[r] = loadVector<W>(from + (i + r) * fromRow + j);
+      transposeSquare<T, L>(square);
+#pragma GCC unroll 16
+      for (int r = 0; r < L; r++) storeVector(to + (j + r) * toRow + i, square[r]);
+    }
+    for (; j < cols; j++)
+      for (int r = 0; r < L; r++) to[j * toRow + i + r] = from[(i + r) * fromRow + j];
+  }
+  // Few rows left: a few columns at a time, so that what is written stays in the cache.
+  for (int64_t j0 = 0; j0 < cols; j0 += 16) {
+    const int64_t end = std::min(cols, j0 + 16);
+    for (int64_t r = i; r < rows; r++)
+      for (int64_t j = j0; j < end; j++) to[j * toRow + r] = from[r * fromRow + j];
+  }
+}
+
+/** `P` dense rows of depth `depth`, turned: P elements for each step of the depth. */
+template <class T, int P>
+inline void packDenseRows(T* to, const T* from, int64_t rowStride, int64_t depth) {
+  constexpr int L = lanesOf<T>;
+  if constexpr (P > L) {
+    transposeInto<T>(to, P, from, rowStride, P, depth);
+  } else {
+    using W = Vector<T, L>;
+    int64_t k = 0;
+    // All but the last are stored whole: the next one covers what is too much.
+    for (; k + 2 * L <= depth; k += L) {
+      W square[L];
+#pragma GCC unroll 16
+      for (int r = 0; r < L; r++) square[r] = r < P ? loadVector<W>(from + r * rowStride + k) : W{};
+      transposeSquare<T, L>(square);
+#pragma GCC unroll 16
+      for (int r = 0; r < L; r++) storeVector(to + (k + r) * P, square[r]);
+    }
+    for (; k < depth; k++)
+      for (int r = 0; r < P; r++) to[k * P + r] = from[r * rowStride + k];
+  }
+}
+
+template <class T, int P>
+inline void packWholePanel(T* to, Matrix<T> a, int64_t depth) {
+  if (a.columnStride == 1) return packDenseRows<T, P>(to, a.at, a.rowStride, depth);
+  if (a.rowStride == 1) {
+    for (int64_t k = 0; k < depth; k++) __builtin_memcpy(to + k * P, a.at + k * a.columnStride, P * sizeof(T));
+    return;
+  }
+  for (int64_t k = 0; k < depth; k++)
+    for (int r = 0; r < P; r++) to[k * P + r] = a.at[r * a.rowStride + k * a.columnStride];
+}
+
+/** Rows of A in panels, depth by depth; rows that are not there are zero. */
+template <class T>
+inline void packRows(T* to, Matrix<T> a, int64_t rows, int64_t depth) {
+  constexpr int R = Tiling<T>::rows;
+  for (int64_t row = 0; row < rows;) {
+    const int panel = panelRows<T>(rows - row);
+    const Matrix<T> from = a.from(row, 0);
+    if (rows - row < panel) {
+      const int there = int(rows - row);
+      for (int64_t k = 0; k < depth; k++) {
+        for (int r = 0; r < panel; r++) to[k * panel + r] = r < there ? from.at[r * from.rowStride + k * from.columnStride] : T(0);
+      }
+    } else if (panel == R) {
+      packWholePanel<T, R>(to, from, depth);
+    } else if (panel == 8) {
+      packWholePanel<T, 8>(to, from, depth);
+    } else {
+      packWholePanel<T, 4>(to, from, depth);
+    }
+    to += panel * depth;
+    row += panel;
+  }
+}
+
+/** One panel of B: `cols` columns, depth by depth, padded with zeros. */
+template <class T>
+inline void packColumns(T* to, Matrix<T> b, int64_t depth, int64_t cols) {
+  constexpr int C = Tiling<T>::columns;
+  if (b.columnStride == 1) {
+    if (cols == C) {
+      for (int64_t k = 0; k < depth; k++) {
+        __builtin_prefetch(b.at + (k + 16) * b.rowStride, 0, 2);
+        if (C * sizeof(T) > 64) __builtin_prefetch(b.at + (k + 16) * b.rowStride + C / 2, 0, 2);
+        __builtin_memcpy(to + k * C, b.at + k * b.rowStride, C * sizeof(T));
+      }
+      return;
+    }
+    for (int64_t k = 0; k < depth; k++) {
+      std::memcpy(to + k * C, b.at + k * b.rowStride, size_t(cols) * sizeof(T));
+      std::memset(to + k * C + cols, 0, size_t(C - cols) * sizeof(T));
+    }
+    return;
+  }
+  if (cols < C) {
+    for (int64_t k = 0; k < depth; k++) std::memset(to + k * C + cols, 0, size_t(C - cols) * sizeof(T));
+  }
+  if (b.rowStride == 1) return transposeInto<T>(to, C, b.at, b.columnStride, cols, depth);
+  for (int64_t k = 0; k < depth; k++)
+    for (int64_t j = 0; j < cols; j++) to[k * C + j] = b.at[k * b.rowStride + j * b.columnStride];
+}
+
+}  // namespace weft

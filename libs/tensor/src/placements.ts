@@ -50,7 +50,7 @@ export function sameStrides(a: Strides, b: Strides): boolean {
 }
 
 /** Whether all lie row-major, in dimensions of size 1 too. */
-export function allRowMajor(operands: readonly Tensor[]): boolean {
+export function allRowMajor(operands: readonly Pick<Tensor, 'hasRowMajorStrides'>[]): boolean {
   for (let index = 0; index < operands.length; index++) {
     if (!operands[index].hasRowMajorStrides) return false;
   }

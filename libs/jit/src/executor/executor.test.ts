@@ -24,6 +24,19 @@ class Gate extends nn.Module {
   identity(x: Tensor): [Tensor, Tensor] {
     return [x, x.t()];
   }
+  strided(x: Tensor): Tensor[] {
+    const turned = x.mul(2);
+    const [first, second] = split(turned.t(), 1);
+    return [
+      turned,
+      first,
+      second,
+      x.t(),
+      turned.sum(0, true).expand([3, 2]),
+      x.contiguous(),
+      turned.reshape([4]),
+    ];
+  }
   addInPlace(x: Tensor): Tensor {
     x.add_(1);
     return x.mul(2);
@@ -37,6 +50,18 @@ class Gate extends nn.Module {
   }
   look(table: Tensor, at: Tensor): Tensor {
     return F.embedding(at, table).sum();
+  }
+  chosen(x: Tensor): [Tensor, Tensor] {
+    const doubled = x.mul(2);
+    let y = doubled;
+    if (x.sum().item() > 0) y = x.neg();
+    y.add_(1);
+    return [doubled, y];
+  }
+  chosenOperand(x: Tensor): Tensor {
+    let y = x;
+    while (y.sum().item() < 20) y = y.add(10);
+    return y;
   }
   pair(x: Tensor): [Tensor, int] {
     return [x.mul(this.scale), 2];
@@ -113,6 +138,44 @@ describe('a method', () => {
     expect(given.tolist()).toEqual([2, 3]);
     expect(given.version).toBeGreaterThan(before);
     expect(states(gate, 'addInPlace')).toEqual(['compiled']);
+  });
+
+  test('is interpreted when data decides what is the same tensor', () => {
+    setExecutor({ mode: 'compile' });
+    const gate = script(new Gate());
+    for (const sign of [1, -1]) {
+      const given = x().mul(sign);
+      const [doubled, y] = gate.chosen(given) as unknown as [Tensor, Tensor];
+      expect(y === doubled).toBe(sign < 0);
+      expect(doubled.tolist()).toEqual(sign < 0 ? given.mul(2).add(1).tolist() : given.mul(2).tolist());
+    }
+    const large = x().add(10);
+    expect(gate.chosenOperand(large)).toBe(large);
+    expect(gate.chosenOperand(x())).not.toBe(large);
+  });
+
+  test('takes and gives strided tensors as the interpreter does', () => {
+    const gate = script(new Gate());
+    const call = (mode: 'interpret' | 'compile', requiresGrad: boolean) => {
+      setExecutor({ mode });
+      const given = x().t().slice(0, 0, 4, 2);
+      given.requiresGrad = requiresGrad;
+      const results = gate.strided(given) as unknown as Tensor[];
+      if (requiresGrad) results.reduce((sum, each) => sum.add(each.sum()), tensor(0)).backward();
+      const seen = results.map((each) => [
+        each.sizes,
+        each.strides,
+        each.tolist(),
+        each.gradFn === null,
+        each.isLeaf,
+        results.findIndex(({ storage }) => storage === each.storage),
+        each.storage === given.storage,
+      ]);
+      return [seen, given.grad?.tolist()];
+    };
+    for (const requiresGrad of [false, true])
+      expect(call('compile', requiresGrad)).toEqual(call('interpret', requiresGrad));
+    expect(states(gate, 'strided')).toEqual(['compiled', 'compiled']);
   });
 
   test('is interpreted when it changes what is no tensor', () => {
@@ -195,19 +258,24 @@ describe('a method', () => {
   });
 });
 
+/** What the interpreter gets right and a compiled graph does not, and why. */
+const deviations: Readonly<Record<string, string>> = {
+  'dtypes/cast_methods':
+    'an argument is a result too: its gradient and that of the graph are added last, which rounds otherwise',
+};
+
 const cases = join(__dirname, '../../../../../shared/torchscript/cases');
-(existsSync(cases) ? describe : describe.skip)('recorded cases, compiled at the first call', () => {
-  // A result that requires a gradient is row-major where the interpreter may return a view of it.
-  test.each(['models', 'control', 'autograd', 'rnn', 'attention', 'losses'])('%s', (group) => {
-    const failing = (mode: 'interpret' | 'compile') => {
+const groups = existsSync(cases)
+  ? readdirSync(cases, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
+  : [];
+(groups.length > 0 ? describe : describe.skip)('recorded cases, compiled at the first call', () => {
+  test.each(groups)('%s', (group) => {
+    const fails = (mode: 'interpret' | 'compile', name: string) => {
       setExecutor({ mode });
-      return readdirSync(join(cases, group))
-        .filter((_, index) => index % 3 === 0)
-        .filter((name) =>
-          runCase(join(cases, group, name)).failures.some((failure) => !failure.includes('strides')),
-        );
+      return runCase(join(cases, group, name)).failures.length > 0;
     };
-    const interpreted = failing('interpret');
-    expect(failing('compile').filter((name) => !interpreted.includes(name))).toEqual([]);
+    const sample = readdirSync(join(cases, group)).filter((_, index) => index % 3 === 0);
+    const failing = sample.filter((name) => fails('compile', name) && !fails('interpret', name));
+    expect(failing.map((name) => `${group}/${name}`).filter((id) => !(id in deviations))).toEqual([]);
   });
 });

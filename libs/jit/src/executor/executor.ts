@@ -13,7 +13,7 @@ import type { RunContext, RunOptions } from '../runtime/frame.ts';
 import { Frame, contextOf } from '../runtime/frame.ts';
 import { methodOf } from '../runtime/methods.ts';
 import type { Pattern } from './pattern.ts';
-import { allMatch, patternsOf } from './pattern.ts';
+import { allMatch, patternOf } from './pattern.ts';
 import { executorSettings } from './settings.ts';
 import { Variant } from './variant.ts';
 
@@ -70,8 +70,7 @@ function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: n
     return callEntry(entry, callee, args, profileRuns);
   }
   if (profile.forgotten > 4 * maxVariants) return undefined;
-  const patterns = patternsOf(args);
-  if (patterns === undefined) return undefined;
+  const patterns = args.map(patternOf);
   const entry: Seen = { patterns, gradEnabled, calls: 0, misses: 0 };
   seen.unshift(entry);
   if (seen.length > maxVariants) {

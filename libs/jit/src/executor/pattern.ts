@@ -9,6 +9,8 @@ export type Pattern =
   | {
       readonly kind: 'tensor';
       readonly specKey: string;
+      /** null: row-major. */
+      readonly strides: readonly number[] | null;
       readonly requiresGrad: boolean;
       readonly device: object;
     }
@@ -17,36 +19,17 @@ export type Pattern =
   | { readonly kind: 'tuple'; readonly items: readonly Pattern[] }
   | { readonly kind: 'dict'; readonly entries: readonly (readonly [IValue, Pattern])[] };
 
-/** The pattern of a value; undefined when no compiled graph can stand for calls with it (strided tensors). */
-export function patternOf(value: IValue): Pattern | undefined {
+export function patternOf(value: IValue): Pattern {
   if (value instanceof Tensor) {
-    if (!value.isRowMajor) return undefined;
-    const { specKey, requiresGrad } = value;
-    return { kind: 'tensor', specKey, requiresGrad, device: value.storage.device };
+    const { specKey, requiresGrad, hasRowMajorStrides } = value;
+    const strides = hasRowMajorStrides ? null : value.strides;
+    return { kind: 'tensor', specKey, strides, requiresGrad, device: value.storage.device };
   }
-  if (Array.isArray(value)) {
-    const items = patternsOf(value);
-    return items && { kind: 'list', items, type: containerType(value) };
-  }
-  if (value instanceof TupleValue) {
-    const items = patternsOf(value.items);
-    return items && { kind: 'tuple', items };
-  }
-  if (value instanceof Map) {
-    const items = patternsOf([...value.values()]);
-    return items && { kind: 'dict', entries: [...value.keys()].map((key, index) => [key, items[index]]) };
-  }
+  if (Array.isArray(value)) return { kind: 'list', items: value.map(patternOf), type: containerType(value) };
+  if (value instanceof TupleValue) return { kind: 'tuple', items: value.items.map(patternOf) };
+  if (value instanceof Map)
+    return { kind: 'dict', entries: [...value].map(([key, item]) => [key, patternOf(item)]) };
   return { kind: 'value', value };
-}
-
-export function patternsOf(values: readonly IValue[]): Pattern[] | undefined {
-  const patterns: Pattern[] = [];
-  for (const value of values) {
-    const pattern = patternOf(value);
-    if (pattern === undefined) return undefined;
-    patterns.push(pattern);
-  }
-  return patterns;
 }
 
 /** Whether a value is as the pattern says; its tensors are added to `tensors` in the order of the walk. */
@@ -56,7 +39,9 @@ export function matches(pattern: Pattern, value: IValue, tensors: Tensor[]): boo
       if (
         !(value instanceof Tensor) ||
         value.specKey !== pattern.specKey ||
-        !value.isRowMajor ||
+        !(pattern.strides === null
+          ? value.hasRowMajorStrides
+          : String(value.strides) === String(pattern.strides)) ||
         value.requiresGrad !== pattern.requiresGrad ||
         value.storage.device !== pattern.device
       )

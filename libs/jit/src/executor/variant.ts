@@ -1,8 +1,8 @@
 // A function compiled for one pattern of arguments: guard, operands, one run of the graph, results put together. Whatever
 // keeps it from standing for the call (a failed guard, a condition that does not hold) leaves everything as it was, so that
 // the interpreter can take over.
-import type { Graph, IValue, ScriptFunction } from '@weft/ir';
-import { TupleValue, UnsupportedError, tagContainer } from '@weft/ir';
+import type { DType, Graph, IValue, ScriptFunction } from '@weft/ir';
+import { TupleValue, UnsupportedError, dtypes, tagContainer } from '@weft/ir';
 import type { Strided } from '@weft/ops';
 import {
   CoreFunction,
@@ -10,10 +10,12 @@ import {
   defaultGenerator,
   drawRequests,
   hostDevice,
+  invoke,
   prepareDerivative,
   runRecorded,
+  withDispatchHook,
 } from '@weft/tensor';
-import type { ExactLowering, ResultStructure } from '../lower/index.ts';
+import type { ExactLowering, ResultStructure, ViewCall } from '../lower/index.ts';
 import { lowerExactly } from '../lower/index.ts';
 import { optimize } from '../passes/index.ts';
 import { StateGuard } from './state-guard.ts';
@@ -27,6 +29,8 @@ export class Variant {
   private readonly fn: CoreFunction;
   private readonly guard: StateGuard;
   private readonly device;
+  /** How the results lie. */
+  private readonly placed: { readonly strides: ExactLowering['strides'] };
   private readonly operands: Tensor[];
   /** Places of `operands` that come from the call, and for each its number among the call's tensors. */
   private readonly places: readonly number[];
@@ -46,12 +50,11 @@ export class Variant {
       sources.push(source.index);
       return tensors[source.index];
     });
+    this.placed = { strides: lowering.strides };
     this.places = places;
     this.sources = sources;
     const devices = new Set(this.operands.map((tensor) => tensor.storage.device));
     if (devices.size > 1) throw new UnsupportedError('the tensors of the call are on several devices');
-    const isStrided = this.operands.some((tensor) => !tensor.isRowMajor);
-    if (isStrided) throw new UnsupportedError('a tensor of the module is strided');
     this.device = this.operands[0]?.storage.device ?? hostDevice();
     this.fn = new CoreFunction(lowering.graph, { requests: lowering.requests, optimize: optimizeCore });
     if (lowering.gradEnabled) {
@@ -90,7 +93,7 @@ export class Variant {
     for (let index = 0; index < inputs.length; index++) inputs[index] = operands[lowering.inputs[index]];
     const before = condition !== undefined && requests.length > 0 ? defaultGenerator.getState() : undefined;
     const all = requests.length === 0 ? inputs : [...inputs, ...drawRequests(requests, device)];
-    const outputs = runRecorded(this.name, fn, all, device);
+    const outputs = runRecorded(this.name, fn, all, device, this.placed);
     if (condition !== undefined && outputs[condition].element() !== true) {
       if (before !== undefined) defaultGenerator.setState(before);
       this.release();
@@ -102,10 +105,10 @@ export class Variant {
     }
     const { result } = lowering;
     // The usual result, by itself.
-    const isPlain = result.kind === 'tensor' && result.view === undefined;
-    const value = isPlain
-      ? (outputs[result.output] as unknown as IValue)
-      : this.assemble(result, outputs, new Map());
+    const value =
+      result.kind === 'tensor'
+        ? (outputs[result.output] as unknown as IValue)
+        : this.assemble(result, outputs, new Map());
     this.release();
     return value;
   }
@@ -133,17 +136,30 @@ export class Variant {
   private assemble(
     structure: ResultStructure,
     outputs: readonly Tensor[],
-    views: Map<ResultStructure, Tensor>,
+    views: Map<ResultStructure | ViewCall, IValue>,
   ): IValue {
     switch (structure.kind) {
       case 'tensor':
-      case 'operand': {
-        const base =
-          structure.kind === 'tensor' ? outputs[structure.output] : this.operands[structure.operand];
-        if (structure.view === undefined) return base as unknown as IValue;
-        let view = views.get(structure);
-        if (view === undefined) views.set(structure, (view = viewOf(base, structure.view)));
-        return view as unknown as IValue;
+        return outputs[structure.output] as unknown as IValue;
+      case 'operand':
+        return this.operands[structure.operand] as unknown as IValue;
+      case 'view': {
+        const { base, geometry, dtype } = structure;
+        const seen = (): IValue =>
+          viewOf(
+            this.assemble(base, outputs, views) as unknown as Tensor,
+            geometry,
+            dtype,
+          ) as unknown as IValue;
+        return made(views, structure, seen);
+      }
+      case 'call': {
+        const { base, call, output } = structure;
+        const result = made(views, call, () => {
+          const parent = this.assemble(base, outputs, views);
+          return withDispatchHook(null, () => invoke(call.operator, [parent, ...call.args.slice(1)]));
+        });
+        return Array.isArray(result) ? result[output] : result;
       }
       case 'number': {
         const value = outputs[structure.output].element();
@@ -173,7 +189,17 @@ export class Variant {
 
 const optimizeCore = (graph: Graph): void => void optimize(graph, 'core');
 
-const viewOf = (base: Tensor, { sizes, strides, offset }: Strided): Tensor =>
-  base.onStorage({ sizes, strides, offset: base.offset + offset });
+/** What was made already, or is made now. */
+function made<K>(known: Map<K, IValue>, key: K, make: () => IValue): IValue {
+  let value = known.get(key);
+  if (value === undefined) known.set(key, (value = make()));
+  return value;
+}
+
+function viewOf(base: Tensor, { sizes, strides, offset }: Strided, dtype: DType): Tensor {
+  const start =
+    base.dtype === dtype ? base.offset : (base.offset * dtypes[base.dtype].bytes) / dtypes[dtype].bytes;
+  return base.onStorage({ sizes, strides, offset: start + offset }, dtype);
+}
 
 const nothing = Tensor.allocate('float32', [0], hostDevice());

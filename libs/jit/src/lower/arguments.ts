@@ -24,7 +24,8 @@ export function symbolicArgument(
 ): IValue {
   const spec = specOfInput(given);
   if (spec !== undefined) {
-    const tensor = SymbolicTensor.of(b.input(spec, path.replaceAll('.', '_')));
+    const strides = given instanceof Tensor ? given.strides : undefined;
+    const tensor = SymbolicTensor.placed(b.input(spec, path.replaceAll('.', '_')), strides);
     tensor.requiresGrad = given instanceof Tensor && given.requiresGrad;
     add(path, tensor, given);
     return tensor;

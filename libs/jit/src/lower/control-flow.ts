@@ -85,7 +85,7 @@ function evaluateDataIf(evaluator: Evaluator, node: Node, env: Environment, cond
     node.outputs.forEach((output, index) => env.set(output, evaluator.lookUp(env, taken.outputs[index])));
     return;
   }
-  const merge = new Merge(evaluator, core, [onTrue, onFalse]);
+  const merge = new Merge(evaluator, core, [onTrue, onFalse], known);
   const results = node.outputs.map((_, index) => merge.values(onTrue.results[index], onFalse.results[index]));
   const updates = merge.touched();
   merge.finish();
@@ -109,11 +109,16 @@ function readContents(evaluator: Evaluator, target: Mutable, into: Map<SymbolicT
 /** Joins the results of two branches: what differs becomes a result of the core node. */
 class Merge {
   private readonly assignments: ((result: Value) => void)[] = [];
+  /** Storages that are one of two. */
+  private readonly chosen: { readonly result: SymbolicStorage; readonly from: readonly SymbolicStorage[] }[] =
+    [];
 
   constructor(
     private readonly evaluator: Evaluator,
     private readonly core: Node,
     private readonly branches: readonly Branch[],
+    /** What there was before the branches. */
+    private readonly known: ReadonlySet<Mutable>,
   ) {}
 
   /** A result of the core node; `assign` receives it once the node is complete. */
@@ -155,7 +160,9 @@ class Merge {
     }
     if (isSymbolic(onTrue) && isSymbolic(onFalse)) {
       const values = [onTrue, onFalse].map((tensor, index) => this.readIn(index, tensor));
-      const result = this.fresh(values);
+      requireAlike(this.evaluator, onTrue, onFalse);
+      const result = this.fresh(values, undefined, onTrue.strides);
+      this.chosen.push({ result: result.storage, from: [onTrue.storage, onFalse.storage] });
       result.requiresGrad = onTrue.requiresGrad || onFalse.requiresGrad;
       return result;
     }
@@ -207,8 +214,8 @@ class Merge {
     return value;
   }
 
-  private fresh(values: readonly Value[], kind?: NumberKind): SymbolicTensor {
-    const storage = new SymbolicStorage(values[0]);
+  private fresh(values: readonly Value[], kind?: NumberKind, strides?: readonly number[]): SymbolicTensor {
+    const storage = new SymbolicStorage(values[0], strides);
     this.output(values, (result) => storage.replace(result));
     return new SymbolicTensor(storage, specOf(values[0]), undefined, undefined, kind);
   }
@@ -266,7 +273,21 @@ class Merge {
   finish(): void {
     for (const spec of inferTypes(this.core)) this.core.addOutput(spec);
     this.assignments.forEach((assign, index) => assign(this.core.outputs[index]));
+    // What a branch makes and gives away once is nothing but the result.
+    const uses = new Map<SymbolicStorage, number>();
+    for (const storage of this.chosen.flatMap(({ from }) => from))
+      uses.set(storage, (uses.get(storage) ?? 0) + 1);
+    for (const { result, from } of this.chosen) {
+      for (const storage of from)
+        if (this.known.has(storage) || uses.get(storage)! > 1) result.choose(storage);
+    }
   }
+}
+
+/** Of tensors of which data chooses one, the strides have to be known nevertheless. */
+function requireAlike({ requirements }: Evaluator, a: SymbolicTensor, b: SymbolicTensor): void {
+  if (requirements !== undefined && String(a.strides) !== String(b.strides))
+    requirements.refuse('tensors that lie differently in memory come out of a branch or loop on tensor data');
 }
 
 /** The kind of number that both are or become, or undefined when one is no number. */
@@ -330,6 +351,8 @@ class DataLoop {
     Path,
     { readonly spec: TensorSpec; readonly kind: NumberKind | undefined }
   >();
+  /** Tensors from before the loop that the body puts in a varying place. */
+  private readonly reassigned = new Map<Path, Set<SymbolicStorage>>();
   /** Everything that the body writes to, in the order found. */
   private readonly targets: Mutable[] = [];
   /** What there was before the loop: things that the body makes for itself are no state. */
@@ -464,6 +487,12 @@ class DataLoop {
           'a value that is no tensor or number changes in a loop whose end depends on tensor data',
         );
       }
+    } else if (isSymbolic(x) && isSymbolic(y)) {
+      requireAlike(this.evaluator, x, y);
+      if (this.known.has(y.storage)) {
+        const before = this.reassigned.get(path) ?? new Set();
+        this.reassigned.set(path, before.add(y.storage));
+      }
     } else if (isSymbolic(x) !== isSymbolic(y) && !(isSymbolicNumber(x) || isSymbolicNumber(y))) {
       throw new UnsupportedError('a value becomes a tensor in a loop whose end depends on tensor data');
     }
@@ -531,8 +560,16 @@ class DataLoop {
     const replace = (path: Path, value: IValue): IValue => {
       const leaf = byPath.get(path);
       if (leaf !== undefined) {
-        const tensor = SymbolicTensor.of(leaf.value, leaf.kind);
-        tensor.requiresGrad = isSymbolic(value) && value.requiresGrad;
+        const tensor =
+          leaf.kind === undefined
+            ? SymbolicTensor.placed(leaf.value, isSymbolic(value) ? value.strides : undefined)
+            : SymbolicTensor.of(leaf.value, leaf.kind);
+        if (isSymbolic(value)) {
+          tensor.requiresGrad = value.requiresGrad;
+          // Before the first round, and after none, it is what it was.
+          if (value.numberKind === undefined) tensor.storage.choose(value.storage);
+          for (const each of this.reassigned.get(path) ?? []) tensor.storage.choose(each);
+        }
         return tensor;
       }
       const items = itemsOf(value);

@@ -1,7 +1,7 @@
 // A function lowered so that running the graph is the same as interpreting it once, for the executor: results that are
 // operands or views of them stay so, random numbers are drawn from the generator in the program's order, errors that depend
 // on data are conditions of the graph. What cannot be kept is refused.
-import type { Graph, IValue, RandomRequest, ScriptFunction, Type, Value } from '@weft/ir';
+import type { DType, Graph, IValue, RandomRequest, ScriptFunction, Type, Value } from '@weft/ir';
 import {
   CoreBuilder,
   Graph as IrGraph,
@@ -9,18 +9,19 @@ import {
   TupleValue,
   UnsupportedError,
   containerType,
+  dtypes,
   numel,
   removeDeadCode,
   specOf,
 } from '@weft/ir';
 import type { Strided } from '@weft/ops';
-import { stopGradient, valuesEqual } from '@weft/ops';
+import { isDense, stopGradient, valuesEqual } from '@weft/ops';
 import type { Tensor } from '@weft/tensor';
 import { symbolicArgument } from './arguments.ts';
 import { Evaluator } from './evaluator.ts';
 import { ModuleCopy } from './module-copy.ts';
 import { Requirements } from './requirements.ts';
-import type { SymbolicStorage, SymbolicTensor } from './symbolic.ts';
+import type { SymbolicStorage, SymbolicTensor, ViewCall } from './symbolic.ts';
 import { isSymbolic } from './symbolic.ts';
 
 /** A tensor that the graph reads: one of the module, or the n-th of those in the arguments (in the order of a walk). */
@@ -29,8 +30,22 @@ export type OperandSource =
 
 /** How a result is put together. `output` counts the outputs of the graph, `operand` the operands. */
 export type ResultStructure =
-  | { readonly kind: 'tensor'; readonly output: number; readonly view?: Strided }
-  | { readonly kind: 'operand'; readonly operand: number; readonly view?: Strided }
+  | { readonly kind: 'tensor'; readonly output: number }
+  | { readonly kind: 'operand'; readonly operand: number }
+  /** Memory of another result, or of an operand, seen otherwise. */
+  | {
+      readonly kind: 'view';
+      readonly base: ResultStructure;
+      readonly geometry: Strided;
+      readonly dtype: DType;
+    }
+  /** One of the views that an operator makes; it is called, so that it stands on the tape. */
+  | {
+      readonly kind: 'call';
+      readonly base: ResultStructure;
+      readonly call: ViewCall;
+      readonly output: number;
+    }
   | { readonly kind: 'number'; readonly output: number; readonly type: 'int' | 'float' | 'bool' | 'complex' }
   | { readonly kind: 'constant'; readonly value: IValue }
   | { readonly kind: 'list'; readonly items: readonly ResultStructure[]; readonly type: Type | undefined }
@@ -58,6 +73,8 @@ export interface ExactLowering {
   readonly gradEnabled: boolean;
   /** Outputs that are results, before those that `writes` and `condition` name. */
   readonly result: ResultStructure;
+  /** Strides of the outputs; undefined when all are row-major. */
+  readonly strides: readonly (readonly number[] | null)[] | undefined;
   /** A boolean output: when it is false, nothing of the run may be used and the interpreter has to tell what is wrong. */
   readonly condition?: number;
   /** Everything of the module that the graph was made for; it holds while these slots hold what they held. */
@@ -83,8 +100,6 @@ export function lowerExactly(
 
 class ExactLowerer {
   private readonly graph = new IrGraph();
-  private readonly requests: RandomRequest[] = [];
-  private readonly randoms: Value[] = [];
   private readonly requirements = new Requirements();
   private readonly module = new ModuleCopy();
   private readonly b: CoreBuilder;
@@ -92,6 +107,8 @@ class ExactLowerer {
   /** Operands by the storage that stands for them. */
   private readonly operandOf = new Map<SymbolicStorage, number>();
   private readonly operandTensors: SymbolicTensor[] = [];
+  /** Of the outputs. */
+  private readonly strides: (readonly number[] | null)[] = [];
   /** Containers that belong to the caller: their identity is not ours to give. */
   private readonly callers = new Set<IValue>();
 
@@ -103,11 +120,8 @@ class ExactLowerer {
             'random numbers are drawn in a branch or loop that depends on tensor data',
           );
         }
-        this.requirements.draws++;
-        this.requests.push(request);
-        const value = builder.input({ kind: 'Tensor', dtype: request.dtype, sizes: request.sizes });
-        this.randoms.push(value);
-        return value;
+        this.requirements.requests.push(request);
+        return builder.input({ kind: 'Tensor', dtype: request.dtype, sizes: request.sizes });
       },
     });
     this.evaluator = new Evaluator(this.b, unrollLimit, this.requirements);
@@ -161,12 +175,15 @@ class ExactLowerer {
     }
 
     const result = this.result(results[0] ?? null);
+    this.refuseChosenAliases();
     const writes = operands.flatMap(({ tensor, initial }, operand) => {
       const { value } = tensor.storage;
       if (value === initial) return [];
       // The history of a tensor that is changed in place is the tape's; running statistics have none.
       if (tensor.requiresGrad && gradEnabled)
         this.requirements.refuse('a tensor that requires a gradient is changed in place');
+      if (!isDense(tensor.sizes, tensor.strides))
+        this.requirements.refuse('a tensor that has gaps or overlaps itself is changed in place');
       return [{ operand, output: this.output(gradEnabled ? stopGradient(b, value) : value) }];
     });
     const conjunction = this.requirements.conjunction(b);
@@ -179,18 +196,20 @@ class ExactLowerer {
       graph,
       operands: operands.map(({ source }) => source),
       inputs,
-      requests: this.requests,
+      requests: this.requirements.requests,
       writes,
       gradEnabled,
       result,
+      strides: this.strides.some((each) => each !== null) ? this.strides : undefined,
       condition,
       objects: [...this.module.copies.keys()],
     };
   }
 
-  private output(value: Value): number {
+  /** @param strides of the output, where they are not row-major */
+  private output(value: Value, strides: readonly number[] | null = null): number {
     this.graph.addOutput(value);
-    return this.graph.outputs.length - 1;
+    return this.strides.push(strides) - 1;
   }
 
   private ownedByCaller(value: IValue): void {
@@ -198,6 +217,16 @@ class ExactLowerer {
     if (Array.isArray(value) || value instanceof Map)
       for (const item of value.values()) this.ownedByCaller(item);
     else if (value instanceof TupleValue) value.items.forEach((item) => this.ownedByCaller(item));
+  }
+
+  /** Whether a result is an operand, or another result, must not depend on data. */
+  private refuseChosenAliases(): void {
+    const returned = new Set([...this.tensors.keys()].map(({ storage }) => storage));
+    for (const { mayBe } of returned) {
+      for (const other of mayBe)
+        if (this.operandOf.has(other) || returned.has(other))
+          this.requirements.refuse('as tensor data decides, a result is another tensor or a new one');
+    }
   }
 
   // ---- results --------------------------------------------------------------------------------------------------
@@ -231,27 +260,47 @@ class ExactLowerer {
     const { b } = this;
     if (value.numberKind !== undefined)
       return { kind: 'number', output: this.output(value.read(b)), type: value.numberKind };
-    const operand = this.operandOf.get(value.storage);
-    if (operand !== undefined) {
-      if (value.view === undefined) return { kind: 'operand', operand };
-      if (!value.isPlaced) this.requirements.refuse('a view at a place that depends on data is returned');
-      if (this.isRecorded)
-        this.requirements.refuse('a view of an operand is returned while gradients are recorded');
-      return { kind: 'operand', operand, view: geometryOf(value) };
+    const { view, storage } = value;
+    const operand = this.operandOf.get(storage);
+    if (view === undefined) {
+      if (operand !== undefined) return { kind: 'operand', operand };
+      return { kind: 'tensor', output: this.output(storage.value, stridesOf(value)) };
     }
-    // A view of a fresh storage (a transpose, say) is returned as one, unless most of a large storage would be kept for it.
-    const whole = numel(specOf(value.storage.value).sizes);
-    const isWasteful = whole > largestKept && whole > 2 * numel(value.sizes);
-    if (value.view === undefined || this.isRecorded || isWasteful || !value.isPlaced)
-      return { kind: 'tensor', output: this.output(value.read(b)) };
-    return { kind: 'tensor', output: this.output(value.storage.value), view: geometryOf(value) };
+    const base = specOf(storage.value);
+    const isPlaced = value.isPlaced && (this.isRecorded ? view.made !== undefined : true);
+    if (operand !== undefined) {
+      if (!isPlaced) this.requirements.refuse('a view at a place that depends on data is returned');
+      // Whether the memory begins where elements of another width may is known only when it runs.
+      if (dtypes[value.dtype].bytes > dtypes[base.dtype].bytes)
+        this.requirements.refuse('a view as a wider dtype is returned');
+    } else if (!isPlaced || isWasteful(value, numel(base.sizes))) {
+      const isKept = isDense(value.sizes, value.strides);
+      return { kind: 'tensor', output: this.output(value.read(b), isKept ? stridesOf(value) : null) };
+    }
+    if (this.isRecorded) {
+      const { call, output } = view.made!;
+      return { kind: 'call', base: this.result(view.parent), call, output };
+    }
+    const { sizes, strides, offset, dtype } = value;
+    return { kind: 'view', base: this.baseOf(value), geometry: { sizes, strides, offset }, dtype };
+  }
+
+  /** The tensor that the storage of a view is of. */
+  private baseOf(value: SymbolicTensor): ResultStructure {
+    let base = value;
+    while (base.view !== undefined) base = base.view.parent;
+    return this.result(base);
   }
 }
 
 /** Elements of a storage that may be kept for the sake of a view of a small part of it. */
 const largestKept = 1 << 14;
 
-const geometryOf = ({ sizes, strides, offset }: SymbolicTensor): Strided => ({ sizes, strides, offset });
+const isWasteful = (view: SymbolicTensor, whole: number): boolean =>
+  whole > largestKept && whole > 2 * numel(view.sizes);
+
+const stridesOf = (value: SymbolicTensor): readonly number[] | null =>
+  value.hasRowMajorStrides ? null : value.strides;
 
 /** Objects of users' classes among the arguments would have to be watched as modules are. */
 function refuseObjects(value: IValue): void {

@@ -74,7 +74,8 @@ export class ModuleCopy {
     const { dtype, shape } = source as TensorLiteral | Tensor;
     const spec = tensorSpec(dtype, [...shape]);
     // The value is replaced by the graph's input once the order of inputs is known.
-    const storage = new SymbolicStorage(placeholder(spec));
+    const strides = source instanceof Tensor ? source.strides : undefined;
+    const storage = new SymbolicStorage(placeholder(spec), strides);
     const tensor = new SymbolicTensor(storage, spec);
     tensor.requiresGrad = source instanceof Tensor ? source.requiresGrad : isParameter;
     const held: HeldTensor = { names: [name], isParameter, source, tensor };

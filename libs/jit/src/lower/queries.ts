@@ -1,7 +1,7 @@
 // Operators that ask a tensor what is known of it while it is lowered: shape, dtype, device, layout.
 import type { IValue } from '@weft/ir';
 import { DeviceValue, OperatorError, dtypes, numel } from '@weft/ir';
-import { contiguousStrides, wrapDim } from '@weft/ops';
+import { isDense, isInFormat, isRowMajor, wrapDim } from '@weft/ops';
 import type { SymbolicTensor } from './symbolic.ts';
 
 type Query = (self: SymbolicTensor, ...args: IValue[]) => IValue;
@@ -9,11 +9,6 @@ type Query = (self: SymbolicTensor, ...args: IValue[]) => IValue;
 const ints = (values: readonly number[]): bigint[] => values.map(BigInt);
 const category = (self: SymbolicTensor): string => dtypes[self.dtype].category;
 const no: Query = () => false;
-
-function isContiguous(self: SymbolicTensor): boolean {
-  const expected = contiguousStrides(self.sizes);
-  return self.strides.every((stride, dim) => self.sizes[dim] === 1 || stride === expected[dim]);
-}
 
 function length(self: SymbolicTensor): bigint {
   if (self.sizes.length === 0) throw new OperatorError('len() of a 0-d tensor');
@@ -35,8 +30,9 @@ export const queries: Readonly<Record<string, Query>> = {
   'aten::is_floating_point': (self) => category(self) === 'float',
   'aten::is_complex': (self) => category(self) === 'complex',
   'aten::is_signed': (self) => category(self) !== 'uint' && category(self) !== 'bool',
-  'aten::is_contiguous': isContiguous,
-  'aten::is_contiguous.memory_format': isContiguous,
+  'aten::is_contiguous': ({ sizes, strides }) => isRowMajor(sizes, strides),
+  'aten::is_contiguous.memory_format': (self, format) => isInFormat(self, Number(format)),
+  'aten::is_non_overlapping_and_dense': ({ sizes, strides }) => isDense(sizes, strides),
   'aten::is_same_size': (self, other) =>
     String(self.sizes) === String((other as unknown as SymbolicTensor).sizes),
   'aten::is_set_to': (self, other) => self === (other as unknown as SymbolicTensor),

@@ -1,6 +1,6 @@
 // What an exact lowering (exact.ts) has to hold on to where an ordinary one may let go: errors that depend on data become
 // conditions of the graph, and what no condition can express is refused.
-import type { CoreBuilder, TensorLike, Value } from '@weft/ir';
+import type { CoreBuilder, RandomRequest, TensorLike, Value } from '@weft/ir';
 import { TensorLiteral, UnsupportedError, isInteger, specOf } from '@weft/ir';
 import type { IndexRange } from '@weft/ops';
 import { foldNumber } from './constant-folding.ts';
@@ -8,8 +8,8 @@ import { isSymbolic } from './symbolic.ts';
 
 export class Requirements {
   private readonly conditions: Value[] = [];
-  /** How often random numbers were drawn. */
-  draws = 0;
+  /** The random numbers that were drawn, in order. */
+  readonly requests: RandomRequest[] = [];
 
   /** Demands that a boolean scalar is true when the graph runs; where it is not, its results are not to be used. */
   demand(b: CoreBuilder, condition: Value): void {

@@ -25,6 +25,8 @@ import {
   canCast,
   checkedForm,
   contiguousStrides,
+  isRowMajor,
+  kernelRefusal,
   operatorMeaning,
   preparationOf,
   resultType,
@@ -33,16 +35,18 @@ import {
 } from '@weft/ops';
 import type { Operator, Tensor } from '@weft/tensor';
 import {
+  compositions,
   findOperator,
   functionalArguments,
   functionalForm,
   isCallable,
   loweringArguments,
+  stridesOfResults,
 } from '@weft/tensor';
 import { foldConstant, foldNumber } from './constant-folding.ts';
 import type { Evaluator } from './evaluator.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
-import type { NumberKind } from './symbolic.ts';
+import type { NumberKind, ViewCall } from './symbolic.ts';
 import type { Requirements } from './requirements.ts';
 import { SymbolicTensor, isInScope, isSymbolic, isSymbolicNumber } from './symbolic.ts';
 import { writeThroughView } from './view-write.ts';
@@ -59,6 +63,11 @@ export function evaluateTensorOperator(
     ? asTensors(evaluator, name, given)
     : [name, given];
   const operator = findOperator(qualified);
+  const composed = compositions[qualified]?.(
+    (each, ...inner) => evaluateTensorOperator(evaluator, each, withDefaults(each, inner)) as never,
+    ...(numbers as never[]),
+  );
+  if (composed !== undefined) return composed;
   // Eager tensors have their own way with some operators (casts); their lowering stands beside it.
   const meaning = operator.meaning ?? operatorMeaning(qualified);
   const args = numbers.map((value, index) =>
@@ -142,6 +151,12 @@ function demandSuccess(call: Call, { form }: CheckedForm, requirements: Requirem
   );
 }
 
+/** The arguments with those that the operator has besides. */
+function withDefaults(name: string, args: readonly IValue[]): readonly IValue[] {
+  const { schema } = findOperator(name);
+  return schema.arguments.map((argument, index) => args[index] ?? argument.default ?? null);
+}
+
 function notATensor(name: string, index: number): never {
   throw new OperatorError(`argument ${index} of ${name} is no tensor`);
 }
@@ -220,7 +235,9 @@ function evaluateView(call: Call, { view, write: rewrite }: ViewMeaning): IValue
   const { dtype, sizes } = self;
   const relative = view({ dtype, sizes, strides: contiguousStrides(sizes), offset: 0 }, ...known);
   const places = (isList ? relative : [relative]) as readonly Strided[] | null;
-  const isDetached = detaching.has(operator.schema.name);
+  // What is made while gradients are off has no history, whatever it is a view of.
+  const isHidden = self.requiresGrad && !evaluator.gradEnabled;
+  const isDetached = detaching.has(operator.schema.name) || isHidden;
   let last: { parent: Value; results: readonly Value[] } | undefined;
   const readAll = (builder: CoreBuilder, parent: Value): readonly Value[] => {
     if (last?.parent !== parent || last.results.some((value) => !isInScope(builder, value))) {
@@ -230,19 +247,24 @@ function evaluateView(call: Call, { view, write: rewrite }: ViewMeaning): IValue
     }
     return last.results;
   };
-  const made = geometries.map((geometry, index) => {
+  const hasTensors = call.args
+    .slice(1)
+    .some((value) => isSymbolic(value) || (Array.isArray(value) && value.some(isSymbolic)));
+  const made: ViewCall | undefined = hasTensors || isHidden ? undefined : { operator, args: call.args };
+  const views = geometries.map((geometry, index) => {
     const spec = tensorSpec(geometry.dtype ?? dtype, geometry.sizes);
     const tensor = new SymbolicTensor(self.storage, spec, geometry, {
       parent: self,
+      made: made && { call: made, output: index },
       read: (builder, parent) => readAll(builder, parent)[index],
       write: (builder, parent, value) =>
         rewrite?.(builder, parent, value, ...rest) ??
         writeThroughView(builder, parent, places![index], value),
     });
-    tensor.requiresGrad = self.requiresGrad && !isDetached && evaluator.gradEnabled;
+    tensor.requiresGrad = self.requiresGrad && !isDetached;
     return tensor;
   });
-  return isList ? made : made[0];
+  return isList ? views : views[0];
 }
 
 /** A tensor argument of a view as the literal that views are given: of an unknown tensor only the shape may be looked at. */
@@ -273,26 +295,39 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
     return value;
   };
   const lowered = preparedArguments(call, take, (literal) => b.constant(literal));
-  const draws = evaluator.requirements?.draws;
-  const result = lower(b, ...lowered);
-  if (evaluator.requirements?.draws !== draws) {
-    // In place, elements are drawn in the order in which they lie in memory.
-    const targets = written.map((index) => args[index]).filter(isSymbolic);
-    if (writeMode === 'returns' && !targets.every(isRowMajorView))
-      evaluator.requirements?.refuse(`${operator.name} draws into a strided view`);
+  if (evaluator.requirements !== undefined) {
+    // Whether the device is one that lacks a kernel is not known here.
+    const refusal = kernelRefusal(operator.meaningName, lowered);
+    if (refusal !== null) evaluator.requirements.refuse(`${operator.name} may have to raise '${refusal}'`);
   }
+  const drawn = evaluator.requirements?.requests.length;
+  const result = lower(b, ...lowered);
   const values = (Array.isArray(result) ? [...result] : [result]) as (Value | readonly Value[] | null)[];
   const requiresGrad = evaluator.gradEnabled && [...operands.values()].some((tensor) => tensor.requiresGrad);
+  const strides = writeMode === 'returns' ? undefined : stridesOf(call, [...operands.values()], values);
+  let position = 0;
   const wrap = (value: Value): SymbolicTensor => {
+    const placed = strides?.[position++] ?? undefined;
     const operand = operands.get(value);
     if (operator.mayAlias && operand !== undefined) return operand;
     const isFloat = dtypes[specOf(value).dtype].category === 'float';
     const hidden =
       !evaluator.gradEnabled && isFloat && [...operands.values()].some((tensor) => tensor.requiresGrad);
-    const tensor = SymbolicTensor.of(hidden ? stopGradient(b, value) : value);
+    const tensor = SymbolicTensor.placed(hidden ? stopGradient(b, value) : value, placed);
     tensor.requiresGrad = requiresGrad && isFloat;
     return tensor;
   };
+  if (evaluator.requirements !== undefined && evaluator.requirements.requests.length !== drawn) {
+    // Elements are drawn in the order in which they lie in memory.
+    const isStrided =
+      writeMode === 'returns'
+        ? !written
+            .map((index) => args[index])
+            .filter(isSymbolic)
+            .every(isRowMajorView)
+        : strides?.[0] && !isRowMajor(specOf(values[0] as Value).sizes, strides[0]);
+    if (isStrided) evaluator.requirements.refuse(`${operator.name} draws into a strided tensor`);
+  }
   const givenWrites = written.filter((index) => args[index] !== null);
   if (writeMode === 'returns') {
     const isOneList = givenWrites.length === 1 && schema.arguments[givenWrites[0]].type.kind === 'List';
@@ -304,6 +339,10 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
       if (content === null) return;
       const targets = [args[index]].flat() as unknown as SymbolicTensor[];
       targets.forEach((target, at) => {
+        if (target.requiresGrad && !evaluator.gradEnabled)
+          evaluator.requirements?.refuse(
+            'a tensor with a history is changed in place while gradients are off',
+          );
         write(evaluator, target, content[at], outArguments.includes(index));
         target.requiresGrad ||= requiresGrad;
       });
@@ -333,15 +372,26 @@ function evaluateLowering(call: Call): IValue | readonly IValue[] {
   return returns.length === 1 ? returns[0] : returns;
 }
 
+/** Strides of the results, lists flattened; undefined when all are row-major. */
+function stridesOf(
+  { operator, args }: Call,
+  operands: readonly SymbolicTensor[],
+  values: readonly (Value | readonly Value[] | null)[],
+): ReturnType<typeof stridesOfResults> {
+  const specs = values.flatMap((value) => value ?? []).map(specOf);
+  // The algorithm says where its results lie, not what checks it.
+  const checked = checkedForm(operator.name);
+  if (checked === undefined) return stridesOfResults(operator, args, operands, specs);
+  const form = findOperator(checked.form);
+  return stridesOfResults(form, withDefaults(checked.form, args), operands, specs);
+}
+
 /** What kind of number a return of this type is (`aten::equal`); undefined for tensors. */
 function numberKindOfType(type: Type): NumberKind | undefined {
   return type.kind === 'bool' || type.kind === 'int' || type.kind === 'float' ? type.kind : undefined;
 }
 
-const isRowMajorView = ({ sizes, strides }: SymbolicTensor): boolean => {
-  const expected = contiguousStrides(sizes);
-  return strides.every((stride, dim) => sizes[dim] === 1 || stride === expected[dim]);
-};
+const isRowMajorView = ({ sizes, strides }: SymbolicTensor): boolean => isRowMajor(sizes, strides);
 
 /** Writes `value` into `target`, converted to its dtype. */
 function write(evaluator: Evaluator, target: SymbolicTensor, value: Value, isOut: boolean): void {

@@ -16,10 +16,10 @@ import {
 } from '@weft/ir';
 import { compareValues, listPosition, literalOf, wrapDim } from '@weft/ops';
 import { methodOf } from '../runtime/methods.ts';
+import { casts } from './casts.ts';
 import { foldNumber } from './constant-folding.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { NumberKind } from './symbolic.ts';
-import { queries } from './queries.ts';
 import { SymbolicTensor, isSymbolic, isSymbolicNumber, numberDType } from './symbolic.ts';
 import { numberKindOf, numberValue } from './numbers.ts';
 import { evaluateVjp } from './vjp.ts';
@@ -257,11 +257,6 @@ const setGradEnabled: ValueOperator = (evaluator, [enabled]) => {
   return null;
 };
 
-const castTo: ValueOperator = (evaluator, [self, , dtype]) =>
-  dtype === null
-    ? self
-    : (evaluateTensorOperator(evaluator, 'aten::to.dtype', [self, dtype, false, false, null]) as IValue);
-
 /** A list or tuple of zeros like `container` with `item` in one place. */
 const placeCotangent: ValueOperator = ({ b }, [container, index, item]) => {
   const items = container instanceof TupleValue ? container.items : (container as IValue[]);
@@ -281,25 +276,17 @@ const numberToTensor: ValueOperator = ({ b }, [value]) => {
 
 const identity: ValueOperator = (_, [value]) => value;
 
-/** The tensor itself when it lies row-major, else a copy that does; as the eager operator. */
-const contiguous: ValueOperator = (evaluator, args) => {
-  const [self, format] = args;
-  const tensor = self as unknown as SymbolicTensor;
-  if (format !== null && format !== undefined && format !== 0n)
-    evaluator.requirements?.refuse('a tensor is brought into another memory format');
-  if (queries['aten::is_contiguous'](tensor) === true) return self;
-  return SymbolicTensor.of(tensor.read(evaluator.b));
-};
-
 const requireGrad: ValueOperator = ({ requirements }, [value]) => {
   requirements?.refuse('requires_grad_ makes a leaf of a tensor');
   return value;
 };
 
 export const valueOperators: Readonly<Record<string, ValueOperator>> = {
+  ...casts,
   'weft::vjp': evaluateVjp,
   'weft::place': placeCotangent,
   'aten::item': toNumber(undefined),
+  'aten::is_nonzero': toNumber('bool'),
   'aten::Int.Tensor': toNumber('int'),
   'aten::Float.Tensor': toNumber('float'),
   'aten::Bool.Tensor': toNumber('bool'),
@@ -328,9 +315,6 @@ export const valueOperators: Readonly<Record<string, ValueOperator>> = {
   'aten::index_put': putMasked('aten::index_put'),
   'aten::index_put_': putMasked('aten::index_put_'),
   'aten::_index_put_impl_': putMasked('aten::_index_put_impl_'),
-  'aten::to.prim_Device': castTo,
-  'aten::to.prim_dtype': (evaluator, [self, dtype]) => castTo(evaluator, [self, null, dtype], undefined),
-  'aten::to.prim_other': identity,
   'prim::abs': alias('aten::abs'),
   'aten::grad': unknown('a gradient taken within the program'),
   'aten::manual_seed': unknown('the random stream after a seed set within the program'),
@@ -342,11 +326,11 @@ export const valueOperators: Readonly<Record<string, ValueOperator>> = {
   'aten::sorted.Tensor': unknown('sorting a list of tensors'),
   'aten::wait': (_, [future]) => (future as FutureValue).wait(),
   'aten::is_grad_enabled': (evaluator) => evaluator.gradEnabled,
+  // There is no autocast that could be turned on.
+  'aten::is_autocast_enabled': () => false,
+  'aten::is_autocast_cpu_enabled': () => false,
   'aten::set_grad_enabled': setGradEnabled,
   'aten::requires_grad_': requireGrad,
-  'aten::contiguous': contiguous,
-  'aten::cpu': identity,
-  'aten::pin_memory': identity,
   'prim::profile': identity,
   'prim::ModuleContainerIndex.list': (_, [module, index]) => (module as ObjectValue).get(String(index)),
   'prim::ModuleContainerIndex.dict': (_, [module, key]) => (module as ObjectValue).get(key as string),

@@ -35,6 +35,8 @@ interface Derivative {
   readonly backward: CoreFunction;
   /** Strides of the gradients. */
   readonly placements: Placements;
+  /** Strides of the forward graph's outputs, and those of the results that they were made for. */
+  placed?: { readonly results: ResultStrides; readonly all: ResultStrides };
   /** Inputs, then a cotangent for each of `outputs` → gradients of `wrt`; for derivatives of derivatives. */
   joint?: CoreFunction;
 }
@@ -210,11 +212,8 @@ function record(
   }
   const count = fn.outputs.length;
   const { forward } = derivative;
-  const all = resultsOf(forward, operands, device, {
-    ...run,
-    into: undefined,
-    strides: forwardStrides(forward, count, run),
-  });
+  const strides = forwardStrides(derivative, count, run);
+  const all = resultsOf(forward, operands, device, { ...run, into: undefined, strides });
   const results = all.slice(0, count);
   if (derivative.outputs.every((at) => operands.includes(results[at]))) return results;
   const node = new FunctionNode(name, fn, derivative, operands, device, overwritten, run.gradients);
@@ -305,16 +304,21 @@ class FailingNode extends GradNode {
 
 /** What is saved besides the results lies as the first result of its shape. */
 function forwardStrides(
-  forward: CoreFunction,
+  derivative: Derivative,
   count: number,
   { strides }: RecordedRun,
 ): ResultStrides | undefined {
   if (strides === undefined) return undefined;
-  const sizes = forward.outputSpecs.map((spec) => spec.sizes.join());
-  return forward.outputSpecs.map((_, index) => {
-    const like = index < count ? index : sizes.indexOf(sizes[index]);
-    return strides[like] ?? null;
-  });
+  if (derivative.placed?.results !== strides) {
+    const { outputSpecs } = derivative.forward;
+    const sizes = outputSpecs.map((spec) => spec.sizes.join());
+    const all = outputSpecs.map((_, index) => {
+      const like = index < count ? index : sizes.indexOf(sizes[index]);
+      return strides[like] ?? null;
+    });
+    derivative.placed = { results: strides, all };
+  }
+  return derivative.placed.all;
 }
 
 class FunctionNode extends GradNode {

@@ -87,11 +87,11 @@ class ViewNode extends GradNode {
 
 const nodeNames = new Map<string, string>();
 
-/** `AddBackward0` for `aten::add.Tensor`, `MulBackward0` for `aten::mul_.Tensor`. */
+/** `AddBackward0` for `aten::add.Tensor`, `MulBackward0` for `aten::mul_.Tensor`, `ForwardBackward0` for a method. */
 export function nodeName(operator: string): string {
   let made = nodeNames.get(operator);
   if (made === undefined) {
-    const name = operator.slice(operator.indexOf('::') + 2).replace(/\..*$|^_+|_+$/g, '');
+    const name = operator.replace(/^.*::/, '').replace(/\..*$|^_+|_+$/g, '');
     made = `${name.replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase())}Backward0`;
     nodeNames.set(operator, made);
   }

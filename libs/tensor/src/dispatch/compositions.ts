@@ -1,19 +1,25 @@
 // Operators on several tensors, or on one in a list, whose results PyTorch composes of views: here, too, they share the
-// storage of their operands.
+// storage of their operands. Written for whatever stands for tensors, so that a lowering composes them of the same views.
 import type { IValue } from '@weft/ir';
 import { OperatorError, numel } from '@weft/ir';
 import { broadcastShapes, parseEquation } from '@weft/ops';
-import type { Tensor } from '../tensor.ts';
 import { callOperator } from './call.ts';
 import type { EagerFunction } from './operator.ts';
 import { eagerOperators } from './operator.ts';
 
-const call = (name: string, ...args: IValue[]): Tensor => callOperator(name, args) as unknown as Tensor;
+/** A tensor as far as a composition looks at it. */
+type Sized = IValue & { readonly sizes: readonly number[] };
+/** Calls an operator that returns one tensor. */
+type Call = (name: string, ...args: IValue[]) => Sized;
+/** The results; undefined leaves the call to the operator's lowering. */
+type Composition = (call: Call, ...args: never[]) => IValue | undefined;
+
 const ints = (values: readonly number[]): IValue => values.map(BigInt);
-const expand = (x: Tensor, sizes: readonly number[]): Tensor => call('aten::expand', x, ints(sizes), false);
+const expand = (call: Call, x: Sized, sizes: readonly number[]): Sized =>
+  call('aten::expand', x, ints(sizes), false);
 
 /** Vectors as the axes of a grid. */
-function meshgrid(tensors: readonly Tensor[], indexing: string): Tensor[] {
+function meshgrid(call: Call, tensors: readonly Sized[], indexing: string): Sized[] {
   if (tensors.length === 0) throw new OperatorError('meshgrid expects a non-empty TensorList');
   if (indexing !== 'ij' && indexing !== 'xy') {
     throw new OperatorError(
@@ -26,19 +32,19 @@ function meshgrid(tensors: readonly Tensor[], indexing: string): Tensor[] {
   const sizes = order.map((x) => numel(x.sizes));
   const grids = order.map((x, dim) => {
     const seen = call('aten::view', x, ints(order.map((_, at) => (at === dim ? -1 : 1))));
-    return expand(seen, sizes);
+    return expand(call, seen, sizes);
   });
   return swapped(grids);
 }
 
-function broadcastTensors(tensors: readonly Tensor[]): Tensor[] {
+function broadcastTensors(call: Call, tensors: readonly Sized[]): Sized[] {
   const sizes = broadcastShapes(...tensors.map((x) => x.sizes));
-  return tensors.map((x) => expand(x, sizes));
+  return tensors.map((x) => expand(call, x, sizes));
 }
 
 /** The equation's own order of one operand's dimensions, where nothing is summed. */
-function permutedByEinsum(equation: string, operand: Tensor): Tensor | undefined {
-  const { inputs, output } = parseEquation(equation, [operand.ndim]);
+function permutedByEinsum(call: Call, equation: string, operand: Sized): Sized | undefined {
+  const { inputs, output } = parseEquation(equation, [operand.sizes.length]);
   const labels = [...inputs[0]];
   if (labels.some((label) => !output.includes(label)) || output.some((label) => !labels.includes(label)))
     return undefined;
@@ -56,28 +62,37 @@ function permutedByEinsum(equation: string, operand: Tensor): Tensor | undefined
 }
 
 const each =
-  (name: string) =>
-  (tensors: Tensor[]): IValue =>
-    tensors.map((x) => call(name, x)) as unknown as IValue;
+  (name: string): Composition =>
+  (call, tensors: Sized[]) =>
+    tensors.map((x) => call(name, x));
 
-const table: Record<string, EagerFunction> = {
-  'aten::meshgrid': (tensors: Tensor[]) => meshgrid(tensors, 'ij') as unknown as IValue,
-  'aten::meshgrid.indexing': (tensors: Tensor[], indexing: string) =>
-    meshgrid(tensors, indexing) as unknown as IValue,
-  'aten::broadcast_tensors': (tensors: Tensor[]) => broadcastTensors(tensors) as unknown as IValue,
+/** By qualified name. */
+export const compositions: Readonly<Record<string, Composition>> = {
+  'aten::meshgrid': (call, tensors: Sized[]) => meshgrid(call, tensors, 'ij'),
+  'aten::meshgrid.indexing': (call, tensors: Sized[], indexing: string) => meshgrid(call, tensors, indexing),
+  'aten::broadcast_tensors': (call, tensors: Sized[]) => broadcastTensors(call, tensors),
   'aten::atleast_1d.Sequence': each('aten::atleast_1d'),
   'aten::atleast_2d.Sequence': each('aten::atleast_2d'),
   'aten::atleast_3d.Sequence': each('aten::atleast_3d'),
-  'aten::unflatten_dense_tensors': (flat: Tensor, tensors: Tensor[]) => {
+  'aten::unflatten_dense_tensors': (call, flat: Sized, tensors: Sized[]) => {
     let start = 0;
     return tensors.map(({ sizes }) => {
       const length = numel(sizes);
       const piece = call('aten::narrow', flat, 0n, BigInt(start), BigInt(length));
       start += length;
       return call('aten::view', piece, ints(sizes));
-    }) as unknown as IValue;
+    });
   },
-  'aten::einsum': (equation: string, tensors: Tensor[]) =>
-    tensors.length === 1 ? permutedByEinsum(equation, tensors[0]) : undefined,
+  'aten::einsum': (call, equation: string, tensors: Sized[]) =>
+    tensors.length === 1 ? permutedByEinsum(call, equation, tensors[0]) : undefined,
 };
-eagerOperators(table);
+
+const eagerly: Call = (name, ...args) => callOperator(name, args) as Sized;
+eagerOperators(
+  Object.fromEntries(
+    Object.entries(compositions).map(([name, compose]): [string, EagerFunction] => [
+      name,
+      (...args: never[]) => compose(eagerly, ...args),
+    ]),
+  ),
+);

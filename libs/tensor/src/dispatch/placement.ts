@@ -16,8 +16,11 @@ import { functionalArguments } from './operator.ts';
 export const literalOf = (tensor: Tensor): TensorLiteral =>
   new TensorLiteral(tensor.dtype, tensor.sizes, tensor.bytes());
 
+/** A tensor, or what stands for one while a program is lowered. */
+export type Placed = Pick<Tensor, 'hasRowMajorStrides' | 'sizes' | 'strides'>;
+
 /** Whether results of a call may lie otherwise than row-major. */
-export const isLaidOut = ({ layout }: Operator, operands: readonly Tensor[]): boolean =>
+export const isLaidOut = ({ layout }: Operator, operands: readonly Placed[]): boolean =>
   layout !== undefined && !(layout.followsOperands && allRowMajor(operands));
 
 /**
@@ -27,7 +30,7 @@ export const isLaidOut = ({ layout }: Operator, operands: readonly Tensor[]): bo
 export function stridesOfResults(
   operator: Operator,
   args: readonly IValue[],
-  operands: readonly Tensor[],
+  operands: readonly Placed[],
   specs: readonly TensorSpec[],
 ): ResultStrides | undefined {
   if (!isLaidOut(operator, operands)) return undefined;

@@ -35,23 +35,33 @@ class Dot final : public Step {
     if (batches == 1) return product(slots, a, b, c, 0);
     const int64_t work = std::max<int64_t>(1, rows * columns * depth);
     const bool isSmall = work < (int64_t(1) << 22) || batches >= 4 * pool().size();
-    const auto some = [&](int64_t begin, int64_t end) {
-      for (int64_t batch = begin; batch < end; batch++) {
-        int64_t aAt = 0, bAt = 0, rest = batch;
-        for (size_t axis = axes.size(); axis-- > 0;) {
-          const int64_t index = rest % axes[axis].size;
-          rest /= axes[axis].size;
-          aAt += index * axes[axis].a;
-          bAt += index * axes[axis].b;
-        }
-        product(slots, a + aAt, b + bAt, c + batch * rows * columns, batch * rows);
-      }
-    };
+    const auto some = [&](int64_t begin, int64_t end) { products(slots, begin, end); };
     if (isSmall) parallelFor(batches, divideUp(productGrain, work), some);
     else some(0, batches);
   }
 
+  void runParts(Slots slots, int64_t begin, int64_t end, int64_t parts) override {
+    products(slots, batches / parts * begin, batches / parts * end);
+  }
+
  private:
+  /** Those of batches begin … end - 1. */
+  void products(Slots slots, int64_t begin, int64_t end) {
+    const T* a = reinterpret_cast<const T*>(slots[aSlot]) + aOffset;
+    const T* b = reinterpret_cast<const T*>(slots[bSlot]) + bOffset;
+    T* c = reinterpret_cast<T*>(slots[cSlot]);
+    for (int64_t batch = begin; batch < end; batch++) {
+      int64_t aAt = 0, bAt = 0, rest = batch;
+      for (size_t axis = axes.size(); axis-- > 0;) {
+        const int64_t index = rest % axes[axis].size;
+        rest /= axes[axis].size;
+        aAt += index * axes[axis].a;
+        bAt += index * axes[axis].b;
+      }
+      product(slots, a + aAt, b + bAt, c + batch * rows * columns, batch * rows);
+    }
+  }
+
   void product(Slots slots, const T* a, const T* b, T* c, int64_t firstRow) {
     const Matrix<T> left{a, aRow, aDepth}, right{b, bDepth, bColumn};
     if (epilogue == nullptr) return multiply<T>(left, right, c, columns, rows, columns, depth, NoEpilogue{});

@@ -55,6 +55,21 @@ inline A foldPair(A a, A b) {
   return Op::template apply<A, W>(x, y)[0];
 }
 
+/** Folds the lanes of a vector into one number. */
+template <class Op, class A, int L>
+inline A foldLanes(Vector<A, L> all) {
+  if constexpr (L * sizeof(A) > 16) {
+    Vector<A, L / 2> low, high;
+    __builtin_memcpy(&low, &all, sizeof low);
+    __builtin_memcpy(&high, reinterpret_cast<const char*>(&all) + sizeof low, sizeof high);
+    return foldLanes<Op, A, L / 2>(Op::template apply<A, Vector<A, L / 2>>(low, high));
+  } else {
+    A result = all[0];
+    for (int lane = 1; lane < L; lane++) result = foldPair<Op, A>(result, A(all[lane]));
+    return result;
+  }
+}
+
 /** Folds `count` dense elements into `start`. */
 template <class Op, class T>
 __attribute__((noinline)) AccumulatorOf<Op, T> foldDense(const T* from, int64_t count, AccumulatorOf<Op, T> start) {
@@ -64,15 +79,16 @@ __attribute__((noinline)) AccumulatorOf<Op, T> foldDense(const T* from, int64_t 
   using N = Vector<T, L>;
   A result = start;
   int64_t at = 0;
-  if (count >= 4 * L) {
+  if (count >= 2 * L) {
     W sums[4];
     for (int v = 0; v < 4; v++) sums[v] = splat<W>(Op::template identity<A>());
     for (; at + 4 * L <= count; at += 4 * L) {
 #pragma GCC unroll 4
       for (int v = 0; v < 4; v++) sums[v] = Op::template apply<A, W>(sums[v], __builtin_convertvector(loadVector<N>(from + at + v * L), W));
     }
+    for (int v = 0; at + L <= count; v++, at += L) sums[v] = Op::template apply<A, W>(sums[v], __builtin_convertvector(loadVector<N>(from + at), W));
     const W all = Op::template apply<A, W>(Op::template apply<A, W>(sums[0], sums[1]), Op::template apply<A, W>(sums[2], sums[3]));
-    for (int lane = 0; lane < L; lane++) result = foldPair<Op, A>(result, A(all[lane]));
+    result = foldPair<Op, A>(result, foldLanes<Op, A, L>(all));
   }
   for (; at < count; at++) result = foldPair<Op, A>(result, A(from[at]));
   return result;

@@ -36,8 +36,8 @@ constexpr int mostAxes = 8;
 
 /**
  * Words: rank, sizes (merged, the last densest); loads (slot, bytes, offset, strides), constants (bits, bytes), stores (slot,
- * bytes), temporaries (bytes), each list after its count; instructions (number, d, a, b, c) over operands numbered in that
- * order, -1 for none; the work of an element (1: one cheap operation).
+ * bytes, strides), temporaries (bytes), each list after its count; instructions (number, d, a, b, c) over operands numbered in
+ * that order, -1 for none; the work of an element (1: one cheap operation).
  */
 class Pointwise final : public Step {
  public:
@@ -55,10 +55,7 @@ class Pointwise final : public Step {
       for (int64_t at = 0; at < vectorBytes; at += bytes) std::memcpy(constant.bytes + at, &bits, size_t(bytes));
     }
     stores.resize(reader.nextCount());
-    for (auto& store : stores) {
-      store.slot = reader.next();
-      store.bytes = reader.next();
-    }
+    for (auto& store : stores) readStore(reader, store);
     temporaries = reader.list();
     code.resize(reader.nextCount());
     for (auto& line : code) {
@@ -78,6 +75,10 @@ class Pointwise final : public Step {
     const int64_t units = divideUp(count, 64);
     const int64_t grain = int64_t(32768.0 / (64 * (work + double(traffic) / 8))) + 1;
     parallelFor(units, grain, [&](int64_t begin, int64_t end) { runRange(slots, begin * 64, std::min(count, end * 64)); });
+  }
+
+  void runParts(Slots slots, int64_t begin, int64_t end, int64_t parts) override {
+    runRange(slots, count / parts * begin, count / parts * end);
   }
 
   /** Computes elements begin … end - 1, in row-major order of the sizes. */
@@ -108,10 +109,14 @@ class Pointwise final : public Step {
     step[operand] = 0;
     for (size_t index = 0; index < stores.size(); index++) step[size_t(firstStore) + index] = 1;
 
+    int64_t position[mostAxes];
     int64_t gatheredFrom = -1, gatheredCount = 0;
     for (int64_t start = begin; start < end;) {
       int64_t n = std::min(tile, end - start);
-      if (byRows) n = std::min(n, inner - start % inner);
+      if (byRows) {
+        locate(start, position);
+        n = std::min(n, inner - position[rank - 1]);
+      }
       for (size_t index = 0; index < loads.size(); index++) {
         const Load& load = loads[index];
         if (load.isScalar) continue;
@@ -119,7 +124,7 @@ class Pointwise final : public Step {
         if (load.isLinear) {
           at[index] = base + start * load.bytes;
         } else if (byRows) {
-          const char* from = base + offsetOf(load, start) * load.bytes;
+          const char* from = base + offsetOf(load.strides, position) * load.bytes;
           const int64_t stride = load.strides[rank - 1];
           if (stride == 1) {
             at[index] = const_cast<char*>(from);
@@ -140,10 +145,22 @@ class Pointwise final : public Step {
         gatheredFrom = start;
         gatheredCount = n;
       }
-      for (size_t index = 0; index < stores.size(); index++)
-        at[size_t(firstStore) + index] = slots[stores[index].slot] + start * stores[index].bytes;
+      for (size_t index = 0; index < stores.size(); index++) {
+        const Store& store = stores[index];
+        char* base = slots[store.slot];
+        char*& to = at[size_t(firstStore) + index];
+        if (store.isLinear) to = base + start * store.bytes;
+        else if (byRows && store.strides[rank - 1] == 1) to = base + offsetOf(store.strides, position) * store.bytes;
+        else to = tiles + store.tileAt;
+      }
       for (const Line& line : code) {
         line.run({at[line.d], at[line.a], at[line.b], at[line.c], step[line.a], step[line.b], step[line.c], n});
+      }
+      if (scatters) {
+        for (size_t index = 0; index < stores.size(); index++) {
+          const Store& store = stores[index];
+          if (!store.isLinear && !(byRows && store.strides[rank - 1] == 1)) scatterRuns(slots[store.slot], tiles + store.tileAt, store, start, n);
+        }
       }
       start += n;
     }
@@ -165,6 +182,9 @@ class Pointwise final : public Step {
   };
   struct Store {
     int64_t slot, bytes;
+    int64_t strides[mostAxes];
+    bool isLinear;
+    int64_t tileAt;
   };
   struct Line {
     Instruction run;
@@ -195,15 +215,32 @@ class Pointwise final : public Step {
     load.tileAt = 0;
   }
 
+  void readStore(Reader& reader, Store& store) {
+    store.slot = reader.next();
+    store.bytes = reader.next();
+    store.isLinear = true;
+    store.tileAt = 0;
+    int64_t dense = 1;
+    for (int axis = 0; axis < rank; axis++) store.strides[axis] = reader.next();
+    for (int axis = rank - 1; axis >= 0; axis--) {
+      if (store.strides[axis] != dense && sizes[axis] != 1) store.isLinear = false;
+      dense *= sizes[axis];
+    }
+    if (!store.isLinear) scatters = true;
+  }
+
   void planTiles() {
-    const bool gathers = std::any_of(loads.begin(), loads.end(), [](const Load& l) { return !l.isLinear && !l.isScalar; });
+    const bool gathers = scatters || std::any_of(loads.begin(), loads.end(), [](const Load& l) { return !l.isLinear && !l.isScalar; });
     byRows = gathers && inner >= 128;
     int64_t bytes = 0;
     for (const Load& load : loads) {
       if (!load.isScalar) traffic += load.bytes;
       if (!load.isLinear && !load.isScalar && !(byRows && load.strides[rank - 1] <= 1 && load.strides[rank - 1] >= 0)) bytes += load.bytes;
     }
-    for (const Store& store : stores) traffic += store.bytes;
+    for (const Store& store : stores) {
+      traffic += store.bytes;
+      if (!store.isLinear && !(byRows && store.strides[rank - 1] == 1)) bytes += store.bytes;
+    }
     for (const int64_t each : temporaries) bytes += each;
     // Half of a small first-level cache for the tiles, the rest for what comes from memory.
     tile = bytes == 0 ? 8192 : std::clamp<int64_t>(16384 / bytes / 64 * 64, 256, 4096);
@@ -219,6 +256,11 @@ class Pointwise final : public Step {
       load.tileAt = tileMemory;
       tileMemory += load.isScalar ? 64 : room * load.bytes;
     }
+    for (Store& store : stores) {
+      if (store.isLinear) continue;
+      store.tileAt = tileMemory;
+      tileMemory += room * store.bytes;
+    }
     for (const int64_t each : temporaries) {
       temporaryAt.push_back(tileMemory);
       tileMemory += room * each;
@@ -231,12 +273,16 @@ class Pointwise final : public Step {
     return true;
   }
 
-  int64_t offsetOf(const Load& load, int64_t element) const {
-    int64_t offset = 0;
+  /** The index of an element along each axis. */
+  void locate(int64_t element, int64_t* index) const {
     for (int axis = rank - 1; axis >= 0; axis--) {
-      offset += element % sizes[axis] * load.strides[axis];
+      index[axis] = element % sizes[axis];
       element /= sizes[axis];
     }
+  }
+  int64_t offsetOf(const int64_t* strides, const int64_t* index) const {
+    int64_t offset = 0;
+    for (int axis = 0; axis < rank; axis++) offset += index[axis] * strides[axis];
     return offset;
   }
 
@@ -281,36 +327,51 @@ class Pointwise final : public Step {
     }
   }
 
-  /** Gathers run by run along the last axis. */
-  template <class T>
-  void gatherRunsOf(T* to, const T* from, const Load& load, int64_t start, int64_t n) const {
+  /** Calls `body(offset, count)` for the runs along the last axis that n elements from `start` on are, in order. */
+  template <class Body>
+  void eachRun(const int64_t* strides, int64_t start, int64_t n, const Body& body) const {
     int64_t index[mostAxes];
-    int64_t rest = start, offset = 0;
-    for (int axis = rank - 1; axis >= 0; axis--) {
-      index[axis] = rest % sizes[axis];
-      rest /= sizes[axis];
-      offset += index[axis] * load.strides[axis];
-    }
+    locate(start, index);
+    int64_t offset = offsetOf(strides, index);
     const int last = rank - 1;
-    const int64_t stride = load.strides[last];
     while (n > 0) {
       const int64_t run = std::min(n, inner - index[last]);
-      const T* row = from + offset;
-      if (stride == 0)
-        for (int64_t i = 0; i < run; i++) to[i] = *row;
-      else
-        for (int64_t i = 0; i < run; i++) to[i] = row[i * stride];
-      to += run;
+      body(offset, run);
       n -= run;
-      offset -= index[last] * stride;
+      offset -= index[last] * strides[last];
       index[last] = 0;
       for (int axis = last - 1; axis >= 0; axis--) {
-        offset += load.strides[axis];
+        offset += strides[axis];
         if (++index[axis] < sizes[axis]) break;
-        offset -= index[axis] * load.strides[axis];
+        offset -= index[axis] * strides[axis];
         index[axis] = 0;
       }
     }
+  }
+  template <class T>
+  void gatherRunsOf(T* to, const T* from, const Load& load, int64_t start, int64_t n) const {
+    const int64_t stride = load.strides[rank - 1];
+    eachRun(load.strides, start, n, [&](int64_t offset, int64_t run) {
+      const T* row = from + offset;
+      if (stride == 0) {
+        const T value = *row;
+        for (int64_t i = 0; i < run; i++) to[i] = value;
+      } else if (stride == 1) {
+        for (int64_t i = 0; i < run; i++) to[i] = row[i];
+      } else {
+        for (int64_t i = 0; i < run; i++) to[i] = row[i * stride];
+      }
+      to += run;
+    });
+  }
+  template <class T>
+  void scatterRunsOf(T* to, const T* from, const Store& store, int64_t start, int64_t n) const {
+    const int64_t stride = store.strides[rank - 1];
+    eachRun(store.strides, start, n, [&](int64_t offset, int64_t run) {
+      T* row = to + offset;
+      for (int64_t i = 0; i < run; i++) row[i * stride] = from[i];
+      from += run;
+    });
   }
   void gatherRuns(char* to, const char* base, const Load& load, int64_t start, int64_t n) const {
     switch (load.bytes) {
@@ -322,6 +383,18 @@ class Pointwise final : public Step {
         return gatherRunsOf((uint32_t*)to, (const uint32_t*)base, load, start, n);
       default:
         return gatherRunsOf((uint64_t*)to, (const uint64_t*)base, load, start, n);
+    }
+  }
+  void scatterRuns(char* base, const char* from, const Store& store, int64_t start, int64_t n) const {
+    switch (store.bytes) {
+      case 1:
+        return scatterRunsOf((uint8_t*)base, (const uint8_t*)from, store, start, n);
+      case 2:
+        return scatterRunsOf((uint16_t*)base, (const uint16_t*)from, store, start, n);
+      case 4:
+        return scatterRunsOf((uint32_t*)base, (const uint32_t*)from, store, start, n);
+      default:
+        return scatterRunsOf((uint64_t*)base, (const uint64_t*)from, store, start, n);
     }
   }
 
@@ -337,6 +410,8 @@ class Pointwise final : public Step {
   int64_t tile = 0, tileMemory = 0, traffic = 0;
   /** Tiles end with rows, so that dense rows and scalars of a row are read in place. */
   bool byRows = false;
+  /** Whether a result is written otherwise than densely. */
+  bool scatters = false;
 };
 
 }  // namespace weft

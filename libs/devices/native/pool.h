@@ -147,7 +147,7 @@ inline void parallelFor(int64_t count, int64_t grain, const Body& body) {
 }
 
 /** Memory of a thread for the duration of one kernel, aligned; grows and is kept. `use` tells apart what is held at once. */
-enum class Scratch { tiles, panels, rows, sums, count };
+enum class Scratch { tiles, panels, rows, sums, links, count };
 inline char* scratchOf(Scratch use, int64_t bytes) {
   struct Memory {
     char* at = nullptr;

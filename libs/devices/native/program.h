@@ -21,6 +21,10 @@ class Step {
  public:
   virtual ~Step() = default;
   virtual void run(Slots slots) = 0;
+  /** Does parts begin … end - 1 of `parts` equal ones along its outermost dimension, on this thread. */
+  virtual void runParts(Slots, int64_t /* begin */, int64_t /* end */, int64_t /* parts */) {
+    throw std::runtime_error("a step that is no link of a chain is run as one");
+  }
 };
 using Steps = std::vector<std::unique_ptr<Step>>;
 

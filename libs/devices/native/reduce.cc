@@ -1,22 +1,24 @@
 // Reductions by one operator: along rows (what is folded is dense) or down columns (what is kept is dense), of any strides outside
 // of that.
 #include <algorithm>
+#include "chain.h"
 #include "fold.h"
 #include "program.h"
 
 namespace weft {
 
 /**
- * Words: slots of the operand, the initial value and the result; kept axes (size, stride), after their count; folded axes likewise;
- * dense elements inside of those; whether these are folded (rows) or kept (columns).
+ * Words: slots of the operand, the initial value and the result; offset into the operand; kept axes (size, stride), after their
+ * count; folded axes likewise; dense elements inside of those; whether these are folded (rows) or kept (columns).
  */
 template <class Op, class T>
-class Reduce final : public Step {
+class Reduce final : public Step, public Gathering {
  public:
   explicit Reduce(Reader& reader) {
     from = reader.next();
     init = reader.next();
     to = reader.next();
+    offset = reader.next();
     readAxes(reader, kept, keptCount);
     readAxes(reader, folded, foldedCount);
     inner = reader.next();
@@ -24,11 +26,51 @@ class Reduce final : public Step {
   }
 
   void run(Slots slots) override {
-    const T* source = reinterpret_cast<const T*>(slots[from]);
-    const A start = A(*reinterpret_cast<const T*>(slots[init]));
+    const T* source = sourceIn(slots);
+    const A start = startIn(slots);
     T* target = reinterpret_cast<T*>(slots[to]);
     if (isRows) runRows(source, start, target);
     else runColumns(source, start, target);
+  }
+
+  void runParts(Slots slots, int64_t begin, int64_t end, int64_t parts) override {
+    const int64_t each = keptCount / parts;
+    T* target = reinterpret_cast<T*>(slots[to]);
+    if (isRows) {
+      foldRows(sourceIn(slots), startIn(slots), target, each * begin, each * end);
+    } else {
+      const int64_t width = std::min<int64_t>(roundUp(inner, 64), mostColumns);
+      const int64_t tiles = divideUp(inner, width);
+      foldColumns(sourceIn(slots), startIn(slots), target, width, tiles, each * begin * tiles, each * end * tiles);
+    }
+  }
+
+  int64_t stateBytes() const override { return keptCount * (isRows ? 1 : inner) * int64_t(sizeof(A)); }
+  void startState(char* state) const override {
+    A* sums = reinterpret_cast<A*>(state);
+    std::fill(sums, sums + stateBytes() / int64_t(sizeof(A)), Op::template identity<A>());
+  }
+  void foldPart(Slots slots, char* state, int64_t shift) const override {
+    const T* source = sourceIn(slots) + shift;
+    A* sums = reinterpret_cast<A*>(state);
+    for (int64_t result = 0; result < keptCount; result++) {
+      const T* base = source + offsetOf(kept, result);
+      if (isRows) {
+        sums[result] = foldRange(base, 0, foldedCount * inner, sums[result]);
+      } else {
+        for (int64_t part = 0; part < foldedCount; part++) foldRow<Op, T>(sums + result * inner, base + offsetOf(folded, part), inner);
+      }
+    }
+  }
+  void finishStates(Slots slots, char* const* states, int64_t count) const override {
+    const A start = startIn(slots);
+    T* target = reinterpret_cast<T*>(slots[to]);
+    const int64_t results = stateBytes() / int64_t(sizeof(A));
+    for (int64_t result = 0; result < results; result++) {
+      A sum = start;
+      for (int64_t at = 0; at < count; at++) sum = foldPair<Op, A>(sum, reinterpret_cast<const A*>(states[at])[result]);
+      target[result] = T(sum);
+    }
   }
 
  private:
@@ -54,6 +96,14 @@ class Reduce final : public Step {
     return offset;
   }
   static constexpr int64_t grain = 1 << 15;
+  static constexpr int64_t mostColumns = 1024;
+
+  const T* sourceIn(Slots slots) const { return reinterpret_cast<const T*>(slots[from]) + offset; }
+  A startIn(Slots slots) const { return A(*reinterpret_cast<const T*>(slots[init])); }
+
+  void foldRows(const T* source, A start, T* target, int64_t begin, int64_t end) const {
+    for (int64_t result = begin; result < end; result++) target[result] = T(foldRange(source + offsetOf(kept, result), 0, foldedCount * inner, start));
+  }
 
   void runRows(const T* source, A start, T* target) const {
     const int64_t length = foldedCount * inner;
@@ -75,9 +125,7 @@ class Reduce final : public Step {
       }
       return;
     }
-    parallelFor(keptCount, divideUp(grain, std::max<int64_t>(1, length)), [&](int64_t begin, int64_t end) {
-      for (int64_t result = begin; result < end; result++) target[result] = T(foldRange(source + offsetOf(kept, result), 0, length, start));
-    });
+    parallelFor(keptCount, divideUp(grain, std::max<int64_t>(1, length)), [&](int64_t begin, int64_t end) { foldRows(source, start, target, begin, end); });
   }
 
   /** Folds positions begin … end of what is folded into one result. */
@@ -93,23 +141,28 @@ class Reduce final : public Step {
 
   void runColumns(const T* source, A start, T* target) const {
     const int64_t threads = pool().size();
-    const int64_t width = std::clamp<int64_t>(roundUp(divideUp(inner, 2 * threads), 64), 64, 1024);
+    const int64_t width = std::clamp<int64_t>(roundUp(divideUp(inner, 2 * threads), 64), 64, mostColumns);
     const int64_t tiles = divideUp(inner, width);
     parallelFor(keptCount * tiles, divideUp(grain, std::max<int64_t>(1, foldedCount * std::min(width, inner))), [&](int64_t begin, int64_t end) {
-      alignas(64) A sums[1024];
-      for (int64_t task = begin; task < end; task++) {
-        const int64_t row = task / tiles, first = task % tiles * width;
-        const int64_t count = std::min(width, inner - first);
-        const T* base = source + offsetOf(kept, row) + first;
-        for (int64_t at = 0; at < count; at++) sums[at] = start;
-        for (int64_t part = 0; part < foldedCount; part++) foldRow<Op, T>(sums, base + offsetOf(folded, part), count);
-        T* result = target + row * inner + first;
-        for (int64_t at = 0; at < count; at++) result[at] = T(sums[at]);
-      }
+      foldColumns(source, start, target, width, tiles, begin, end);
     });
   }
 
-  int64_t from, init, to, inner, keptCount = 1, foldedCount = 1;
+  /** Tiles begin … end - 1, of `width` columns each, `tiles` in a row of results. */
+  void foldColumns(const T* source, A start, T* target, int64_t width, int64_t tiles, int64_t begin, int64_t end) const {
+    alignas(64) A sums[mostColumns];
+    for (int64_t task = begin; task < end; task++) {
+      const int64_t row = task / tiles, first = task % tiles * width;
+      const int64_t count = std::min(width, inner - first);
+      const T* base = source + offsetOf(kept, row) + first;
+      for (int64_t at = 0; at < count; at++) sums[at] = start;
+      for (int64_t part = 0; part < foldedCount; part++) foldRow<Op, T>(sums, base + offsetOf(folded, part), count);
+      T* result = target + row * inner + first;
+      for (int64_t at = 0; at < count; at++) result[at] = T(sums[at]);
+    }
+  }
+
+  int64_t from, init, to, offset, inner, keptCount = 1, foldedCount = 1;
   std::vector<WalkAxis> kept, folded;
   bool isRows;
 };

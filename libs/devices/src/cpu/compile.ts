@@ -20,9 +20,13 @@ import type { Access } from './access.ts';
 import { accessOf, isDense, isViewNode } from './access.ts';
 import type { AffineEpilogue } from './affine-epilogue.ts';
 import { affineEpilogue, affineWords } from './affine-epilogue.ts';
+import type { Chain, FusedUnit } from './chain.ts';
+import { insideOf, nodesOf, resultsOf, withChains } from './chain.ts';
+import { chainWords } from './chain-words.ts';
 import { copyWords, moveWords } from './copy.ts';
 import { nativeFamilyOf } from './families.ts';
 import { mayOverwrite, pairsInPlace } from './in-place.ts';
+import { spreadIotas } from './iota.ts';
 import type { NativeLibrary } from './library.ts';
 import { isPointwise, largestPointwiseGroup, pointwiseWords } from './pointwise.ts';
 import type { NativeSite, Operand, Word } from './step.ts';
@@ -63,19 +67,12 @@ export function compileForCpu(
 ): CpuProgram {
   const graph = source.clone();
   openComposites(graph.block);
+  spreadIotas(graph);
   const constants = new Set(constantInputs.map((index) => graph.inputs[index]));
   return new Compiler(library, constants).compile(graph, pairsInPlace(graph, inPlace));
 }
 
 const isView = (value: Value): boolean => isViewNode(value.node);
-
-/** What is emitted at once: a node, an elementwise group, or a node with the group that follows it. */
-interface FusedUnit {
-  readonly node: Node | undefined;
-  readonly group: readonly Node[];
-  /** The group as one formula, where it has one that the node's kernel takes: then the node's own result is stored nowhere. */
-  readonly affine?: AffineEpilogue;
-}
 
 class Compiler {
   private readonly slots: RegisterPlan[] = [];
@@ -85,6 +82,8 @@ class Compiler {
   private readonly overwritten = new Map<number, Value>();
   private readonly offsets = new Map<number, number>();
   private readonly viewNeedsMemory = new Map<Value, boolean>();
+  /** Values that are inside of a chain, and need no memory. */
+  private readonly inside = new Set<Value>();
   private readonly native = new Map<Node, boolean>();
   private readonly steps: (readonly Word[])[] = [];
   private readonly onHost: Node[] = [];
@@ -215,13 +214,17 @@ class Compiler {
     if (access === undefined)
       throw new InternalError(`%${value.name} is not written out, and not to be walked`);
     const { source } = access;
-    return { ...access, slot: source.node.kind === 'core::constant' ? -1 : this.slotFor(source), dtype };
+    const hasSlot = source.node.kind !== 'core::constant' && !this.inside.has(source);
+    return { ...access, slot: hasSlot ? this.slotFor(source) : -1, dtype };
   }
 
   /** As `operandOf`, with memory for constants too. */
   private storedOperandOf(value: Value): Operand {
-    const operand = this.operandOf(value);
-    return { ...operand, slot: this.slotFor(operand.source) };
+    return this.inMemory(this.operandOf(value));
+  }
+
+  private inMemory(operand: Operand): Operand {
+    return this.inside.has(operand.source) ? operand : { ...operand, slot: this.slotFor(operand.source) };
   }
 
   // ---- code -------------------------------------------------------------------------------------------------------
@@ -257,9 +260,14 @@ class Compiler {
     block: Block,
     targets?: readonly number[],
   ): { code: Code[]; results: number[]; held: number[] } {
-    const units = this.withEpilogues(schedule(block, this.rules));
     const roots = block.outputs.map(rootOf);
-    const nodesOf = ({ node, group }: FusedUnit) => (node === undefined ? group : [node, ...group]);
+    const inPlace = new Set(roots.filter((_, index) => targets !== undefined && this.overwritten.has(targets[index]))); // prettier-ignore
+    const units = withChains(this.withEpilogues(schedule(block, this.rules)), {
+      library: this.library,
+      isNative: (node) => this.isNative(node),
+      isInMemory: this.isInMemory,
+      isInPlace: (value) => inPlace.has(value),
+    });
     const lastUse = new Map<Value, number>();
     units.forEach((unit, index) => {
       for (const node of nodesOf(unit)) {
@@ -291,23 +299,23 @@ class Compiler {
       });
     }
 
+    for (const { chain } of units) {
+      if (chain !== undefined) for (const value of insideOf(chain, roots)) this.inside.add(value);
+    }
     const code: Code[] = [];
     const held: number[] = [];
     const owned = new Map<number, Value[]>();
     units.forEach((unit, index) => {
-      const results = [
-        ...(unit.affine === undefined ? (unit.node?.outputs ?? []) : []),
-        ...storedOutputs(unit.group).map((node) => node.output),
-      ];
-      for (const value of results) {
-        if (this.slotOf.has(value)) continue;
+      for (const value of resultsOf(unit)) {
+        if (this.slotOf.has(value) || this.inside.has(value)) continue;
         const slot = this.allocate(specOf(value).dtype, countOf(value));
         this.slotOf.set(value, slot);
         const last = lastUse.get(value) ?? index;
         if (last === Infinity) held.push(slot);
         else owned.set(last, [...(owned.get(last) ?? []), value]);
       }
-      if (unit.node === undefined) this.emitGroup(unit.group, code);
+      if (unit.chain !== undefined) this.emitChain(unit.chain, nodesOf(unit), code);
+      else if (unit.node === undefined) this.emitGroup(unit.group, code);
       else this.emitNode(unit.node, code, unit.group, unit.affine);
       for (const value of owned.get(index) ?? []) this.release(this.slotOf.get(value)!);
     });
@@ -586,18 +594,36 @@ class Compiler {
   private groupWords(nodes: readonly Node[]): Word[] {
     return pointwiseWords(nodes, {
       library: this.library,
-      access: (value) => {
-        const operand = this.operandOf(value);
-        const literal = operand.source.node.kind === 'core::constant' ? operand.source.node.get('t', 'value') : undefined; // prettier-ignore
-        const isScalar = literal !== undefined && (literal.splat || numel(literal.shape) === 1);
-        return isScalar ? operand : { ...operand, slot: this.slotFor(operand.source) };
-      },
+      access: (value) => this.groupOperandOf(value),
       slotOf: (value) => this.slotOf.get(value)!,
       overwrites: (slot) => {
         const input = this.overwritten.get(slot);
         return input === undefined ? undefined : this.slotOf.get(input);
       },
     });
+  }
+
+  /** An operand of an elementwise group, without memory for a constant of one value. */
+  private groupOperandOf(value: Value): Operand {
+    const operand = this.operandOf(value);
+    const { node } = operand.source;
+    const literal = node.kind === 'core::constant' ? node.get('t', 'value') : undefined;
+    const isScalar = literal !== undefined && (literal.splat || numel(literal.shape) === 1);
+    return isScalar ? operand : this.inMemory(operand);
+  }
+
+  // ---- chains -----------------------------------------------------------------------------------------------------
+
+  private emitChain(chain: Chain, nodes: readonly Node[], code: Code[]): void {
+    for (const node of nodes) this.account(node);
+    const words = chainWords(chain, {
+      library: this.library,
+      access: (value) => this.groupOperandOf(value),
+      stored: (value) => this.storedOperandOf(value),
+      slotOf: (value) => this.slotOf.get(value)!,
+      isInside: (value) => this.inside.has(value),
+    });
+    this.push(code, 'chain', ...words);
   }
 
   /** A loop of the reference device. */

@@ -20,7 +20,7 @@ function oneInstruction(
   toBytes: number,
   count: number,
 ): void {
-  const words: Word[] = [1, count, 1, from, fromBytes, 0, 1, 0, 1, to, toBytes, 0];
+  const words: Word[] = [1, count, 1, from, fromBytes, 0, 1, 0, 1, to, toBytes, 1, 0];
   site.push('pointwise', ...words, 1, site.library.instructions.get(name)!, 1, 0, -1, -1, doubleWord(1));
 }
 

@@ -5,13 +5,14 @@ import { dtypes, isComplex, isFloatingPoint, specOf } from '@weft/ir';
 import { scalarOf, storedOutputs } from '../reference/compile.ts';
 import { isHalf } from '../reference/half.ts';
 import { narrowing } from '../reference/scalar-functions.ts';
+import { stridesOf } from '../reference/typed-array.ts';
 import { merged } from './access.ts';
 import type { NativeLibrary } from './library.ts';
 import type { Operand, Word } from './step.ts';
 import { doubleWord } from './step.ts';
 
 /** Dimensions that a pointwise step can have (mostAxes in native/pointwise.h). */
-const mostAxes = 8;
+export const mostAxes = 8;
 /** Operators in one step: beyond this the tiles of their values leave the cache. */
 export const largestPointwiseGroup = 48;
 
@@ -104,6 +105,10 @@ const work: Readonly<Record<string, number>> = {
   erfc: 30,
 };
 
+/** Operations that an element of a group costs. */
+export const workOf = (nodes: readonly Node[]): number =>
+  nodes.reduce((sum, node) => sum + (work[node.operator] ?? 1), 0);
+
 /** What a group's step needs to know of the program around it. */
 export interface GroupSite {
   readonly library: NativeLibrary;
@@ -112,7 +117,11 @@ export interface GroupSite {
   /** The slot that a value of the group is stored to. */
   slotOf(value: Value): number;
   /** The slot in whose memory a slot that is stored to may be. */
-  overwrites(slot: number): number | undefined;
+  overwrites?(slot: number): number | undefined;
+  /** The order in which elements are computed, when it is not that of the group's shape; operands are given in it. */
+  readonly sizes?: readonly number[];
+  /** How `sizes` walk over a stored value. */
+  storeStrides?(value: Value): readonly number[];
 }
 
 type Place = { readonly kind: 'load' | 'constant' | 'store' | 'temporary'; readonly index: number };
@@ -120,10 +129,11 @@ type Place = { readonly kind: 'load' | 'constant' | 'store' | 'temporary'; reado
 /** The words of a pointwise step for elementwise nodes of one shape, in order. */
 export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] {
   const { library } = site;
-  const { sizes } = specOf(nodes[0].output);
+  const sizes = site.sizes ?? specOf(nodes[0].output).sizes;
+  const dense = stridesOf(sizes);
   const loads: Operand[] = [];
   const constants: { readonly bits: bigint; readonly bytes: number }[] = [];
-  const stores: { readonly slot: number; readonly bytes: number }[] = [];
+  const stores: { readonly slot: number; readonly bytes: number; readonly strides: readonly number[] }[] = [];
   const temporaries: number[] = [];
   const lines: { readonly name: string; d: Place; from: readonly Place[] }[] = [];
   const known = new Map<string, Place>();
@@ -166,7 +176,6 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
     return place;
   };
 
-  let cost = 0;
   for (const node of nodes) {
     const { dtype } = specOf(node.output);
     const given = node.inputs.map(fetch);
@@ -176,11 +185,11 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
       result = temporary();
       lines.push({ name, d: result, from });
     }
-    cost += work[node.operator] ?? 1;
     placeOf.set(node.output, result!);
     if (!stored.has(node.output)) continue;
     const store: Place = { kind: 'store', index: stores.length };
-    stores.push({ slot: site.slotOf(node.output), bytes: dtypes[dtype].bytes });
+    const strides = site.storeStrides?.(node.output) ?? dense;
+    stores.push({ slot: site.slotOf(node.output), bytes: dtypes[dtype].bytes, strides });
     if (isHalf(dtype)) lines.push({ name: `encode.${dtype}`, d: store, from: [result!] });
     else {
       // Written where it goes, and read from there by what follows.
@@ -192,7 +201,7 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
   // What is stored over an operand waits until nothing reads the operand.
   stores.forEach(({ slot, bytes }, index) => {
     const isStore = (place: Place): boolean => place.kind === 'store' && place.index === index;
-    const overwritten = site.overwrites(slot);
+    const overwritten = site.overwrites?.(slot);
     const isRead = ({ kind, index: load }: Place): boolean =>
       kind === 'load' && loads[load].slot === overwritten;
     const at = lines.findIndex(({ d }) => isStore(d));
@@ -208,8 +217,8 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
   const { assigned, bytes } = assignTiles(lines);
   const walks = merged(
     sizes,
-    // The stores' walk, so that dimensions are merged only where the result is dense too.
-    [...loads.map((load) => load.strides), denseStrides(sizes)],
+    // The walk of elements in their order too, so that dimensions are merged only where tiles are dense.
+    [...loads.map((load) => load.strides), ...stores.map((store) => store.strides), dense],
   );
   const base = {
     load: 0,
@@ -234,7 +243,7 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
     constants.length,
     ...constants.flatMap((constant): Word[] => [constant.bits, constant.bytes]),
     stores.length,
-    ...stores.flatMap((store) => [store.slot, store.bytes]),
+    ...stores.flatMap((store, index) => [store.slot, store.bytes, ...walks.walks[loads.length + index]]),
     bytes.length,
     ...bytes,
     lines.length,
@@ -245,7 +254,7 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
       operandOf(from[1]),
       operandOf(from[2]),
     ]),
-    doubleWord(cost),
+    doubleWord(workOf(nodes)),
   ];
 }
 
@@ -293,14 +302,6 @@ function resultBytes(name: string): number {
   if (parts[0] === 'decode' || parts[0] === 'round') return 4;
   const suffix = parts[parts.length - 1];
   return /^\d+$/.test(suffix) ? Number(suffix) : dtypes[suffix as DType].bytes;
-}
-
-function denseStrides(sizes: readonly number[]): number[] {
-  const strides = sizes.map(() => 1);
-  for (let dimension = sizes.length - 2; dimension >= 0; dimension--) {
-    strides[dimension] = strides[dimension + 1] * sizes[dimension + 1];
-  }
-  return strides;
 }
 
 /** The bits of an element, sign-extended to a word. */

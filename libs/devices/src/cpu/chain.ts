@@ -1,0 +1,296 @@
+// Which steps become a chain (native/chain.cc): elementwise groups, reductions and batched products that need, of each other's results,
+// only the same part as they compute. Softmax, norms, losses, their gradients and attention come out as one step, with
+// nothing in memory between their parts. Parts are what some reduction keeps, or the batches of a product.
+import type { Node, Value } from '@weft/ir';
+import { numel, specOf } from '@weft/ir';
+import { isHalf } from '../reference/half.ts';
+import { storedOutputs } from '../reference/compile.ts';
+import { countOf, isAlias, rootOf, sourcesOf, valuesRead } from '../reference/schedule.ts';
+import type { Access } from './access.ts';
+import { accessOf, isViewNode } from './access.ts';
+import type { AffineEpilogue } from './affine-epilogue.ts';
+import type { NativeLibrary } from './library.ts';
+import type { Pieces, Split } from './parts.ts';
+import { ordered, piecesOf, readsOwnPart, stridesAlong } from './parts.ts';
+import { isPointwise, mostAxes } from './pointwise.ts';
+import { reduceWalk } from './reduce.ts';
+
+/** What is emitted at once: a node, an elementwise group, a node with the group that follows it, or a chain of these. */
+export interface FusedUnit {
+  readonly node: Node | undefined;
+  readonly group: readonly Node[];
+  /** The group as one formula, where it has one that the node's kernel takes: then the node's own result is stored nowhere. */
+  readonly affine?: AffineEpilogue;
+  readonly chain?: Chain;
+}
+
+export interface Link {
+  readonly unit: FusedUnit;
+  /** The dimensions of the group, or of the reduction's operand. */
+  readonly pieces: Pieces;
+  /** A reduction that folds all parts into one result. */
+  readonly gathers: boolean;
+}
+
+export interface Chain {
+  readonly parts: number;
+  readonly links: readonly Link[];
+  /** How the values that the links compute fall into parts; results that gather all of them have no place here. */
+  readonly splits: ReadonlyMap<Value, Split>;
+}
+
+/** What forming chains asks of the program around. */
+export interface ChainRules {
+  readonly library: NativeLibrary;
+  isNative(node: Node): boolean;
+  isInMemory(value: Value): boolean;
+  /** Whether a value is written over an input, which its step reads as it goes. */
+  isInPlace(value: Value): boolean;
+}
+
+/** Steps of one chain, at most. */
+const mostLinks = 32;
+/** Elements that are walked densely where parts are not contiguous, at least. */
+const leastRun = 16;
+/** Elements of one part, at most: beyond, memory is walked as without a chain. */
+const mostElements = 1 << 20;
+
+export const nodesOf = ({ node, group, chain }: FusedUnit): readonly Node[] =>
+  chain !== undefined
+    ? chain.links.flatMap(({ unit }) => nodesOf(unit))
+    : node === undefined
+      ? group
+      : [node, ...group];
+
+/** What a unit computes that anything else reads. */
+export const resultsOf = ({ node, group, affine, chain }: FusedUnit): readonly Value[] =>
+  chain !== undefined
+    ? chain.links.flatMap(({ unit }) => resultsOf(unit))
+    : [
+        ...(affine === undefined ? (node?.outputs ?? []) : []),
+        ...storedOutputs(group).map((member) => member.output),
+      ];
+
+/** The results of links that only links read. */
+export function insideOf(chain: Chain, outputs: readonly Value[]): Value[] {
+  const unit: FusedUnit = { node: undefined, group: [], chain };
+  const nodes = new Set(nodesOf(unit));
+  const kept = new Set(outputs);
+  const isInside = (value: Value): boolean =>
+    value.uses.every(({ user, index }) => {
+      if (nodes.has(user)) return true;
+      if (isAlias(user)) return isInside(user.outputs[index]);
+      return isViewNode(user) && isInside(user.output);
+    });
+  return resultsOf(unit).filter((value) => chain.splits.has(value) && !kept.has(value) && isInside(value));
+}
+
+const isView = (value: Value): boolean => isViewNode(value.node);
+
+interface OpenChain {
+  units: { readonly unit: FusedUnit; readonly at: number }[];
+  chain: Chain | undefined;
+  open: boolean;
+}
+
+/** Joins units into chains. A chain stands where its last member did, before anything outside that reads from it. */
+export function withChains(units: readonly FusedUnit[], rules: ChainRules): FusedUnit[] {
+  if (!rules.library.operations.has('chain')) return [...units];
+  const result: FusedUnit[] = [];
+  const chainOf = new Map<Value, OpenChain>();
+  const readersOf = new Map<Value, OpenChain>();
+  const all: OpenChain[] = [];
+  const close = (chain: OpenChain): void => {
+    if (!chain.open) return;
+    chain.open = false;
+    if (chain.chain === undefined) result.push(...chain.units.map(({ unit }) => unit));
+    else result.push({ node: undefined, group: [], chain: chain.chain });
+  };
+  units.forEach((unit, at) => {
+    const read = new Set<OpenChain>();
+    const outside: Value[] = [];
+    for (const node of nodesOf(unit)) {
+      for (const value of valuesRead(node)) {
+        for (const source of sourcesOf(value, isView)) {
+          const chain = chainOf.get(source);
+          if (chain?.open === true) read.add(chain);
+          else outside.push(source);
+        }
+      }
+    }
+    const member = { unit, at };
+    let joined: OpenChain | undefined;
+    if (isLink(unit, rules)) {
+      const tryAll = (chains: readonly OpenChain[]): boolean => {
+        const members = [...chains.flatMap((each) => each.units), member].sort((a, b) => a.at - b.at);
+        const chain = chainFrom(members.map((each) => each.unit), rules); // prettier-ignore
+        if (chain === undefined) return false;
+        const [first, ...others] = chains;
+        for (const other of others) {
+          other.open = false;
+          for (const { unit: moved } of other.units)
+            for (const node of nodesOf(moved)) chainOf.set(node.output, first);
+        }
+        first.units = members;
+        first.chain = chain;
+        joined = first;
+        return true;
+      };
+      const chains = [...read];
+      if (chains.length > 0 && !tryAll(chains) && chains.length > 1) chains.some((each) => tryAll([each]));
+      if (joined === undefined) {
+        // Two that read the same large operand read it once.
+        const beside = outside
+          .map((source) => readersOf.get(source))
+          .find((each) => each?.open === true && !read.has(each));
+        if (beside !== undefined && read.size === 0) tryAll([beside]);
+      }
+      for (const chain of read) if (chain !== joined && chain.open) close(chain);
+      if (joined === undefined) all.push((joined = { units: [member], chain: undefined, open: true }));
+      for (const node of nodesOf(unit)) chainOf.set(node.output, joined);
+      const count = Math.max(
+        ...nodesOf(unit).map((node) => Math.max(countOf(node.output), countOf(node.inputs[0]))),
+      );
+      for (const source of outside) if (2 * countOf(source) >= count) readersOf.set(source, joined);
+      return;
+    }
+    for (const chain of read) close(chain);
+    result.push(unit);
+  });
+  for (const chain of all) close(chain);
+  return result;
+}
+
+/** Whether a unit may be a link of some chain. */
+function isLink({ node, group, chain }: FusedUnit, rules: ChainRules): boolean {
+  const { library, isNative } = rules;
+  if (chain !== undefined || group.some((member) => rules.isInPlace(member.output))) return false;
+  if (node === undefined) return isPointwise(group[0], library) && countOf(group[0].output) > 1;
+  if (!isNative(node) || isHalf(specOf(node.inputs[0]).dtype)) return false;
+  return node.kind === 'core::reduce' && countOf(node.inputs[0]) > 1 && countOf(node.output) > 0;
+}
+
+/** A way of dividing: how many parts, and how values of so many elements may fall into them. */
+interface Division {
+  readonly parts: number;
+  readonly splits: Map<number, Split[]>;
+}
+
+/** The ways that reductions of the units suggest, the most parts first. */
+function divisionsOf(units: readonly FusedUnit[], threads: number): Division[] {
+  const runs: { readonly parts: number; readonly count: number; readonly split: Split }[] = [];
+  const gathered: typeof runs = [];
+  for (const { node } of units) {
+    if (node?.kind !== 'core::reduce') continue;
+    const { sizes } = specOf(node.inputs[0]);
+    const folded = new Set(node.ints('dimensions'));
+    for (let first = 0; first < sizes.length;) {
+      let end = first;
+      const isFolded = folded.has(first);
+      while (end < sizes.length && folded.has(end) === isFolded) end++;
+      const before = numel(sizes.slice(0, first));
+      const parts = numel(sizes.slice(first, end));
+      const after = numel(sizes.slice(end));
+      if (!isFolded) runs.push({ parts, count: numel(sizes), split: { before, after } });
+      else if (first === 0) gathered.push({ parts, count: numel(sizes), split: { before, after } });
+      first = end;
+    }
+  }
+  const from = runs.length > 0 ? [...runs, ...gathered] : gathered;
+  const counts = [...new Set(from.map(({ parts }) => parts))].filter((parts) => parts >= Math.max(2, threads)); // prettier-ignore
+  counts.sort((a, b) => b - a);
+  return counts.map((parts) => {
+    const splits = new Map<number, Split[]>();
+    for (const { count, split, parts: own } of from) {
+      if (own !== parts || (split.before > 1 && split.after < leastRun)) continue;
+      splits.set(count, [...(splits.get(count) ?? []), split]);
+    }
+    return { parts, splits };
+  });
+}
+
+/** A chain of all the units in their order, or undefined when they are none. */
+function chainFrom(units: readonly FusedUnit[], rules: ChainRules): Chain | undefined {
+  if (units.length > mostLinks) return undefined;
+  for (const division of divisionsOf(units, rules.library.threads(0))) {
+    const chain = dividedBy(units, division, rules);
+    if (chain !== undefined) return chain;
+  }
+  return undefined;
+}
+
+function dividedBy(units: readonly FusedUnit[], division: Division, rules: ChainRules): Chain | undefined {
+  const { parts } = division;
+  const splits = new Map<Value, Split>();
+  const gathered = new Set<Value>();
+  const links: Link[] = [];
+  const splitsOf = (count: number): Split[] => {
+    if (count % parts !== 0) return [];
+    const whole = { before: 1, after: count / parts };
+    return [...(division.splits.get(count) ?? []), whole];
+  };
+  /** Whether what is read of the chain's values, through this access, is the part that is computed. */
+  const fits = (access: Access | undefined, pieces: Pieces): boolean => {
+    if (access === undefined) return false;
+    const root = rootOf(access.source);
+    if (gathered.has(root)) return false;
+    const split = splits.get(root);
+    return split === undefined || readsOwnPart(access, pieces, parts, split);
+  };
+  for (const unit of units) {
+    const { node, group } = unit;
+    const shape = node === undefined ? specOf(group[0].output) : specOf(node.inputs[0]);
+    let link: Link | undefined;
+    for (const split of splitsOf(numel(shape.sizes))) {
+      if (numel(shape.sizes) / parts > mostElements) continue;
+      const pieces = piecesOf(shape.sizes, parts, split);
+      if (pieces === undefined) continue;
+      link =
+        node === undefined
+          ? groupLink(unit, pieces, (value) => fits(accessOf(value, rules.isInMemory), pieces))
+          : reduceLink(unit, pieces, accessOf(node.inputs[0], rules.isInMemory), fits);
+      if (link === undefined) continue;
+      if (node === undefined) for (const member of group) splits.set(member.output, split);
+      else if (link.gathers) gathered.add(node.output);
+      else splits.set(node.output, { before: 1, after: countOf(node.output) / parts });
+      break;
+    }
+    if (link === undefined) return undefined;
+    links.push(link);
+  }
+  return { parts, links, splits };
+}
+
+function groupLink(unit: FusedUnit, pieces: Pieces, fits: (value: Value) => boolean): Link | undefined {
+  const { group } = unit;
+  if (ordered(pieces).length > mostAxes) return undefined;
+  const inside = new Set(group.map((member) => member.output));
+  const isLinked = group.every((member) => member.inputs.every((value) => inside.has(value) || fits(value)));
+  return isLinked ? { unit, pieces, gathers: false } : undefined;
+}
+
+function reduceLink(
+  unit: FusedUnit,
+  pieces: Pieces,
+  access: Access | undefined,
+  fits: (access: Access | undefined, pieces: Pieces) => boolean,
+): Link | undefined {
+  const node = unit.node!;
+  if (access === undefined || !fits(access, pieces)) return undefined;
+  const folded = new Set(node.ints('dimensions'));
+  const isFolded = ({ dimension }: { dimension: number }): boolean => folded.has(dimension);
+  const gathers = pieces.parts.length > 0 && pieces.parts.every(isFolded);
+  if (!gathers && pieces.parts.some(isFolded)) return undefined;
+  // Results lie part after part, as they are computed.
+  if (pieces.before.some((piece) => !isFolded(piece))) return undefined;
+  const all = ordered(pieces);
+  const strides = stridesAlong(all, access.strides);
+  const axes = all.map((piece, index) => ({
+    size: piece.size,
+    stride: strides[index],
+    isFolded: isFolded(piece),
+  }));
+  const apart = pieces.parts.length;
+  if ((gathers ? reduceWalk(axes.slice(apart)) : reduceWalk(axes, apart)) === undefined) return undefined;
+  return { unit, pieces, gathers };
+}

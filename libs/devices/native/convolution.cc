@@ -3,6 +3,7 @@
 #include "patches.h"
 #include "plane-products.h"
 #include "taps.h"
+#include "winograd.h"
 
 namespace weft {
 
@@ -19,6 +20,7 @@ class Convolution final : public Step {
     if (PlaneSums<T>::takes(shape)) planes = std::make_unique<PlaneSums<T>>(shape);
     else if (PlaneProducts<T>::takes(shape)) products = std::make_unique<PlaneProducts<T>>(shape);
     else if (shape.rows <= 2) taps = std::make_unique<TapSums<T>>(shape);
+    else if (Winograd<T>::takes(shape, isConstant)) winograd = std::make_unique<Winograd<T>>(shape, isConstant);
     else patches = std::make_unique<PatchProduct<T>>(shape, isConstant);
   }
 
@@ -30,6 +32,7 @@ class Convolution final : public Step {
     if (planes != nullptr) planes->run(in, kernel, out, slots, epilogue);
     else if (products != nullptr) products->run(in, kernel, out, slots, epilogue);
     else if (taps != nullptr) taps->run(in, kernel, out, slots, epilogue);
+    else if (winograd != nullptr) winograd->run(in, kernel, out, slots, epilogue);
     else patches->run(in, kernel, out, slots, epilogue);
     if (epilogue.pointwise != nullptr && !shape.isDense) epilogue.pointwise->run(slots);
   }
@@ -42,6 +45,7 @@ class Convolution final : public Step {
   std::unique_ptr<PlaneSums<T>> planes;
   std::unique_ptr<PlaneProducts<T>> products;
   std::unique_ptr<TapSums<T>> taps;
+  std::unique_ptr<Winograd<T>> winograd;
   std::unique_ptr<PatchProduct<T>> patches;
 };
 

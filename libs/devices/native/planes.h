@@ -2,7 +2,7 @@
 // than one, split into phases (every second column of every second row, …). A tap is then an offset, the same for all positions,
 // and positions may be walked as one run across the ends of rows: what lies between rows is computed and left out.
 #pragma once
-#include <utility>
+#include "interleave.h"
 #include "spatial.h"
 
 namespace weft {
@@ -72,11 +72,8 @@ class Planes {
   /** Every second element. */
   static void copyEven(T* to, const T* from, int64_t count) {
     constexpr int L = lanesOf<T>;
-    using W = Vector<T, L>;
     int64_t i = 0;
-    [&]<int... I>(std::integer_sequence<int, I...>) {
-      for (; i + L < count; i += L) storeVector(to + i, W(__builtin_shufflevector(loadVector<W>(from + 2 * i), loadVector<W>(from + 2 * i + L), (2 * I)...)));
-    }(std::make_integer_sequence<int, L>{});
+    for (; i + L < count; i += L) storeVector(to + i, everySecond<T>(from + 2 * i));
     for (; i < count; i++) to[i] = from[2 * i];
   }
 

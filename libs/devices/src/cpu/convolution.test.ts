@@ -47,6 +47,11 @@ const plane = (padding: number, stride = 1): Options => ({
 const cases: [string, Shapes, Options][] = [
   ['3 × 3', { input: [2, 5, 13, 11], kernel: [7, 5, 3, 3] }, plane(1)],
   ['3 × 3 of many features', { input: [1, 70, 9, 9], kernel: [29, 70, 3, 3] }, plane(1)],
+  ['3 × 3 of many features and tiles', { input: [4, 18, 18, 23], kernel: [17, 18, 3, 3] }, plane(1)],
+  ['3 × 3, narrow and high', { input: [3, 19, 70, 5], kernel: [17, 19, 3, 3] }, plane(1)],
+  ['3 × 3, uneven padding', { input: [2, 16, 21, 30], kernel: [40, 16, 3, 3] }, { windowStrides: [1, 1], padding: [[4, -2], [-1, 3]] }], // prettier-ignore
+  ['3 × 3, reversed', { input: [2, 20, 22, 26], kernel: [18, 20, 3, 3] }, { ...plane(1), windowReversal: [true, false] }], // prettier-ignore
+  ['3 × 3 of groups', { input: [2, 54, 20, 24], kernel: [48, 18, 3, 3] }, { ...plane(1), featureGroupCount: 3 }], // prettier-ignore
   ['3 × 3, stride 2', { input: [2, 8, 15, 14], kernel: [13, 8, 3, 3] }, plane(1, 2)],
   ['7 × 7, stride 2', { input: [1, 3, 33, 37], kernel: [16, 3, 7, 7] }, plane(3, 2)],
   ['1 × 1', { input: [3, 40, 7, 7], kernel: [30, 40, 1, 1] }, plane(0)],
@@ -95,14 +100,14 @@ describe('native convolutions and their gradients', () => {
     expect(await runCase(device, kernel)).toBeUndefined();
   });
 
-  test('with a constant kernel, run with two inputs', () => {
+  test.each([9, 24])('with a constant kernel of %d features, run with two inputs', (channels) => {
     const source = new Source(5);
-    const weights = source.tensor('float32', [20, 9, 3, 3]);
+    const weights = source.tensor('float32', [20, channels, 3, 3]);
     const build = (b: CoreBuilder, x: Value, w: Value) => [b.convolution(x, w, plane(1))];
     const first = againstReference(
       '',
       'convolution',
-      [source.tensor('float32', [2, 9, 12, 12]), weights],
+      [source.tensor('float32', [2, channels, 12, 12]), weights],
       build,
     );
     const graph = graphOfCase(first);
@@ -114,7 +119,7 @@ describe('native convolutions and their gradients', () => {
     });
     device.write(views[1].buffer, 0, weights.bytes);
     for (let round = 0; round < 2; round++) {
-      const input = source.tensor('float32', [2, 9, 12, 12]);
+      const input = source.tensor('float32', [2, channels, 12, 12]);
       const wanted = againstReference('', 'convolution', [input, weights], build).expected[0];
       device.write(views[0].buffer, 0, input.bytes);
       executable.run(views.slice(0, 2), views.slice(2));

@@ -70,6 +70,7 @@ describe('epilogues of convolutions', () => {
   test.each([
     ['product', [2, 6, 19, 17], [13, 6, 3, 3], 1],
     ['depthwise', [2, 6, 11, 70], [6, 1, 3, 3], 6],
+    ['tiles', [3, 16, 19, 17], [18, 16, 3, 3], 1],
     ['1 × 1', [3, 20, 9, 9], [40, 20, 1, 1], 1],
     ['window larger than the result', [2, 6, 5, 5], [7, 6, 9, 9], 1],
   ])('%s: scale, shift, activation, residual', async (_name, image, kernel, featureGroupCount) => {

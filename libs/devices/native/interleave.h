@@ -1,0 +1,52 @@
+// Every second or fourth element of memory to a vector, and four vectors element by element to memory.
+#pragma once
+#include <utility>
+#include "vector.h"
+
+namespace weft {
+
+/** Lanes of x (below L) and y (from L on) as a constexpr function of the lane chooses them. */
+template <class T, int L, class Choose, int... I>
+inline Vector<T, L> lanesOfTwo(Vector<T, L> x, Vector<T, L> y, Choose choose, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(x, y, choose(I)...);
+}
+template <class T, class Choose>
+inline Vector<T, lanesOf<T>> lanesOfTwo(Vector<T, lanesOf<T>> x, Vector<T, lanesOf<T>> y, Choose choose) {
+  return lanesOfTwo<T, lanesOf<T>>(x, y, choose, std::make_integer_sequence<int, lanesOf<T>>{});
+}
+
+/** Elements 0, 2, 4, … of 2 L. */
+template <class T>
+inline Vector<T, lanesOf<T>> everySecond(const T* from) {
+  using W = Vector<T, lanesOf<T>>;
+  return lanesOfTwo<T>(loadVector<W>(from), loadVector<W>(from + lanesOf<T>), [](int i) constexpr { return 2 * i; });
+}
+
+/** Elements 0, 4, 8, … of 4 L. */
+template <class T>
+inline Vector<T, lanesOf<T>> everyFourth(const T* from) {
+  constexpr int L = lanesOf<T>;
+  using W = Vector<T, L>;
+  const auto fourths = [](int i) constexpr { return 4 * i % (2 * lanesOf<T>); };
+  const W low = lanesOfTwo<T>(loadVector<W>(from), loadVector<W>(from + L), fourths);
+  const W high = lanesOfTwo<T>(loadVector<W>(from + 2 * L), loadVector<W>(from + 3 * L), fourths);
+  return lanesOfTwo<T>(low, high, [](int i) constexpr { return i < lanesOf<T> / 2 ? i : i + lanesOf<T> / 2; });
+}
+
+/** a[0], b[0], c[0], d[0], a[1], … */
+template <class T>
+inline void interleaveFour(T* to, const T* a, const T* b, const T* c, const T* d) {
+  constexpr int L = lanesOf<T>;
+  using W = Vector<T, L>;
+  const auto lower = [](int i) constexpr { return i / 2 + i % 2 * lanesOf<T>; };
+  const auto upper = [](int i) constexpr { return i / 2 + lanesOf<T> / 2 + i % 2 * lanesOf<T>; };
+  const W x = loadVector<W>(a), y = loadVector<W>(b), z = loadVector<W>(c), w = loadVector<W>(d);
+  const W xz = lanesOfTwo<T>(x, z, lower), yw = lanesOfTwo<T>(y, w, lower);
+  const W xzHigh = lanesOfTwo<T>(x, z, upper), ywHigh = lanesOfTwo<T>(y, w, upper);
+  storeVector(to, lanesOfTwo<T>(xz, yw, lower));
+  storeVector(to + L, lanesOfTwo<T>(xz, yw, upper));
+  storeVector(to + 2 * L, lanesOfTwo<T>(xzHigh, ywHigh, lower));
+  storeVector(to + 3 * L, lanesOfTwo<T>(xzHigh, ywHigh, upper));
+}
+
+}  // namespace weft

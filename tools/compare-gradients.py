@@ -12,7 +12,8 @@ The calls are the recorded ones (libs/tensor/src/operators/cases), each also in 
     inf     infinities at both ends
     inplace the operator's in-place form, on a copy of the first operand
 
-What is compared: which outputs require gradients, which gradients there are at all, and their values.
+What is compared: which outputs require gradients, which gradients there are at all, and their values. Differences that are
+none of weft's stand in EXPECTED with their reasons; the exit status is 0 when there are no others.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import glob
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +35,16 @@ CASES = os.path.join(HERE, "..", "libs", "tensor", "src", "operators", "cases", 
 DTYPES = {"f64": torch.float64, "f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16, "c64": torch.complex64}
 # Their values are not defined, or random.
 UNDEFINED = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "rand_like", "randn_like", "randint_like"}
+# (operators, what the difference says, reason): patterns.
+EXPECTED = [
+    (r"as_strided_scatter", r"grads 0", "PyTorch 1.13 leaves parts of this gradient uninitialised"),
+    (r"embedding(_dense)?_backward", r"grads 0", "PyTorch's derivative forgets scale_grad_by_freq; weft's agrees with finite differences"),
+    (r"cumprod_backward", r"grads", "PyTorch takes the saved result for an operand; weft computes from the input alone"),
+    (r"bernoulli_\.Tensor", r"requires_grad \[False\]", "PyTorch marks a tensor of integers as requiring gradients"),
+    (r"_standard_gamma", r"PyTorch -inf", "a sample of shape 0 is 0, and has no slope"),
+    (r"_foreach_\w+\.out", r"don't support automatic differentiation", "PyTorch writes to out= and forgets the gradients"),
+    (r"norm\.ScalarOpt_dim|masked_select_backward", r"zeros, PyTorch none", "no gradient and a gradient of zeros are the same sum"),
+]
 TOLERANCE = {"float64": 1e-8, "complex128": 1e-8, "float32": 2e-4, "complex64": 2e-4, "bfloat16": 2e-2, "float16": 3e-3}
 
 
@@ -176,6 +188,7 @@ def judge(op, args, second):
         if formals[0].alias_info is not None and formals[0].alias_info.is_write:
             given[0] = map_floats(args[0], torch.clone)
         keywords = {f.name: x for f, x in zip(formals, given) if f.kwarg_only}
+        torch.manual_seed(0)
         try:
             out = call(*[x for f, x in zip(formals, given) if not f.kwarg_only], **keywords)
         except Exception as error:  # noqa: BLE001
@@ -303,7 +316,7 @@ def main():
             if options.operators and not any(case["op"] in (o, f"aten::{o}") or case["op"].startswith(f"aten::{o}.") for o in options.operators):
                 continue
             # Nested tensors have no numbers to differentiate by in this comparison.
-            if operator(case["op"]) is None or '"nested"' in json.dumps(case["args"]):
+            if operator(case["op"]) is None or "nested" in case["op"] or '"nested"' in json.dumps(case["args"]):
                 continue
             for name in options.variants.split(","):
                 found = variant(case["op"], decode(case["args"]), name)
@@ -315,13 +328,20 @@ def main():
     found = [json.loads(line) for line in ran.stdout.splitlines()]
     if len(found) != len(calls):
         sys.exit(f"the run ended at {calls[len(found)][:2]}: {ran.stderr[-2000:]}")
-    wrong = 0
+    wrong, expected = 0, {}
     for (name, op, args), ours, theirs in zip(calls, found, answers):
         for difference in differences(ours, theirs, options.forward):
+            reason = next((r for o, d, r in EXPECTED if re.fullmatch(f"aten::({o})", op) and re.search(d, difference)), None)
+            if reason is not None:
+                expected[reason] = expected.get(reason, 0) + 1
+                continue
             wrong += 1
             inputs = " ".join(f"{str(x.dtype)[6:]}{list(x.shape)}" if isinstance(x, torch.Tensor) else str(x)[:30] for x in args)
             print(f"{op} [{name}] ({inputs}): {difference}")
-    print(f"{len(calls)} calls, {wrong} differences", file=sys.stderr)
+    for reason, count in expected.items():
+        print(f"{count} expected: {reason}")
+    print(f"{len(calls)} calls, {wrong} differences, {sum(expected.values())} expected ones", file=sys.stderr)
+    sys.exit(0 if wrong == 0 else 1)
 
 
 main()

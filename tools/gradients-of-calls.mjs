@@ -3,7 +3,7 @@
 import { createInterface } from 'node:readline';
 import { Complex, findSchema, dtypes, isComplex, isFloatingPoint } from '../libs/ir/dist/index.js';
 import { literalOf } from '../libs/ops/dist/index.js';
-import { Tensor, callOperator, grad, hostDevice, viewAsReal } from '../libs/tensor/dist/index.js';
+import { Tensor, callOperator, grad, hostDevice, manualSeed, viewAsReal } from '../libs/tensor/dist/index.js';
 
 const codes = new Map();
 for (const name of Object.keys(dtypes)) codes.set(name, BigInt(dtypes[name].scalarType ?? -1));
@@ -68,6 +68,7 @@ function run({ op, args, second }) {
   if (schema.arguments[0]?.alias?.isWrite || schema.arguments[0]?.alias?.contained?.isWrite) {
     values[0] = Array.isArray(values[0]) ? values[0].map((each) => each.clone()) : values[0].clone();
   }
+  manualSeed(0);
   const results = tensorsIn(callOperator(op, values));
   const outputs = results.map(encode);
   const requires = results.map((result) => result.requiresGrad);

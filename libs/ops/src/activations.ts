@@ -4,6 +4,7 @@ import { isFloatingPoint } from '@weft/ir';
 import { laidOutLowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import { printName } from './promotion.ts';
+import { stopGradient } from './gradient-flow.ts';
 import { check, fail, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, is, like, over, plus, pointwise, realOf, times, unaryFloat } from './elementwise.ts';
 import { halves } from './shapes.ts';
@@ -214,7 +215,10 @@ laidOutLowerings(activationLayout, {
   'aten::log_sigmoid': logSigmoid,
   'aten::log_sigmoid_forward': (b, self: Value) => [
     logSigmoid(b, self),
-    unaryFloat(b, self, (x) => b.exponential(b.negate(b.abs(x)))),
+    stopGradient(
+      b,
+      unaryFloat(b, self, (x) => b.exponential(b.negate(b.abs(x)))),
+    ),
   ],
   'aten::elu': elu,
   'aten::selu': (b, self: Value) =>

@@ -1,12 +1,13 @@
 // Backward operators of lookups, selections and running totals: where gradients of chosen elements go.
 import type { CoreBuilder, DType, TensorLike, TensorLiteral, Value } from '@weft/ir';
 import { numel } from '@weft/ir';
-import type { Kernel, Scalar } from './operator.ts';
+import type { Kernel, KernelVjp, Scalar } from './operator.ts';
 import { kernels, lowerings, preparations } from './operator.ts';
 import { broadcastShapes, check, rankOf, sizesOf, wrapDim } from './broadcast.ts';
-import { dtypeOf, is, like, zeroUnless } from './elementwise.ts';
+import { dtypeOf, is, like, plus, zeroUnless } from './elementwise.ts';
 import { cotangentsOf, lowerNamed } from './backward.ts';
 import { embeddingGradient } from './embedding.ts';
+import { cumsum } from './scans.ts';
 import { insertDim } from './shapes.ts';
 import { putAlong, putSlices, takeSlices } from './gathering.ts';
 import { elementBytes, integersOf, literalOf, numbersOf } from './literal.ts';
@@ -209,7 +210,30 @@ lowerings({
   },
 });
 
-kernels({ 'aten::masked_select_backward': { kernel: maskedSelectBackward as Kernel } });
+/** The gradient of the selected is what lies where they came from. */
+const maskedSelectBackwardVjp: KernelVjp = (b, { args, cotangents: [g] }) => {
+  const [grad, , mask] = args as [Value, Value, Value];
+  if (g === null) return [null, null, null];
+  const flags = b.broadcastTo(b.convert(mask, 'bool'), sizesOf(g));
+  const count = numel(sizesOf(g));
+  const chosen = b.reshape(flags, [count]);
+  // The k-th selected stands where the running total of the mask is k + 1 and the mask is set.
+  const rank = b.select(
+    chosen,
+    plus(b, cumsum(b, b.convert(chosen, 'int64'), 0), -1),
+    like(b, b.convert(chosen, 'int64'), numel(sizesOf(grad))),
+  );
+  const room = b.full(0, dtypeOf(g), [numel(sizesOf(grad)) + 1]);
+  const gathered = putAlong(b, room, rank, b.reshape(g, [count]), 0, 'add');
+  return [b.slice(gathered, [0], [numel(sizesOf(grad))]), null, null];
+};
+
+kernels({
+  'aten::masked_select_backward': {
+    kernel: maskedSelectBackward as Kernel,
+    vjp: maskedSelectBackwardVjp,
+  },
+});
 
 // ---- segments and packed sequences ----------------------------------------------------------------------------------
 

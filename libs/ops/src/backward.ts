@@ -6,6 +6,7 @@ import type { LoweringArgument, LoweringResult, Scalar } from './operator.ts';
 import { laidOutLowerings, lowerings, operatorMeaning } from './operator.ts';
 import { check, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, like } from './elementwise.ts';
+import { zeroGradient } from './gradient-flow.ts';
 import { insertDim } from './shapes.ts';
 import { putAlong } from './gathering.ts';
 import { spread } from './softmax.ts';
@@ -45,6 +46,9 @@ export const ofSelf =
   (b: CoreBuilder, grad: Value, self: Value, ...rest: LoweringArgument[]): Value =>
     cotangentsOf(b, [self], (inner, x) => lowerNamed(inner, forward, [x, ...rest]), [grad])[0];
 
+/** Linear forms: their derivatives know of the operand its shape only, and have a derivative of zero by it. */
+const isLinear = (name: string): boolean => name.includes('_pad') || name.includes('pool');
+
 /** Gradients of images are images; others have the order of their operands. */
 const layoutOfSelf = (name: string): ResultLayout => {
   if (name === 'glu') return rowMajor;
@@ -72,7 +76,13 @@ for (const name of [
   'replication_pad3d',
   'logit',
 ]) {
-  laidOutLowerings(layoutOfSelf(name), { [`aten::${name}_backward`]: ofSelf(name) });
+  const derivative = ofSelf(name);
+  laidOutLowerings(layoutOfSelf(name), {
+    [`aten::${name}_backward`]: isLinear(name)
+      ? (b: CoreBuilder, grad: Value, self: Value, ...rest: LoweringArgument[]) =>
+          zeroGradient(b, derivative(b, grad, self, ...rest), self)
+      : derivative,
+  });
 }
 
 /** As cotangentsOf by the first of several tensors; the others are given too, without a derivative. */
@@ -167,7 +177,7 @@ export function scatterPooled(
       .reduce((product, size) => product * size, 1);
   const flat = (value: Value): Value => b.reshape(value, [...lead, count(value)]);
   const zeros = b.full(0, dtypeOf(grad), [...lead, count(x)]);
-  return b.reshape(putAlong(b, zeros, flat(at), flat(g), 2, 'add'), sizesOf(self));
+  return zeroGradient(b, b.reshape(putAlong(b, zeros, flat(at), flat(g), 2, 'add'), sizesOf(self)), self);
 }
 
 export const conj = (b: CoreBuilder, x: Value): Value =>
@@ -223,9 +233,9 @@ lowerings({
   'aten::nll_loss_backward': nllBackward('nll_loss'),
   'aten::nll_loss2d_backward': nllBackward('nll_loss2d'),
   'aten::_adaptive_avg_pool2d_backward': (b, grad: Value, self: Value) =>
-    ofSelf('adaptive_avg_pool2d')(b, grad, self, sizesOf(grad).slice(-2)),
+    zeroGradient(b, ofSelf('adaptive_avg_pool2d')(b, grad, self, sizesOf(grad).slice(-2)), self),
   'aten::_adaptive_avg_pool3d_backward': (b, grad: Value, self: Value) =>
-    ofSelf('adaptive_avg_pool3d')(b, grad, self, sizesOf(grad).slice(-3)),
+    zeroGradient(b, ofSelf('adaptive_avg_pool3d')(b, grad, self, sizesOf(grad).slice(-3)), self),
   'aten::adaptive_max_pool2d_backward': (b, grad: Value, self: Value, indices: Value) =>
     scatterPooled(b, grad, self, indices, 2),
   'aten::adaptive_max_pool3d_backward': (b, grad: Value, self: Value, indices: Value) =>
@@ -300,13 +310,19 @@ function nllBackward(forward: string) {
     weight: Value | null,
     reduction: number,
     ignoreIndex: number,
-  ): Value =>
-    byFirst(
+    totalWeight: Value,
+  ): Value => {
+    // The mean is the sum over a weight that the forward half has found.
+    const isMean = reduction === 1;
+    const share = isMean ? b.divide(grad, totalWeight) : grad;
+    const found = byFirst(
       b,
       [self, target, weight],
-      (inner, x, y, w) => lowerNamed(inner, forward, [x, y, w, reduction, ignoreIndex]),
-      [grad],
+      (inner, x, y, w) => lowerNamed(inner, forward, [x, y, w, isMean ? 2 : reduction, ignoreIndex]),
+      [share],
     );
+    return zeroGradient(b, found, self);
+  };
 }
 
 function gridBackward(

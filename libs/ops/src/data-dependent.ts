@@ -1,6 +1,7 @@
 // Operators whose result's shape depends on data: nonzero, masked_select, unique, bincount; and the preparations that
 // turn boolean masks, counts to be inferred and repeats into arguments that fix the shape.
 import type { CoreBuilder, DType, TensorLike, TensorLiteral, Value } from '@weft/ir';
+import { noDerivative, noFormula, underivableKernel } from './gradient-flow.ts';
 import { isFloatingPoint, numel } from '@weft/ir';
 import type { DataArgument, KernelVjp, ReadTensor } from './operator.ts';
 import { dataChecks, kernels, lowerings, preparations } from './operator.ts';
@@ -234,26 +235,34 @@ kernels({
   'aten::where': { kernel: nonzeroVectors },
   'aten::masked_select': { kernel: maskedSelect, vjp: maskedSelectVjp },
   'aten::_unique': {
+    vjp: underivableKernel(noFormula('_unique')),
     kernel: (self: TensorLiteral, _sorted: boolean, inverse: boolean) =>
       uniqueAll(self, null, false, inverse, false).slice(0, 2),
   },
   'aten::_unique2': {
+    vjp: underivableKernel(noFormula('_unique2')),
     kernel: (self: TensorLiteral, _sorted: boolean, inverse: boolean, counts: boolean) =>
-      uniqueAll(self, null, false, inverse, counts),
+      // Counting needs the positions: they come along.
+      uniqueAll(self, null, false, inverse || counts, counts),
   },
   'aten::unique_dim': {
-    kernel: (self: TensorLiteral, dim: number, _sorted: boolean, inverse: boolean, counts: boolean) =>
-      uniqueAll(self, wrapDim(dim, self.shape.length), false, inverse, counts),
+    vjp: underivableKernel(noFormula('unique_dim')),
+    kernel: (self: TensorLiteral, dim: number) =>
+      uniqueAll(self, wrapDim(dim, self.shape.length), false, true, true),
   },
   'aten::unique_consecutive': {
-    kernel: (self: TensorLiteral, inverse: boolean, counts: boolean, dim: number | null) =>
-      uniqueAll(self, dim === null ? null : wrapDim(dim, self.shape.length), true, inverse, counts),
+    vjp: underivableKernel(noFormula('unique_consecutive')),
+    kernel: (self: TensorLiteral, inverse: boolean, counts: boolean, dim: number | null) => {
+      const along = dim === null ? null : wrapDim(dim, self.shape.length);
+      return uniqueAll(self, along, true, inverse || along !== null, counts || along !== null);
+    },
   },
   'aten::unique_dim_consecutive': {
-    kernel: (self: TensorLiteral, dim: number, inverse: boolean, counts: boolean) =>
-      uniqueAll(self, wrapDim(dim, self.shape.length), true, inverse, counts),
+    vjp: underivableKernel(noFormula('unique_dim_consecutive')),
+    kernel: (self: TensorLiteral, dim: number) =>
+      uniqueAll(self, wrapDim(dim, self.shape.length), true, true, true),
   },
-  'aten::bincount': { kernel: bincount },
+  'aten::bincount': { kernel: bincount, vjp: underivableKernel(noDerivative('aten::bincount')) },
   'aten::histc': { kernel: histc },
   /** Each number n repeated as often as its element says. */
   'aten::repeat_interleave.Tensor': { kernel: (repeats: TensorLiteral) => interleaved(repeats) },

@@ -8,7 +8,7 @@ import { broadcastShapes, check, range, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, plus, times } from './elementwise.ts';
 import { printName } from './promotion.ts';
 import { draw } from './random.ts';
-import { stopGradient } from './gradient-flow.ts';
+import { noDerivative, stopGradient, underivable } from './gradient-flow.ts';
 import { betaGradient, gammaGradient } from './pathwise.ts';
 import { selectDim } from './shapes.ts';
 
@@ -263,7 +263,8 @@ function sampleDirichlet(b: CoreBuilder, self: Value): Value {
 
 lowerings({
   'aten::poisson': poisson,
-  'aten::binomial': binomial,
+  'aten::binomial': (b, count: Value, prob: Value) =>
+    underivable(b, noDerivative('aten::binomial'), binomial(b, count, prob), count, prob),
   'aten::_standard_gamma': standardGamma,
   'aten::_sample_dirichlet': sampleDirichlet,
 });

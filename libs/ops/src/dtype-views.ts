@@ -5,6 +5,7 @@ import type { View, Viewed } from './operator.ts';
 import { lowerings, views } from './operator.ts';
 import { check, sizesOf } from './broadcast.ts';
 import { dtypeOf } from './elementwise.ts';
+import { stopGradient } from './gradient-flow.ts';
 
 const complexOf = (dtype: DType): DType => (dtype === 'float64' ? 'complex128' : 'complex64');
 const shown = (dtype: DType): string => dtypes[dtype].printName;
@@ -172,13 +173,14 @@ views({
   },
   'aten::view.dtype': {
     view: viewAs,
-    lower: reinterpret,
+    lower: (b, self: Value, dtype: DType) => stopGradient(b, reinterpret(b, self, dtype)),
     write: (b, self, value) => reinterpret(b, value, dtypeOf(self)),
+    constant: true,
   },
 });
 
 lowerings({
   'aten::view_as_real_copy': asReal,
   'aten::view_as_complex_copy': asComplex,
-  'aten::view_copy.dtype': reinterpret,
+  'aten::view_copy.dtype': (b, self: Value, dtype: DType) => stopGradient(b, reinterpret(b, self, dtype)),
 });

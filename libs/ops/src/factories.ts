@@ -319,7 +319,7 @@ lowerings({
       rankOf(value) === 0,
       () => `fill_ only supports 0-dimension value tensor but got tensor with ${rankOf(value)} dimensions.`,
     );
-    return b.broadcastTo(b.convert(value, dtypeOf(self)), sizesOf(self));
+    return zeroGradient(b, b.broadcastTo(b.convert(value, dtypeOf(self)), sizesOf(self)), self);
   },
   'aten::zero': (b, self: Value) => zeroGradient(b, like(b, self, 0), self),
 });

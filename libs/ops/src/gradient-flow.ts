@@ -4,7 +4,15 @@
 // something is zero, infinite or NaN: then the formula of PyTorch stands beside it. All are composites, so that every user of a
 // lowering sees the same.
 import type { CompositeAttributes, CoreBuilder, Node, Value } from '@weft/ir';
-import { compositeAttributes, compositeName, isDifferentiable, registerComposite, specOf } from '@weft/ir';
+import {
+  OperatorError,
+  compositeAttributes,
+  compositeName,
+  isDifferentiable,
+  registerComposite,
+  specOf,
+} from '@weft/ir';
+import type { KernelVjp } from './operator.ts';
 import { computeType } from './promotion.ts';
 
 registerComposite('stop_gradient', { vjp: (_, node) => node.inputs.map(() => null) });
@@ -21,6 +29,35 @@ registerComposite('zero_gradient', { vjp: (_, node, [g]) => [g, ...node.inputs.s
 /** `x` as a function of `operands` too, with a derivative of zero: it requires gradients when they do. */
 export const zeroGradient = (b: CoreBuilder, x: Value, ...operands: readonly Value[]): Value =>
   b.composite('zero_gradient', [x, ...operands], {}, (_, inner) => [inner])[0];
+
+registerComposite('underivable', {
+  vjp(_, node) {
+    throw new OperatorError(String(compositeAttributes(node).message));
+  },
+});
+
+/**
+ * `x` as a function of `operands` whose derivative nobody has written: it requires gradients when they do, and asking for one throws
+ * PyTorch's `message`.
+ */
+export const underivable = (
+  b: CoreBuilder,
+  message: string,
+  x: Value,
+  ...operands: readonly Value[]
+): Value =>
+  b.composite('underivable', [stopGradient(b, x), ...operands], { message }, (_, inner) => [inner])[0];
+
+/** PyTorch's words for an operator that has no derivative at all, and for one of which a formula leaves an operand out. */
+export const noDerivative = (name: string): string => `derivative for ${name} is not implemented`;
+export const noFormula = (name: string): string => `the derivative for '${name}' is not implemented.`;
+
+/** The derivative of a kernel that nobody has written. */
+export const underivableKernel =
+  (message: string): KernelVjp =>
+  () => {
+    throw new OperatorError(message);
+  };
 
 /** What a written derivative sees: the cotangent of the only result, the operands, the result, the attributes. */
 export interface DerivativeSite {

@@ -1,6 +1,7 @@
 // Histograms, and reductions of segments of rows.
 import type { CoreBuilder, TensorLike, TensorLiteral, Value } from '@weft/ir';
 import type { Scalar } from './operator.ts';
+import { noDerivative, underivableKernel } from './gradient-flow.ts';
 import { kernels, lowerings, preparations } from './operator.ts';
 import { check, fail, range, sizesOf } from './broadcast.ts';
 import { dtypeOf, over, realOf } from './elementwise.ts';
@@ -67,8 +68,9 @@ function equalBins(
 }
 
 kernels({
-  'aten::histogram.bin_ct': { kernel: equalBins },
+  'aten::histogram.bin_ct': { kernel: equalBins, vjp: underivableKernel(noDerivative('aten::histogram')) },
   'aten::histogram.bins_tensor': {
+    vjp: underivableKernel(noDerivative('aten::histogram')),
     kernel: (self: TensorLiteral, bins: TensorLiteral, weight: TensorLiteral | null, density: boolean) => {
       const { histogram } = histogramOf(self, Array.from(numbersOf(bins)), weight, density);
       return [histogram, bins];

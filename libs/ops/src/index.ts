@@ -7,7 +7,7 @@ export { integersOf, literalOf, numbersOf } from './literal.ts';
 export { refusalOf } from './refusals.ts';
 export type { Refusal } from './refusals.ts';
 export { broadcastShapes, wrapDim, wrapDims } from './broadcast.ts';
-export { stopGradient, stopsGradient } from './gradient-flow.ts';
+export { noDerivative, stopGradient, stopsGradient } from './gradient-flow.ts';
 export * from './strides.ts';
 export * from './result-layout.ts';
 export { stridedViews } from './view-algebra.ts';

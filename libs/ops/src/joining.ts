@@ -1,5 +1,6 @@
 // Joining and rearranging whole tensors: cat, stack, repeat, flip, roll, pad, tril, meshgrid, diag, pixel_shuffle.
 import type { CoreBuilder, Value } from '@weft/ir';
+import { zeroGradient } from './gradient-flow.ts';
 import { numel } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
@@ -45,10 +46,12 @@ export function cat(b: CoreBuilder, tensors: readonly Value[], dim: number): Val
       );
     }
   }
-  return b.concatenate(
+  const result = b.concatenate(
     joined.map((x) => b.convert(x, dtype)),
     axis,
   );
+  const skipped = tensors.filter((x) => !joined.includes(x));
+  return skipped.length === 0 ? result : zeroGradient(b, result, ...skipped);
 }
 
 export function stack(b: CoreBuilder, tensors: readonly Value[], dim: number): Value {
@@ -515,7 +518,7 @@ lowerings({
   'aten::pad': pad,
   'aten::_pad_circular': (b, self: Value, padding: Sizes) => modePad(b, self, padding, 'circular'),
   'aten::_pad_enum': (b, self: Value, padding: Sizes, mode: number, value: number | null) =>
-    pad(b, self, padding, ['constant', 'reflect', 'replicate', 'circular'][mode], value),
+    pad(b, self, padding, ['reflect', 'replicate', 'circular', 'constant'][mode], value),
   'aten::reflection_pad1d': nearPad('reflect', 1),
   'aten::reflection_pad2d': nearPad('reflect', 2),
   'aten::reflection_pad3d': nearPad('reflect', 3),

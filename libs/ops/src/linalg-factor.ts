@@ -2,8 +2,8 @@
 // symmetric eigenvalues by one-sided Jacobi rotations in rounds of disjoint pairs (Brent and Luk, 1985). Computed in
 // double precision; their derivatives are those of PyTorch.
 import type { CoreBuilder, Node, Value } from '@weft/ir';
-import { isComplex, numel, realDType, registerComposite } from '@weft/ir';
-import { range, sizesOf } from './broadcast.ts';
+import { compositeAttributes, isComplex, numel, realDType, registerComposite } from '@weft/ir';
+import { fail, range, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, plus, times as scale } from './elementwise.ts';
 import { sliceDim } from './shapes.ts';
 import { takeAlong, takeSlices } from './gathering.ts';
@@ -119,6 +119,9 @@ registerComposite('linalg_qr', {
     const [q, r] = node.outputs;
     const rank = sizesOf(r).length;
     const [m, n] = sizesOf(node.inputs[0]).slice(-2);
+    if (m > n && compositeAttributes(node).complete === true) {
+      fail("The QR decomposition is not differentiable when mode='complete' and nrows > ncols.");
+    }
     if (m >= n) return qrCotangent(b, q, r, gq, gr);
     // A = [X | Y], R = [U | V]: X = Q U as above, Y = Q V.
     const [u, v] = [sliceDim(b, r, rank - 1, 0, m), sliceDim(b, r, rank - 1, m, n)];
@@ -178,9 +181,11 @@ function rotateColumns(b: CoreBuilder, a: Value): { columns: Value; v: Value } {
       const rotate = (y: Value): Value => {
         const [first, second] = [sliceDim(b, y, 2, 0, half), sliceDim(b, y, 2, half, width)];
         const along = (value: Value): Value => alongColumns(b, fromReal(b, value, dtypeOf(y)), first);
-        const turned = b.multiply(second, alongColumns(b, conjugate(b, phase), first));
-        const newFirst = b.subtract(b.multiply(along(cosine), first), b.multiply(along(sine), turned));
-        const newSecond = b.add(b.multiply(along(sine), first), b.multiply(along(cosine), turned));
+        // Near the identity where the columns are orthogonal already: no vector's sign hangs on rounding.
+        const toFirst = b.multiply(second, alongColumns(b, conjugate(b, phase), first));
+        const toSecond = b.multiply(first, alongColumns(b, phase, first));
+        const newFirst = b.subtract(b.multiply(along(cosine), first), b.multiply(along(sine), toFirst));
+        const newSecond = b.add(b.multiply(along(cosine), second), b.multiply(along(sine), toSecond));
         return takeSlices(b, b.concatenate([newFirst, newSecond], 2), turn, 2);
       };
       return [plus(b, k, 1), rotate(x), rotate(v)];

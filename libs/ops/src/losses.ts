@@ -6,7 +6,7 @@ import type { IndexRange, Scalar } from './operator.ts';
 import { computeType, printName } from './promotion.ts';
 import { broadcastAll, check, fail, range, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, is, isNaN, like, over, plus, pointwise, realOf, times, zeroUnless } from './elementwise.ts';
-import { withDerivative } from './gradient-flow.ts';
+import { stopGradient, withDerivative } from './gradient-flow.ts';
 import { xlogyOf } from './pointwise.ts';
 import { insertDim } from './shapes.ts';
 import { takeAlong, takeSlices } from './gathering.ts';
@@ -315,7 +315,7 @@ function hingeEmbedding(
   margin: number,
   reduction: number,
 ): Value {
-  const loss = pointwise(b, [self, target], {}, (x, y) => {
+  const loss = pointwise(b, [self, stopGradient(b, target)], {}, (x, y) => {
     const negative = zeroUnless(b, is(b, y, 'NE', 1), positivePart(b, b.subtract(like(b, x, margin), x)));
     return b.add(negative, zeroUnless(b, is(b, y, 'NE', -1), x));
   });

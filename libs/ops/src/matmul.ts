@@ -1,5 +1,6 @@
 // Products of matrices and vectors: mm, bmm, matmul, addmm and their kind, linear, dot, outer, einsum, tensordot, kron.
 import type { CoreBuilder, Value } from '@weft/ir';
+import { zeroGradient } from './gradient-flow.ts';
 import { isComplex, numel } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
@@ -134,7 +135,7 @@ export function matmul(b: CoreBuilder, self: Value, other: Value): Value {
 function scaledSum(b: CoreBuilder, self: Value, product: Value, beta: Scalar, alpha: Scalar): Value {
   const [scaleSelf, scaleProduct] = [realOf(beta), realOf(alpha)];
   const right = scaleProduct === 1 ? product : b.multiply(product, like(b, product, alpha));
-  if (scaleSelf === 0) return right;
+  if (scaleSelf === 0) return zeroGradient(b, right, self);
   check(
     dtypeOf(self) === dtypeOf(product),
     () => `expected scalar type ${printName(dtypeOf(product))} but found ${printName(dtypeOf(self))}`,
@@ -406,7 +407,7 @@ lowerings({
     useGelu: boolean,
   ) => {
     const product = addmm(b, self, mat1, mat2, beta, alpha);
-    return useGelu ? gelu(b, product, 'tanh') : relu(b, product);
+    return useGelu ? gelu(b, product, 'none') : relu(b, product);
   },
   'aten::addmv': (b, self: Value, mat: Value, vec: Value, beta: Scalar, alpha: Scalar) =>
     scaledSum(b, self, mv(b, mat, vec), beta, alpha),

@@ -4,6 +4,7 @@ import { numel } from '@weft/ir';
 import { lowerings, mutatingLowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
 import { computeType, printName } from './promotion.ts';
+import { stopGradient } from './gradient-flow.ts';
 import { check, fail, range, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, like, over, plus, realOf, times } from './elementwise.ts';
 import { spread } from './softmax.ts';
@@ -169,7 +170,8 @@ mutatingLowerings({
     lower: (b, ...args: BatchNormArguments) => {
       const [input, weight, bias, mean, variance, training, momentum, eps] = args;
       const norm = batchNorm(b, input, weight, bias, mean, variance, training, momentum, eps);
-      return [norm.result, norm.mean, norm.inverse, ...present(norm.runningMean, norm.runningVariance)];
+      const saved = [norm.mean, norm.inverse].map((each) => stopGradient(b, each));
+      return [norm.result, ...saved, ...present(norm.runningMean, norm.runningVariance)];
     },
   },
   'aten::instance_norm': { mutates: [3, 4], lower: instanceNorm },
@@ -361,7 +363,17 @@ lowerings({
     bias: Value | null,
     eps: number,
   ) => layerNorm(b, input, shape, weight, bias, eps)[0],
-  'aten::native_layer_norm': layerNorm,
+  'aten::native_layer_norm': (
+    b,
+    input: Value,
+    shape: Sizes,
+    weight: Value | null,
+    bias: Value | null,
+    eps: number,
+  ) => {
+    const [result, mean, inverse] = layerNorm(b, input, shape, weight, bias, eps);
+    return [result, stopGradient(b, mean), stopGradient(b, inverse)];
+  },
   'aten::group_norm': (
     b,
     input: Value,

@@ -62,7 +62,7 @@ export type Kernel = (
 ) => TensorLiteral | readonly TensorLiteral[];
 /**
  * Derivative of a kernel: emits core operators for the cotangents of the tensor arguments, in their order, from
- * the tensor arguments, the outputs and the outputs' cotangents (null: zero).
+ * the tensor arguments, the outputs and the outputs' cotangents (null: zero). `wanted` says which arguments require one.
  */
 export type KernelVjp = (
   b: CoreBuilder,
@@ -70,6 +70,7 @@ export type KernelVjp = (
     readonly args: readonly LoweringArgument[];
     readonly outputs: readonly Value[];
     readonly cotangents: readonly (Value | null)[];
+    readonly wanted: readonly boolean[];
   },
 ) => readonly (Value | null)[];
 
@@ -78,13 +79,14 @@ export type HostFunction = (...args: IValue[]) => IValue | readonly IValue[];
 
 /**
  * Aliases its operand in eager mode; lowered as a copy where there is no storage. Views of another dtype say how they are
- * written to; the others are where their strides say.
+ * written to; the others are where their strides say. No gradient passes a view that is `constant`.
  */
 export interface ViewMeaning {
   readonly kind: 'view';
   readonly view: ViewFunction;
   readonly lower: Lowering;
   readonly write?: ViewWrite;
+  readonly constant?: boolean;
 }
 
 export type OperatorMeaning =
@@ -182,15 +184,21 @@ export function views(
         view: (self: Viewed, ...args: never[]) => View | readonly View[] | null;
         lower: (b: CoreBuilder, ...args: never[]) => LoweringResult;
         write?: (b: CoreBuilder, self: Value, value: Value, ...args: never[]) => Value;
+        constant?: boolean;
       }
     >
   >,
 ): void {
-  for (const [name, { view, lower, write }] of Object.entries(table)) {
+  for (const [name, { view, lower, write, constant }] of Object.entries(table)) {
     const locatedView: ViewFunction = (self, ...args) =>
       inContext(name, args, () => (view as ViewFunction)(self, ...args));
-    const meaning = { kind: 'view', view: locatedView, lower: located(name, lower as Lowering) } as const;
-    register(name, write === undefined ? meaning : { ...meaning, write: write as ViewWrite });
+    register(name, {
+      kind: 'view',
+      view: locatedView,
+      lower: located(name, lower as Lowering),
+      write: write as ViewWrite | undefined,
+      constant,
+    });
   }
 }
 

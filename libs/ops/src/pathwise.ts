@@ -3,6 +3,7 @@
 // shape is large, rational functions in between. Computed in double precision.
 import type { CoreBuilder, Value } from '@weft/ir';
 import { lowerings } from './operator.ts';
+import { noDerivative, underivable } from './gradient-flow.ts';
 import { check } from './broadcast.ts';
 import { dtypeOf, is, isNaN, like, plus, pointwise, times } from './elementwise.ts';
 import { printName } from './promotion.ts';
@@ -321,5 +322,12 @@ export const standardGammaGradient = (b: CoreBuilder, self: Value, output: Value
 lowerings({
   'aten::_standard_gamma_grad': standardGammaGradient,
   'aten::_dirichlet_grad': (b, x: Value, alpha: Value, total: Value) =>
-    inDouble(b, '_dirichlet_grad_cpu', [x, alpha, total], (y, p, t) => betaGradient(b, y, p, t)),
+    underivable(
+      b,
+      noDerivative('aten::_dirichlet_grad'),
+      inDouble(b, '_dirichlet_grad_cpu', [x, alpha, total], (y, p, t) => betaGradient(b, y, p, t)),
+      x,
+      alpha,
+      total,
+    ),
 });

@@ -8,7 +8,7 @@ import type { Operand } from './promotion.ts';
 import { isIntegral, isValue, printName, resultType } from './promotion.ts';
 import { check, fail } from './broadcast.ts';
 import { conjugate } from './matrices.ts';
-import { withDerivative, zeroGradient } from './gradient-flow.ts';
+import { noDerivative, noFormula, underivable, withDerivative, zeroGradient } from './gradient-flow.ts';
 import type { PointwiseOptions } from './elementwise.ts';
 import {
   align,
@@ -464,11 +464,17 @@ laidOutLowerings(elementLayout, {
   }),
   'aten::logaddexp': two(floatSteps, (b, x, y) => logAddExp(b, x, y, false)),
   'aten::logaddexp2': two(floatSteps, (b, x, y) => logAddExp(b, x, y, true)),
-  'aten::nextafter': two({}, nextAfter),
+  'aten::nextafter': two({}, (b, x, y) => underivable(b, noFormula('nextafter'), nextAfter(b, x, y), x, y)),
   'aten::copysign.Tensor': copysign,
   'aten::copysign.Scalar': copysign,
   'aten::heaviside': two({}, (b, x, y) =>
-    b.select(is(b, x, 'EQ', 0), y, b.convert(is(b, x, 'GT', 0), dtypeOf(x))),
+    underivable(
+      b,
+      noDerivative('aten::heaviside'),
+      b.select(is(b, x, 'EQ', 0), y, b.convert(is(b, x, 'GT', 0), dtypeOf(x))),
+      x,
+      y,
+    ),
   ),
   'aten::gcd': two({}, gcd),
   'aten::lcm': lcm,

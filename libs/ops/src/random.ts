@@ -4,6 +4,7 @@ import type { CoreBuilder, DType, RandomRequest, TensorLike, Value } from '@weft
 import { InternalError, isFloatingPoint } from '@weft/ir';
 import { dataChecks, lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
+import { noDerivative, stopGradient, underivable, zeroGradient } from './gradient-flow.ts';
 import { check, fail, range, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, plus, realOf, times } from './elementwise.ts';
 import { defaultDType } from './factories.ts';
@@ -172,7 +173,10 @@ function normalOf(b: CoreBuilder, mean: Value | number, std: Value | number): Va
     typeof value === 'number'
       ? like(b, drawn, value)
       : b.broadcastTo(b.convert(value, dtypeOf(drawn)), sizes);
-  return b.add(b.multiply(drawn, expanded(std)), expanded(mean));
+  const result = b.add(b.multiply(drawn, expanded(std)), expanded(mean));
+  // PyTorch's draws have a derivative of zero, by what they are scaled and moved by too.
+  const operands = [mean, std].filter((each): each is Value => typeof each !== 'number');
+  return zeroGradient(b, stopGradient(b, result), ...operands);
 }
 function broadcastSizes(mean: Value | number, std: Value | number): Sizes {
   const [x, y] = [typeof mean === 'number' ? [] : sizesOf(mean), typeof std === 'number' ? [] : sizesOf(std)];
@@ -243,7 +247,6 @@ const fills = {
     );
     return uniform(b, sizesOf(self), dtypeOf(self), from, to);
   },
-  'bernoulli.p': bernoulliFill,
   exponential: exponential,
   cauchy: cauchy,
   geometric: geometric,
@@ -252,7 +255,13 @@ const fills = {
   'random.from': randomFill,
   'random.to': (b: CoreBuilder, self: Value, to: number) => randomFill(b, self, 0, to),
 };
-for (const [name, run] of Object.entries(fills)) lowerings({ [`aten::${name}`]: run });
+for (const [name, run] of Object.entries(fills)) {
+  const fill = run as (b: CoreBuilder, self: Value, ...rest: never[]) => Value;
+  lowerings({
+    [`aten::${name}`]: (b: CoreBuilder, self: Value, ...rest: never[]) =>
+      zeroGradient(b, fill(b, self, ...rest), self),
+  });
+}
 
 const normalFill = (b: CoreBuilder, self: Value, mean: number, std: number): Value =>
   normal(b, sizesOf(self), dtypeOf(self), mean, std);
@@ -285,7 +294,8 @@ lowerings({
   'aten::randperm': randperm,
   'aten::randperm.generator': (b, n: number, _g: null, dtype: DType | null) => randperm(b, n, dtype),
   'aten::normal_': normalFill,
-  'aten::normal_functional': normalFill,
+  'aten::normal_functional': (b, self: Value, mean: number, std: number) =>
+    underivable(b, noDerivative('aten::normal_functional'), normalFill(b, self, mean, std), self),
   'aten::normal.out': normalFill,
   'aten::_no_grad_uniform_': fills.uniform,
   'aten::_no_grad_normal_': normalFill,
@@ -298,7 +308,9 @@ lowerings({
     normal(b, sizes, dtype, mean, std),
   'aten::bernoulli': bernoulli,
   'aten::multinomial': multinomial,
-  'aten::bernoulli.Tensor': (b, self: Value, p: Value) => bernoulliOf(b, p, sizesOf(self), dtypeOf(self)),
+  'aten::bernoulli.p': bernoulliFill,
+  'aten::bernoulli.Tensor': (b, self: Value, p: Value) =>
+    zeroGradient(b, bernoulliOf(b, p, sizesOf(self), dtypeOf(self)), self, p),
   'aten::dropout': dropout,
   'aten::feature_dropout': featureDropout,
   'aten::alpha_dropout': (b, input: Value, p: number, train: boolean) =>

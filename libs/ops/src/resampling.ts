@@ -432,7 +432,10 @@ lowerings({
 
 type Many = Sizes | number | null;
 
-/** torch.nn.functional.interpolate, as the operators `__interpolate` and `__upsample` have it. */
+/**
+ * torch.nn.functional.interpolate, as the operators `__interpolate` and `__upsample` have it: scales follow from the rounded sizes
+ * unless `recompute` is false, where the function in Python takes `None` for that.
+ */
 function interpolate(
   b: CoreBuilder,
   input: Value,
@@ -441,11 +444,14 @@ function interpolate(
   mode: string,
   alignCorners: boolean | null,
   antialias: boolean,
+  recompute: boolean | null = null,
 ): Value {
   const spatial = rankOf(input) - 2;
   const listOf = (value: readonly number[] | number | null): number[] | null =>
     value === null ? null : typeof value === 'number' ? range(spatial).map(() => value) : [...value];
-  const { sizes, scales } = vectorSizes(input, listOf(size), listOf(factor));
+  const wanted = vectorSizes(input, listOf(size), listOf(factor));
+  const { sizes } = wanted;
+  const scales = recompute === false ? wanted.scales : sizes.map(() => null);
   const isAligned = alignCorners ?? false;
   switch (mode) {
     case 'nearest':
@@ -474,9 +480,9 @@ for (const overload of ['', '.scale_list', '.size_list', '.size_list_scale_list'
       factor: readonly number[] | number | null,
       mode: string,
       alignCorners: boolean | null,
-      _recompute: boolean | null,
+      recompute: boolean | null,
       antialias: boolean,
-    ) => interpolate(b, input, size, factor, mode, alignCorners, antialias),
+    ) => interpolate(b, input, size, factor, mode, alignCorners, antialias, recompute),
     [`aten::__upsample_bilinear${overload}`]: (
       b: CoreBuilder,
       input: Value,

@@ -3,7 +3,8 @@ import type { CoreBuilder, TensorLiteral, Value } from '@weft/ir';
 import type { KernelVjp } from './operator.ts';
 import { kernels, laidOutLowerings } from './operator.ts';
 import type { Operand } from './promotion.ts';
-import { check, sizesOf, broadcastShapes, range } from './broadcast.ts';
+import { noFormula, stopGradient } from './gradient-flow.ts';
+import { broadcastShapes, check, fail, range, sizesOf } from './broadcast.ts';
 import { dtypeOf, is, like, over, plus, pointwise, times, unaryFloat } from './elementwise.ts';
 import { broadcastPositions } from './data-dependent.ts';
 import { literalOf, numbersOf } from './literal.ts';
@@ -181,8 +182,9 @@ const binaryKernel =
 
 /** Derivative by x: ± x^(a - 1) e^-x / Γ(a); there is none by a. */
 const gammaVjp =
-  (sign: number): KernelVjp =>
-  (b, { args, outputs, cotangents: [g] }) => {
+  (name: string, sign: number): KernelVjp =>
+  (b, { args, outputs, cotangents: [g], wanted }) => {
+    if (wanted[0]) fail(noFormula(`${name}: input`));
     if (g === null) return [null, null];
     const [self, other] = args as [Value, Value];
     const shape = sizesOf(outputs[0]);
@@ -197,8 +199,8 @@ const gammaVjp =
     return [null, b.convert(b.reshape(b.reduceSum(whole, dims), sizes), dtypeOf(other))];
   };
 
-const lower = { kernel: binaryKernel(lowerGamma), vjp: gammaVjp(1) };
-const upper = { kernel: binaryKernel(upperGamma), vjp: gammaVjp(-1) };
+const lower = { kernel: binaryKernel(lowerGamma), vjp: gammaVjp('igamma', 1) };
+const upper = { kernel: binaryKernel(upperGamma), vjp: gammaVjp('igammac', -1) };
 kernels({
   'aten::igamma': lower,
   'aten::special_gammainc': lower,
@@ -218,8 +220,8 @@ laidOutLowerings(iterator, {
   'aten::special_i0e': bessel(0, true),
   'aten::special_i1': bessel(1, false),
   'aten::special_i1e': bessel(1, true),
-  'aten::special_modified_bessel_i0': bessel(0, false),
-  'aten::special_modified_bessel_i1': bessel(1, false),
+  'aten::special_modified_bessel_i0': (b, x: Value) => stopGradient(b, bessel(0, false)(b, x)),
+  'aten::special_modified_bessel_i1': (b, x: Value) => stopGradient(b, bessel(1, false)(b, x)),
   'aten::special_zeta': zetaOf,
   'aten::special_zeta.self_scalar': zetaOf,
   'aten::special_zeta.other_scalar': zetaOf,
@@ -290,7 +292,11 @@ function polynomial(b: CoreBuilder, { first, next }: Polynomials, x: Value, n: V
 
 for (const [name, family] of Object.entries(families)) {
   const run = (b: CoreBuilder, x: Operand, n: Operand): Value =>
-    pointwise(b, [x, n], { float: true, steps: true }, (p, q) => polynomial(b, family, p, q));
+    // PyTorch takes none of them for differentiable.
+    stopGradient(
+      b,
+      pointwise(b, [x, n], { float: true, steps: true }, (p, q) => polynomial(b, family, p, q)),
+    );
   laidOutLowerings(pointwiseResults, {
     [`aten::special_${name}`]: run,
     [`aten::special_${name}.x_scalar`]: run,

@@ -216,15 +216,15 @@ const logOdds = withDerivative(
     return b.log(b.divide(inside, b.subtract(like(b, x, 1), inside)));
   },
   (b, { g, operands: [x], attributes: { eps } }) => {
-    const slope = b.divide(g, b.multiply(x, b.subtract(like(b, x, 1), x)));
+    // The cases are chosen among slopes, so that what is not chosen makes no NaN in the derivative of this.
+    const product = b.multiply(x, b.subtract(like(b, x, 1), x));
+    const inside = b.divide(like(b, x, 1), product);
     if (eps >= 0) {
       const outside = b.or(is(b, x, 'LT', eps), is(b, x, 'GT', 1 - eps));
-      return [b.select(outside, like(b, g, 0), slope)];
+      return [b.multiply(g, b.select(outside, like(b, x, 0), inside))];
     }
-    const edge = b.or(is(b, x, 'EQ', 0), is(b, x, 'EQ', 1));
     const outside = b.or(is(b, x, 'LT', 0), is(b, x, 'GT', 1));
-    const inside = b.select(edge, times(b, g, Infinity), slope);
-    return [b.select(outside, like(b, g, NaN), inside)];
+    return [b.multiply(g, b.select(outside, like(b, x, NaN), inside))];
   },
 );
 

@@ -1,5 +1,6 @@
 // Records a computation whose derivative is given as a function: transfers, and whole graphs that run outside the operators.
-import { dtypes } from '@weft/ir';
+import { OperatorError, dtypes } from '@weft/ir';
+import { noDerivative } from '@weft/ops';
 import type { Tensor } from '../tensor.ts';
 import { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts';
 import { GradNode, releasedError } from './node.ts';
@@ -28,6 +29,13 @@ export function attachBackward(
   const node = new CustomNode(name, outputs, inputs, backward);
   outputs.forEach((output, index) => {
     if (['float', 'complex'].includes(dtypes[output.dtype].category)) output.gradMeta.edge = { node, index };
+  });
+}
+
+/** Makes `outputs` depend on `inputs` by an operator whose derivative nobody has written: asking for one throws. */
+export function attachUnderivable(name: string, outputs: readonly Tensor[], inputs: readonly Tensor[]): void {
+  attachBackward('NotImplemented', outputs, inputs, () => {
+    throw new OperatorError(noDerivative(name));
   });
 }
 

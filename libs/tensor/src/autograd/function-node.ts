@@ -73,6 +73,12 @@ export function prepareDerivative(fn: CoreFunction, operands: readonly Tensor[])
   if (derivative !== null && 'reason' in derivative) throw derivative.reason;
 }
 
+/** Whether a result of `fn` is a differentiable function of those operands that require gradients. */
+export const hasDerivative = (fn: CoreFunction, operands: readonly Tensor[]): boolean => {
+  const wanted = operands.map((operand) => operand.requiresGrad);
+  return derivativeOf(fn, wanted) !== null;
+};
+
 function derive(
   { graph, options: { optimize } }: CoreFunction,
   wanted: readonly boolean[],

@@ -73,7 +73,8 @@ class KernelNode extends GradNode {
   }
 
   private function(): { fn: CoreFunction; wanted: readonly boolean[] } {
-    const key = `${this.operator.id}${callKey(this.operator.kinds, this.args)}`;
+    const required = this.next.map((edge) => (edge === null ? 0 : 1)).join('');
+    const key = `${this.operator.id}${callKey(this.operator.kinds, this.args)}${required}`;
     let known = functions.get(key);
     if (known === undefined) functions.set(key, (known = this.build()));
     return known;
@@ -87,8 +88,9 @@ class KernelNode extends GradNode {
     );
     const outputs = this.outputs.map((spec) => b.input(spec));
     const cotangents = this.outputs.map((spec) => b.input(spec));
-    const found = this.vjp(b, { args, outputs, cotangents });
-    const wanted = this.next.map((edge, index) => edge !== null && (found[index] ?? null) !== null);
+    const required = this.next.map((edge) => edge !== null);
+    const found = this.vjp(b, { args, outputs, cotangents, wanted: required });
+    const wanted = required.map((is, index) => is && (found[index] ?? null) !== null);
     found.forEach((value, index) => {
       if (wanted[index] && value !== null) graph.addOutput(value);
     });

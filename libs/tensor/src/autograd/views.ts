@@ -42,7 +42,9 @@ export function trackView(view: Tensor, parent: Tensor, step: ViewStep): void {
     version: view.storage.version,
     madeInNoGrad: !isGradEnabled(),
   };
-  if (isGradEnabled() && parent.requiresGrad) recordView(view, parent, step);
+  const { meaning } = step.operator;
+  const isConstant = meaning?.kind === 'view' && meaning.constant === true;
+  if (isGradEnabled() && parent.requiresGrad && !isConstant) recordView(view, parent, step);
 }
 
 /**

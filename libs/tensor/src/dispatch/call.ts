@@ -26,7 +26,7 @@ import {
 import type { DataArgument, Kernel, LoweringResult, View, ViewFunction } from '@weft/ops';
 import { canCast, isRowMajor, kernelRefusal } from '@weft/ops';
 import { attachKernelNode } from '../autograd/kernel-node.ts';
-import { runRecorded } from '../autograd/function-node.ts';
+import { hasDerivative, runRecorded } from '../autograd/function-node.ts';
 import { isGradEnabled, noGrad } from '../autograd/grad-mode.ts';
 import { checkInPlace, rebaseHistory, trackView } from '../autograd/views.ts';
 import type { ResultStrides, Targets } from '../core-function.ts';
@@ -392,7 +392,7 @@ function callWriting(
   const targets = writes.map(({ argument }) => [args[argument]].flat() as unknown as Tensor[]);
   const isOut = operator.outArguments.length > 0;
   const recorded = isGradEnabled() && operands.some((operand) => operand.requiresGrad);
-  if (recorded && isOut) {
+  if (recorded && isOut && hasDerivative(fn, operands)) {
     throw new OperatorError(
       `${operator.schema.name.slice(6)}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.`,
     );

@@ -3,6 +3,8 @@
 import type { IValue } from '@weft/ir';
 import { OperatorError, numel } from '@weft/ir';
 import { broadcastShapes, parseEquation } from '@weft/ops';
+import { isGradEnabled } from '../autograd/grad-mode.ts';
+import type { Tensor } from '../tensor.ts';
 import { callOperator } from './call.ts';
 import type { EagerFunction } from './operator.ts';
 import { eagerOperators } from './operator.ts';
@@ -96,3 +98,11 @@ eagerOperators(
     ]),
   ),
 );
+
+eagerOperators({
+  // The derivative of eigenvalues needs the vectors.
+  'aten::linalg_eigvals': (matrix: Tensor) =>
+    isGradEnabled() && matrix.requiresGrad
+      ? (callOperator('aten::linalg_eig', [matrix as unknown as IValue]) as IValue[])[0]
+      : undefined,
+});

@@ -1,4 +1,5 @@
 // Operators that give a tensor another shape or other memory in place: `t_`, `squeeze_` and their like, `resize_`, `set_`.
+import { attachUnderivable } from '../autograd/custom-node.ts';
 import type { IValue } from '@weft/ir';
 import { OperatorError, dtypes, qualifiedName } from '@weft/ir';
 import type { View, ViewFunction } from '@weft/ops';
@@ -65,6 +66,8 @@ function setTo(
   if (extent > 0) storage.grow((offset + extent) * dtypes[self.dtype].bytes);
   self.setGeometry(storage, sizes, strides, offset);
   if (self.meta !== null) self.meta.view = null;
+  // What it was a function of, it is no longer.
+  if (self.edge !== null) attachUnderivable('aten::set_', [self], [self]);
   return self;
 }
 

@@ -1,8 +1,9 @@
 // Operators on the memory of eager tensors: other sizes and other storages, in place and as new tensors; what PyTorch asks of a
 // tensor's memory and place; assertions about tensors.
 import type { IValue } from '@weft/ir';
-import { OperatorError, TupleValue, dtypes, findSchema, numel } from '@weft/ir';
+import { OperatorError, TupleValue, dtypes, findSchema } from '@weft/ir';
 import { checkedForm, operatorsWithCheckedForm } from '@weft/ops';
+import { attachUnderivable } from '../autograd/custom-node.ts';
 import { grad } from '../autograd/engine.ts';
 import { noGrad } from '../autograd/grad-mode.ts';
 import { scalarTensor } from '../creation.ts';
@@ -32,33 +33,20 @@ function emptied(self: Tensor): Tensor {
   return self;
 }
 
-/** Shares the memory of another tensor, seen with sizes and strides of its own. */
-function viewing(self: Tensor, source: Tensor, offset: bigint, sizes: bigint[], strides: bigint[]): Tensor {
-  const shape = sizes.map(Number);
-  const steps =
-    strides.length > 0
-      ? strides.map(Number)
-      : shape.map((_, dim) => numel(shape.slice(dim + 1).map((size) => Math.max(size, 1))));
-  if (steps.length !== shape.length) {
-    return fail(`unequal size length (${shape.length}) and stride length (${steps.length})`);
-  }
-  const reach = shape.reduce((last, size, dim) => last + (size - 1) * steps[dim], Number(offset));
-  if (numel(shape) > 0 && (reach + 1) * dtypes[self.dtype].bytes > source.storage.byteLength) {
-    return fail(
-      `setStorage: sizes [${shape.join(', ')}], strides [${steps.join(', ')}], storage offset ${offset}, and itemsize ${dtypes[self.dtype].bytes} requiring a storage size of ${(reach + 1) * dtypes[self.dtype].bytes} are out of bounds for storage of size ${source.storage.byteLength}`,
-    );
-  }
-  self.setGeometry(source.storage, shape, steps, Number(offset));
-  return self;
+/** A new tensor on memory of its operands: a function of them without a derivative. */
+function dependent(name: string, result: Tensor, ...operands: Tensor[]): Tensor {
+  attachUnderivable(name, [result], operands);
+  return result;
 }
 
 const memory: Record<string, EagerFunction> = {
-  'aten::resize': (self: Tensor, sizes: bigint[]) => resized(self, sizes.map(Number)),
-  'aten::resize_as': (self: Tensor, other: Tensor) => resized(self, other.sizes),
-  'aten::set': (self: Tensor) => emptied(self.onStorage(self)),
-  'aten::set_': emptied,
-  'aten::set.source_Tensor': (_self: Tensor, source: Tensor) => source.onStorage(source),
-  'aten::set_.source_Tensor_storage_offset': viewing,
+  'aten::resize': (self: Tensor, sizes: bigint[]) =>
+    dependent('aten::resize', resized(self, sizes.map(Number)), self),
+  'aten::resize_as': (self: Tensor, other: Tensor) =>
+    dependent('aten::resize_as', resized(self, other.sizes), self, other),
+  'aten::set': (self: Tensor) => dependent('aten::set', emptied(self.onStorage(self)), self),
+  'aten::set.source_Tensor': (self: Tensor, source: Tensor) =>
+    dependent('aten::set', source.onStorage(source), self, source),
   'aten::copy_.Tensor': (self: Tensor, other: Tensor) => call('aten::copy_', self, other, false),
   'aten::copy_.int': (self: Tensor, value: bigint) => call('aten::copy_', self, scalarTensor(value), false),
   'aten::copy_.float': (self: Tensor, value: number) => call('aten::copy_', self, scalarTensor(value), false),

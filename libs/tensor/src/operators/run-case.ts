@@ -1,7 +1,7 @@
 // Runs one recorded operator call (see tools/make-operator-cases.py) on the reference device and compares with what PyTorch
 // computed: from its lowering or kernel and their derivatives, or, where the form is derived (`x_`, `out=`) or belongs to
 // eager tensors, by an eager call.
-import type { DType, IValue, Schema, TensorLike, Type, Value } from '@weft/ir';
+import type { Argument, DType, IValue, Schema, TensorLike, Type, Value } from '@weft/ir';
 import {
   Complex,
   CoreBuilder,
@@ -24,7 +24,7 @@ export interface TensorData {
   readonly s: readonly number[];
   readonly d: readonly (number | string | boolean)[];
 }
-type Recorded =
+export type Recorded =
   | null
   | boolean
   | number
@@ -48,9 +48,9 @@ export interface OperatorCase {
   readonly seed?: number;
 }
 
-const isData = (value: Recorded): value is TensorData =>
+export const isData = (value: Recorded): value is TensorData =>
   typeof value === 'object' && value !== null && 't' in value;
-const numberOf = (value: number | string | boolean): number =>
+export const numberOf = (value: number | string | boolean): number =>
   value === 'nan' ? NaN : value === 'inf' ? Infinity : value === '-inf' ? -Infinity : Number(value);
 
 const literal = (data: TensorData): TensorLiteral => literalOf(data.t, data.s, data.d.map(numberOf));
@@ -108,6 +108,10 @@ function cotangent(dtype: DType, sizes: readonly number[]): TensorLiteral {
   const ramp = Array.from({ length: count }, (_, index) => (((37 * index) % 11) - 4) / 4);
   return literalOf(dtype, sizes, isComplex(dtype) ? ramp.flatMap((x) => [x, -0.5 * x]) : ramp);
 }
+
+/** Whether a call writes to the argument. */
+export const isWrittenTo = ({ alias }: Argument): boolean =>
+  alias?.isWrite === true || alias?.contained?.isWrite === true;
 
 const tolerances: Partial<Record<DType, number>> = {
   float16: 2e-3,
@@ -206,8 +210,8 @@ function execute(recorded: OperatorCase): string | null {
   );
 }
 
-/** A recorded argument as a value of a program. */
-function valueOf(value: Recorded, type: Type, tensors: Tensor[]): IValue {
+/** A recorded argument as a value of a program; its tensors are added to `tensors`. */
+export function valueOf(value: Recorded, type: Type, tensors: Tensor[]): IValue {
   if (value === null) return null;
   if (type.kind === 'Optional') return valueOf(value, type.element, tensors);
   if (isData(value)) {
@@ -256,8 +260,8 @@ function executeEagerly(schema: Schema, recorded: OperatorCase): string | null {
   const problem = compareOutputs(literals(outputs), expected, recorded);
   if (problem !== null) return problem;
   if (recorded.after !== undefined) {
-    const written = schema.arguments.flatMap(({ alias }, index) =>
-      alias?.isWrite === true || alias?.contained?.isWrite === true ? tensorsIn(args[index]) : [],
+    const written = schema.arguments.flatMap((formal, index) =>
+      isWrittenTo(formal) ? tensorsIn(args[index]) : [],
     );
     const changed = compareOutputs(literals(written), recorded.after.flatMap(flatten), recorded);
     if (changed !== null) return `written: ${changed}`;
@@ -319,7 +323,12 @@ function kernelGradients(
   const seeds = outputs.map(({ dtype, shape }) =>
     isFloatingPoint(dtype) || isComplex(dtype) ? b.constant(cotangent(dtype, shape)) : null,
   );
-  const found = meaning.vjp(b, { args, outputs: results, cotangents: seeds });
+  const found = meaning.vjp(b, {
+    args,
+    outputs: results,
+    cotangents: seeds,
+    wanted: recorded.grads.map((each) => each !== null),
+  });
   return compareGradients(
     b,
     floats.map((index) => found[index] ?? null),

@@ -1,7 +1,7 @@
 // Samples by rejection in compiled graphs: their means and variances, and the derivatives of gamma and Dirichlet samples. That
 // eager samples are PyTorch's is among the recorded operator cases.
 import { describe, expect, test } from '@jest/globals';
-import type { RandomRequest, TensorLiteral, Value } from '@weft/ir';
+import type { Graph, RandomRequest, TensorLiteral, Value } from '@weft/ir';
 import { CoreBuilder, tensorSpec, vjpOfGraph } from '@weft/ir';
 import { executeOnHost } from '@weft/devices';
 import { literalOf, numbersOf, operatorMeaning } from '@weft/ops';
@@ -12,8 +12,8 @@ import { fillRequest } from './requests.ts';
 
 const COUNT = 4000;
 
-/** The operator's lowering on COUNT equal parameters, and the gradient of the sum of its result by the first of them. */
-function sample(name: string, parameters: readonly number[]): { values: Float64Array; slopes: Float64Array } {
+/** The operator's lowering on COUNT equal parameters, with what it drew. */
+function drawn(name: string, parameters: readonly number[]): { graph: Graph; literals: TensorLiteral[] } {
   const requests: RandomRequest[] = [];
   const b: CoreBuilder = new CoreBuilder(undefined, {
     draw(builder, request): Value {
@@ -30,13 +30,22 @@ function sample(name: string, parameters: readonly number[]): { values: Float64A
     literalOf('float64', [COUNT], new Array<number>(COUNT).fill(value)),
   );
   for (const request of requests) literals.push(fillRequest(generator, request, null));
+  return { graph: b.graph, literals };
+}
+
+function sample(name: string, parameters: readonly number[]): Float64Array {
+  const { graph, literals } = drawn(name, parameters);
+  return numbersOf(executeOnHost(graph, literals)[0]);
+}
+
+/** The gradient of the sum of the samples by the first parameter of each. */
+function slopesOf(name: string, parameters: readonly number[]): Float64Array {
+  const { graph, literals } = drawn(name, parameters);
   const joint = new CoreBuilder();
   const operands = literals.map(({ dtype, shape }) => joint.input(tensorSpec(dtype, shape)));
-  const { outputs, cotangents } = vjpOfGraph(joint, b.graph, operands, [joint.full(1, 'float64', [COUNT])]);
-  joint.graph.addOutput(outputs[0]);
+  const { cotangents } = vjpOfGraph(joint, graph, operands, [joint.full(1, 'float64', [COUNT])]);
   joint.graph.addOutput(cotangents[0] ?? joint.full(0, 'float64', [COUNT]));
-  const [values, slopes] = executeOnHost(joint.graph, literals);
-  return { values: numbersOf(values), slopes: numbersOf(slopes) };
+  return numbersOf(executeOnHost(joint.graph, literals)[0]);
 }
 
 const mean = (values: Float64Array): number =>
@@ -62,7 +71,7 @@ describe('samples in graphs have the mean and variance of their distribution', (
     ['aten::_standard_gamma', [1], 1, 1],
     ['aten::_standard_gamma', [7.5], 7.5, 7.5],
   ])('%s%j', (name, parameters, expectedMean, expectedVariance) => {
-    const { values } = sample(name, parameters);
+    const values = sample(name, parameters);
     const error = Math.sqrt(expectedVariance / COUNT);
     expect(Math.abs(mean(values) - expectedMean)).toBeLessThanOrEqual(5 * error);
     expect(Math.abs(variance(values) - expectedVariance)).toBeLessThanOrEqual(0.12 * expectedVariance);
@@ -71,10 +80,15 @@ describe('samples in graphs have the mean and variance of their distribution', (
 
 describe('derivatives', () => {
   test('a gamma sample moves with its shape, by one on average', () => {
-    expect(mean(sample('aten::_standard_gamma', [2.5]).slopes)).toBeCloseTo(1, 1);
+    expect(mean(slopesOf('aten::_standard_gamma', [2.5]))).toBeCloseTo(1, 1);
   });
   test('a Poisson sample does not move', () => {
-    expect(mean(sample('aten::poisson', [2.5]).slopes)).toBe(0);
+    expect(mean(slopesOf('aten::poisson', [2.5]))).toBe(0);
+  });
+  test('nobody has written that of binomial samples', () => {
+    expect(() => slopesOf('aten::binomial', [12, 0.3])).toThrow(
+      'derivative for aten::binomial is not implemented',
+    );
   });
   test('eager samples have them too', () => {
     const shape = tensor([0.5, 3, 20]);

@@ -2,7 +2,7 @@
 // they draw, which a lowering's request cannot say: these draw for themselves (samplers.ts).
 import type { IValue } from '@weft/ir';
 import { OperatorError, dtypes } from '@weft/ir';
-import { attachBackward } from '../autograd/custom-node.ts';
+import { attachBackward, attachUnderivable } from '../autograd/custom-node.ts';
 import { noGrad } from '../autograd/grad-mode.ts';
 import { callOperator } from '../dispatch/call.ts';
 import { resize } from '../dispatch/placement.ts';
@@ -63,7 +63,8 @@ function binomial(count: Tensor, prob: Tensor, generator: Generator | null): Ten
   const round = roundingOf(count);
   const g = generator ?? defaultGenerator;
   const result = sampled(n, (trials, index) => sampleBinomial(g, trials, probabilities[index], round));
-  return withoutInfluence('BinomialBackward0', result, [count, prob]);
+  attachUnderivable('aten::binomial', [result], [count, prob]);
+  return result;
 }
 
 function standardGamma(self: Tensor, generator: Generator | null): Tensor {

@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import * as grpc from '@grpc/grpc-js';
+import type * as grpc from '@grpc/grpc-js';
 import type { TensorLiteral } from '@weft/ir';
 import { BlobStore } from '../store/file-store.ts';
 import { temporaryFolder } from '../store/temporary-folder.ts';
@@ -20,9 +20,10 @@ import {
   connected,
   tensorsFromWire,
   tensorsToWire,
-  wire,
   writeAll,
 } from '../transport/wire.ts';
+import type { Client } from '../transport/grpc-library.ts';
+import { grpcLibrary, wire } from '../transport/grpc-library.ts';
 
 export type ClusterStatus = StatusResponse__Output;
 
@@ -45,13 +46,13 @@ export interface ConnectOptions {
 export class ClusterClient {
   private constructor(
     readonly address: string,
-    private readonly client: InstanceType<typeof wire.Client>,
+    private readonly client: Client<'Client'>,
     private readonly options: ConnectOptions,
   ) {}
 
   /** Throws ConnectionError naming the address, how long was tried, and the remedy. */
   static async connect(address: string, options: ConnectOptions = {}): Promise<ClusterClient> {
-    const client = new wire.Client(address, channelCredentials(), channelOptions);
+    const client = new (wire().Client)(address, channelCredentials(), channelOptions);
     const remedy = "check the address and that 'weft scheduler' or 'weft up' runs there";
     try {
       await connected(client, address, options.timeoutMs ?? 5_000, 'the scheduler', remedy);
@@ -116,7 +117,8 @@ export class ClusterClient {
         throw new ConnectionError(`the scheduler at ${this.address} ended the reports of job '${job}'`);
       } catch (error) {
         const lost =
-          error instanceof ConnectionError || (error as grpc.ServiceError).code === grpc.status.UNAVAILABLE;
+          error instanceof ConnectionError ||
+          (error as grpc.ServiceError).code === grpcLibrary().status.UNAVAILABLE;
         if (!lost) throw this.explain(error as grpc.ServiceError);
         await this.reconnected();
         const now = (await this.status()).leader;
@@ -227,7 +229,7 @@ export class ClusterClient {
   private explain(error: grpc.ServiceError | Error): Error {
     if (!('code' in error)) return error;
     const text = error.details || error.message;
-    return error.code === grpc.status.UNAVAILABLE
+    return error.code === grpcLibrary().status.UNAVAILABLE
       ? new ConnectionError(`the scheduler at ${this.address} is gone: ${text}`)
       : new ClusterError(text);
   }

@@ -1,6 +1,6 @@
 // The scheduler process around its machine: gRPC services for workers and clients, the store, timers, the planner. What the
 // machine instructs is done in its order; a record is in the store before anybody hears of what it records.
-import * as grpc from '@grpc/grpc-js';
+import type * as grpc from '@grpc/grpc-js';
 import { join } from 'node:path';
 import type { TensorLiteral } from '@weft/ir';
 import { numel } from '@weft/ir';
@@ -20,13 +20,12 @@ import {
   channelOptions,
   chunkBytes,
   chunksOf,
-  healthService,
   listen,
   tensorsFromWire,
   tensorsToWire,
-  wire,
   writeAll,
 } from '../transport/wire.ts';
+import { grpcLibrary, healthService, wire } from '../transport/grpc-library.ts';
 import {
   answerFromWire,
   commandToWire,
@@ -98,7 +97,7 @@ class Scheduler implements SchedulerHandle {
   readonly ended: Promise<string>;
   private finish!: (reason: string) => void;
   private readonly machine: SchedulerMachine;
-  private readonly server = new grpc.Server(channelOptions);
+  private readonly server = new (grpcLibrary().Server)(channelOptions);
   private readonly connections = new Map<number, Connection>();
   private readonly watched = new Map<string, Watched>();
   private readonly runs = new Map<
@@ -130,10 +129,10 @@ class Scheduler implements SchedulerHandle {
 
   async start(): Promise<void> {
     await this.store.compact(this.machine.snapshot());
-    this.server.addService(wire.Scheduler.service, this.workerService);
-    this.server.addService(wire.Client.service, this.clientService);
+    this.server.addService(wire().Scheduler.service, this.workerService);
+    this.server.addService(wire().Client.service, this.clientService);
     this.server.addService(
-      healthService.service,
+      healthService().service,
       healthHandlers(['weft.v1.Scheduler', 'weft.v1.Client'], () => this.stopping === undefined),
     );
     const { host = '127.0.0.1', port = 0 } = this.options;
@@ -183,7 +182,7 @@ class Scheduler implements SchedulerHandle {
       case 'disconnect': {
         const connection = this.connections.get(instruction.connection);
         this.connections.delete(instruction.connection);
-        connection?.emit('error', { code: grpc.status.ABORTED, details: instruction.reason });
+        connection?.emit('error', { code: grpcLibrary().status.ABORTED, details: instruction.reason });
         return;
       }
       case 'report':
@@ -294,7 +293,7 @@ class Scheduler implements SchedulerHandle {
       const path = this.store.blobs.find(call.request.hash);
       if (path === undefined)
         return void call.emit('error', {
-          code: grpc.status.NOT_FOUND,
+          code: grpcLibrary().status.NOT_FOUND,
           details: `the scheduler has no blob ${call.request.hash}`,
         });
       void this.stream(call, this.pieces(call.request.hash));
@@ -312,7 +311,7 @@ class Scheduler implements SchedulerHandle {
     try {
       await writeAll(call, messages, () => call.cancelled);
     } catch (error) {
-      call.emit('error', { code: grpc.status.ABORTED, details: messageOf(error) });
+      call.emit('error', { code: grpcLibrary().status.ABORTED, details: messageOf(error) });
     }
   }
 
@@ -325,7 +324,7 @@ class Scheduler implements SchedulerHandle {
       }
       this.store.blobs.put(pieces()).then(
         (hash) => callback(null, { hash }),
-        (error: unknown) => callback({ code: grpc.status.INTERNAL, details: messageOf(error) }),
+        (error: unknown) => callback({ code: grpcLibrary().status.INTERNAL, details: messageOf(error) }),
       );
     },
     Submit: (call, callback) => {
@@ -335,14 +334,17 @@ class Scheduler implements SchedulerHandle {
         this.handle({ kind: 'submit', job });
         callback(null, { job: job.id });
       } catch (error) {
-        callback({ code: grpc.status.INVALID_ARGUMENT, details: messageOf(error) });
+        callback({ code: grpcLibrary().status.INVALID_ARGUMENT, details: messageOf(error) });
       }
     },
     Watch: (call) => {
       const { job: id, after } = call.request;
       const job = this.machine.jobs.get(id);
       if (job === undefined)
-        return void call.emit('error', { code: grpc.status.NOT_FOUND, details: `there is no job '${id}'` });
+        return void call.emit('error', {
+          code: grpcLibrary().status.NOT_FOUND,
+          details: `there is no job '${id}'`,
+        });
       const watched = this.watchedOf(id);
       const isLast = (event: JobEvent) =>
         ['done', 'failed', 'cancelled'].includes((JSON.parse(event.report!) as JobReport).kind);
@@ -370,7 +372,7 @@ class Scheduler implements SchedulerHandle {
         },
         failed: (details) => {
           this.runs.delete(request);
-          callback({ code: grpc.status.FAILED_PRECONDITION, details });
+          callback({ code: grpcLibrary().status.FAILED_PRECONDITION, details });
         },
       });
       const inputs = tensorsFromWire(call.request.inputs);
@@ -378,7 +380,10 @@ class Scheduler implements SchedulerHandle {
     },
     Cancel: (call, callback) => {
       if (!this.machine.jobs.has(call.request.job))
-        return callback({ code: grpc.status.NOT_FOUND, details: `there is no job '${call.request.job}'` });
+        return callback({
+          code: grpcLibrary().status.NOT_FOUND,
+          details: `there is no job '${call.request.job}'`,
+        });
       this.handle({ kind: 'cancel', job: call.request.job });
       callback(null, {});
     },
@@ -387,7 +392,7 @@ class Scheduler implements SchedulerHandle {
       const folder = this.machine.jobs.get(call.request.job)?.checkpoint?.folder;
       if (folder === undefined)
         return void call.emit('error', {
-          code: grpc.status.NOT_FOUND,
+          code: grpcLibrary().status.NOT_FOUND,
           details: `job '${call.request.job}' has no checkpoint`,
         });
       void this.stream(call, stateOf(folder));

@@ -3,7 +3,6 @@
 // the server until its key is offered; when the receiver goes away the offer stands again, when the epoch ends the pull is
 // refused, so nothing is kept for anybody who does not come.
 import type * as grpc from '@grpc/grpc-js';
-import { status } from '@grpc/grpc-js';
 import { ConnectionError, StaleEpochError, TransferError } from '../errors.ts';
 import type { BulkHandlers } from '../proto/weft/v1/Bulk.generated.ts';
 import type { PullRequest__Output } from '../proto/weft/v1/PullRequest.generated.ts';
@@ -11,9 +10,11 @@ import { LocalTransport, sizeMismatch } from './in-memory.ts';
 import { Rendezvous, transferKey } from './rendezvous.ts';
 import type { Epoch } from './transport.ts';
 import { compareEpochs, epochToString } from './transport.ts';
-import { channelCredentials, channelOptions, chunksOf, connected, wire, writeAll } from './wire.ts';
+import type { Client } from './grpc-library.ts';
+import { grpcLibrary, wire } from './grpc-library.ts';
+import { channelCredentials, channelOptions, chunksOf, connected, writeAll } from './wire.ts';
 
-type BulkClient = InstanceType<typeof wire.Bulk>;
+type BulkClient = Client<'Bulk'>;
 
 /** Where the logical devices of a job are: their Bulk addresses. */
 export type PeerAddresses = ReadonlyMap<number, string>;
@@ -88,7 +89,7 @@ export class BulkExchange {
     const known = this.clients.get(address);
     if (known !== undefined) return known;
     const { connectTimeoutMs = 10_000 } = this.options;
-    const client = new wire.Bulk(address, channelCredentials(), channelOptions);
+    const client = new (wire().Bulk)(address, channelCredentials(), channelOptions);
     const ready = connected(
       client,
       address,
@@ -122,7 +123,7 @@ export class BulkExchange {
       return void call.emit(
         'error',
         Object.assign(new Error(), {
-          code: status.FAILED_PRECONDITION,
+          code: grpcLibrary().status.FAILED_PRECONDITION,
           details: `epoch ${epochToString(scopeEpoch)} of job '${job}' has no device ${from} here (newest: ${
             newest === undefined ? 'none' : epochToString(newest)
           })`,
@@ -146,7 +147,7 @@ export class BulkExchange {
     } catch (error) {
       if (gone.signal.aborted) return;
       const details = error instanceof Error ? error.message : String(error);
-      call.emit('error', Object.assign(new Error(), { code: status.ABORTED, details }));
+      call.emit('error', Object.assign(new Error(), { code: grpcLibrary().status.ABORTED, details }));
     }
   }
 }
@@ -207,7 +208,11 @@ export class GrpcTransport extends LocalTransport {
       call.on('error', (error: grpc.ServiceError) => {
         this.calls.delete(call);
         const text = `pull of '${key}' from device ${peer} (${this.peers.get(peer)}): ${error.details}`;
-        reject(error.code === status.UNAVAILABLE ? new ConnectionError(text) : new TransferError(text));
+        reject(
+          error.code === grpcLibrary().status.UNAVAILABLE
+            ? new ConnectionError(text)
+            : new TransferError(text),
+        );
       });
     });
   }

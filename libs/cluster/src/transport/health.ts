@@ -1,5 +1,5 @@
 // The standard gRPC health service, so that load balancers, Kubernetes and grpc_health_probe can ask a process how it is.
-import { status } from '@grpc/grpc-js';
+import { grpcLibrary } from './grpc-library.ts';
 import type { HealthHandlers } from '../proto/grpc/health/v1/Health.generated.ts';
 
 /** Serving for the whole process ('') and each named service, until `serving` says no. */
@@ -12,7 +12,10 @@ export function healthHandlers(services: readonly string[], serving: () => boole
     Check: (call, callback) => {
       const known = answer(call.request.service);
       if (known === undefined)
-        return callback({ code: status.NOT_FOUND, details: `no service '${call.request.service}' is here` });
+        return callback({
+          code: grpcLibrary().status.NOT_FOUND,
+          details: `no service '${call.request.service}' is here`,
+        });
       callback(null, known);
     },
     Watch: (call) => {

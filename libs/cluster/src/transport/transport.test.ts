@@ -8,7 +8,8 @@ import type { BulkHandlers } from '../proto/weft/v1/Bulk.generated.ts';
 import { BulkExchange } from './grpc.ts';
 import { InMemoryNetwork } from './in-memory.ts';
 import type { Transport } from './transport.ts';
-import { connected, listen, wire } from './wire.ts';
+import { wire } from './grpc-library.ts';
+import { connected, listen } from './wire.ts';
 
 interface Pair {
   readonly transports: readonly Transport[];
@@ -27,7 +28,7 @@ async function startExchange(): Promise<{ exchange: BulkExchange; address: strin
   const server = new grpc.Server();
   const holder: { exchange?: BulkExchange } = {};
   const handlers: BulkHandlers = { Pull: (call) => holder.exchange!.handlers.Pull(call) };
-  server.addService(wire.Bulk.service, handlers);
+  server.addService(wire().Bulk.service, handlers);
   const address = `127.0.0.1:${await listen(server, '127.0.0.1', 0)}`;
   const exchange = (holder.exchange = new BulkExchange({ address, connectTimeoutMs: 500 }));
   closers.push(async () => {
@@ -195,7 +196,7 @@ describe('gRPC transport', () => {
     const silent = createServer((socket) => sockets.push(socket));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const { port } = silent.address() as AddressInfo;
-    const client = new wire.Bulk(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+    const client = new (wire().Bulk)(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
     await expect(connected(client, `127.0.0.1:${port}`, 300, 'a peer', 'x')).rejects.toThrow(/0\.3 s/);
     client.close();
     for (const socket of sockets) socket.destroy();

@@ -1,42 +1,10 @@
-// The wire: loads the .proto files and gives typed service definitions and clients, with the options that every channel
-// and server here uses. Message sizes are unlimited: memory is the limit; tensors between workers are chunked anyway.
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import * as grpc from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-import { InternalError, TensorLiteral } from '@weft/ir';
+// The wire: the options that every channel and server here uses, and tensors as messages. Message sizes are unlimited: memory is the limit; tensors between workers are chunked anyway.
+import type * as grpc from '@grpc/grpc-js';
+import { TensorLiteral } from '@weft/ir';
 import type { DType } from '@weft/ir';
 import { ConnectionError, ListenError } from '../errors.ts';
-import type { ProtoGrpcType as BulkTypes } from '../proto/bulk.generated.ts';
-import type { ProtoGrpcType as ClientTypes } from '../proto/client.generated.ts';
-import type { ProtoGrpcType as HealthTypes } from '../proto/health.generated.ts';
-import type { ProtoGrpcType as SchedulerTypes } from '../proto/scheduler.generated.ts';
+import { grpcLibrary } from './grpc-library.ts';
 import type { Tensor, Tensor__Output } from '../proto/weft/v1/Tensor.generated.ts';
-
-/** The folder of the .proto files: above this file, in the repository as in the built package. */
-function protoFolder(): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
-    const candidate = join(folder, 'proto');
-    if (existsSync(join(candidate, 'weft/v1/scheduler.proto'))) return candidate;
-    if (dirname(folder) === folder) throw new InternalError('proto/weft/v1 is not above the cluster package');
-  }
-}
-
-const definition = loadSync(
-  ['weft/v1/bulk.proto', 'weft/v1/scheduler.proto', 'weft/v1/client.proto', 'grpc/health/v1/health.proto'],
-  { includeDirs: [protoFolder()], longs: Number, enums: String, defaults: true, arrays: true, oneofs: true },
-);
-// Failures reach the caller as errors; grpc-js would print some of them as well.
-grpc.setLogVerbosity(grpc.logVerbosity.NONE);
-
-const loaded = grpc.loadPackageDefinition(definition) as unknown as BulkTypes &
-  SchedulerTypes &
-  ClientTypes &
-  HealthTypes;
-
-export const wire = loaded.weft.v1;
-export const healthService = loaded.grpc.health.v1.Health;
 
 /** Bytes of a piece of a tensor or blob on the wire. */
 export const chunkBytes = 512 * 1024;
@@ -56,7 +24,7 @@ export const channelOptions: grpc.ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 1000,
 };
 
-export const channelCredentials = (): grpc.ChannelCredentials => grpc.credentials.createInsecure();
+export const channelCredentials = (): grpc.ChannelCredentials => grpcLibrary().credentials.createInsecure();
 
 /**
  * Starts `server` on `host:port` (port 0: any free one) and returns the port. Throws ListenError with the address, the
@@ -69,7 +37,7 @@ export async function listen(
   option = '--port',
 ): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, grpc.ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync(`${host}:${port}`, grpcLibrary().ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) return resolve(bound);
       const cause = /EADDRINUSE/.test(error.message) || /address already in use/i.test(error.message);
       const remedy = `give another with ${option}, or ${option} 0 for any free one`;

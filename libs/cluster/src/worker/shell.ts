@@ -4,11 +4,11 @@ import { rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
-import * as grpc from '@grpc/grpc-js';
+import type * as grpc from '@grpc/grpc-js';
 import type { DeviceOptions } from '@weft/devices';
 import { defaultDevice } from '@weft/devices';
 import { InternalError, TensorLiteral } from '@weft/ir';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { builtFile } from '../built-file.ts';
 import { TransferError, asError, messageOf } from '../errors.ts';
 import { ProgressCounters } from '../runner/progress.ts';
@@ -22,15 +22,9 @@ import { temporaryFolder } from '../store/temporary-folder.ts';
 import { BulkExchange } from '../transport/grpc.ts';
 import type { GrpcTransport } from '../transport/grpc.ts';
 import { healthHandlers } from '../transport/health.ts';
-import {
-  channelCredentials,
-  channelOptions,
-  connected,
-  expanded,
-  healthService,
-  listen,
-  wire,
-} from '../transport/wire.ts';
+import { channelCredentials, channelOptions, connected, expanded, listen } from '../transport/wire.ts';
+import type { Client } from '../transport/grpc-library.ts';
+import { grpcLibrary, healthService, wire } from '../transport/grpc-library.ts';
 import type { WorkerEvent, WorkerLimits, WorkerLogEntry } from './machine.ts';
 import { WorkerMachine, defaultWorkerLimits } from './machine.ts';
 import type { TransferReply, TransferRequest } from './port-transport.ts';
@@ -98,8 +92,8 @@ class Worker implements WorkerHandle {
   readonly ended: Promise<{ reason: string; failed: boolean }>;
   private finish!: (outcome: { reason: string; failed: boolean }) => void;
   private readonly machine: WorkerMachine;
-  private readonly server = new grpc.Server(channelOptions);
-  private readonly client: InstanceType<typeof wire.Scheduler>;
+  private readonly server = new (grpcLibrary().Server)(channelOptions);
+  private readonly client: Client<'Scheduler'>;
   private readonly sessions = new Map<number, LiveSession>();
   private readonly fetching = new Map<string, Promise<string>>();
   private pool: Piscina | undefined;
@@ -116,7 +110,7 @@ class Worker implements WorkerHandle {
   constructor(private readonly options: WorkerOptions) {
     this.name = options.name ?? `${hostname()}-${process.pid}`;
     this.machine = new WorkerMachine(options.scheduler, { ...defaultWorkerLimits, ...options.limits });
-    this.client = new wire.Scheduler(options.scheduler, channelCredentials(), channelOptions);
+    this.client = new (wire().Scheduler)(options.scheduler, channelCredentials(), channelOptions);
     this.ended = new Promise((resolve) => (this.finish = resolve));
   }
 
@@ -129,7 +123,9 @@ class Worker implements WorkerHandle {
 
   async start(): Promise<void> {
     const { host = '127.0.0.1', port = 0, devices = [defaultDevice], deviceOptions = {} } = this.options;
-    this.pool = new Piscina({
+    // Loaded by workers only.
+    const { Piscina: Pool } = await import('piscina');
+    this.pool = new Pool({
       filename: builtFile('worker/session-thread.js'),
       minThreads: 1,
       maxThreads: 64,
@@ -143,11 +139,11 @@ class Worker implements WorkerHandle {
     this.devices = (await this.pool.run(task)) as DeviceSummary[];
 
     const holder: { exchange?: BulkExchange } = {};
-    this.server.addService(wire.Bulk.service, {
+    this.server.addService(wire().Bulk.service, {
       Pull: (call: Parameters<BulkExchange['handlers']['Pull']>[0]) => holder.exchange!.handlers.Pull(call),
     });
     this.server.addService(
-      healthService.service,
+      healthService().service,
       healthHandlers(['weft.v1.Bulk'], () => !this.isOver),
     );
     const bound = await listen(this.server, host, port, '--port');

@@ -16,7 +16,8 @@ for (let pattern = 0; pattern < 65536; pattern++) {
   else if (exponent === 0) float16Values[pattern] = sign * mantissa * 2 ** -24;
   else float16Values[pattern] = sign * (1024 + mantissa) * 2 ** (exponent - 25);
 }
-new Uint32Array(bfloat16Values.buffer).forEach((_, pattern, patterns) => (patterns[pattern] = pattern << 16));
+const patterns = new Uint32Array(bfloat16Values.buffer);
+for (let pattern = 0; pattern < 65536; pattern++) patterns[pattern] = pattern << 16;
 
 /** The bits of the nearest float16. */
 export function encodeFloat16(value: number): number {

@@ -1,0 +1,27 @@
+// What a program pays for that only adds tensors: none of the packages for scripting and clusters.
+import { expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const built = pathToFileURL(resolve(dirname(fileURLToPath(import.meta.url)), '../dist/index.js')).href;
+
+test('the import loads no compiler, no gRPC and no pool of threads', () => {
+  const program = `
+import { createRequire } from 'node:module';
+const { tensor, jit } = await import(${JSON.stringify(built)});
+const sum = String(tensor([1, 2]).add(tensor([3, 4])));
+const loaded = () => Object.keys(createRequire(${JSON.stringify(built)}).cache);
+const before = loaded();
+jit.script((x) => x.add(1));
+console.log(JSON.stringify({ sum, before, after: loaded() }));`;
+  const out = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
+    encoding: 'utf8',
+  });
+  const { sum, before, after } = JSON.parse(out) as { sum: string; before: string[]; after: string[] };
+  expect(sum).toBe('tensor([4, 6])');
+  const heavy = /node_modules\/(typescript|@grpc|protobufjs|piscina)\//;
+  expect(before.filter((path) => heavy.test(path))).toEqual([]);
+  // The list does tell what is loaded.
+  expect(after.some((path) => /node_modules\/typescript\//.test(path))).toBe(true);
+});

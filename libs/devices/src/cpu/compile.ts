@@ -338,8 +338,8 @@ class Compiler {
   }
 
   /**
-   * Joins a group to a node before it whose kernel can compute it as it goes. The node moves down to the group, past what does not
-   * read its results.
+   * Joins a group to a node before it whose kernel can compute it as it goes: in the node's place where the group depends on nothing
+   * later, else the node moves down to the group, past what does not read its results.
    */
   private withEpilogues(units: readonly Unit[]): FusedUnit[] {
     const fused: FusedUnit[] = [];
@@ -349,8 +349,11 @@ class Compiler {
         continue;
       }
       const joined = this.epilogueAt(fused, unit.nodes);
-      if (joined !== undefined) fused.splice(joined.index, 1);
-      fused.push(joined?.unit ?? { node: undefined, group: unit.nodes });
+      if (joined?.stays === true) fused[joined.index] = joined.unit;
+      else {
+        if (joined !== undefined) fused.splice(joined.index, 1);
+        fused.push(joined?.unit ?? { node: undefined, group: unit.nodes });
+      }
     }
     return fused;
   }
@@ -358,17 +361,22 @@ class Compiler {
   private epilogueAt(
     units: readonly FusedUnit[],
     group: readonly Node[],
-  ): { index: number; unit: FusedUnit } | undefined {
+  ): { index: number; unit: FusedUnit; stays: boolean } | undefined {
     const read = new Set(
       group.flatMap((member) => member.inputs.flatMap((value) => sourcesOf(value, isView))),
     );
     for (let index = units.length - 1; index >= 0; index--) {
       const { node, group: own } = units[index];
       if (node === undefined || own.length > 0 || !node.outputs.some((output) => read.has(output))) continue;
-      if (!this.isEpilogue(node, group) || this.isReadIn(units.slice(index + 1), node)) continue;
+      const later = units.slice(index + 1);
+      const stays = !later.some((unit) =>
+        nodesOf(unit).some(({ outputs }) => outputs.some((output) => read.has(output))),
+      );
+      if (!this.isEpilogue(node, group) || (!stays && this.isReadIn(later, node))) continue;
       const affine = this.affineOf(node, group);
-      if (affine !== undefined) return { index, unit: { node, group, affine } };
-      if (nativeFamilyOf(node)!.takesEpilogue?.(node) === true) return { index, unit: { node, group } };
+      if (affine !== undefined) return { index, unit: { node, group, affine }, stays };
+      if (nativeFamilyOf(node)!.takesEpilogue?.(node) === true)
+        return { index, unit: { node, group }, stays };
     }
     return undefined;
   }
@@ -380,8 +388,8 @@ class Compiler {
   }
 
   private isReadIn(units: readonly FusedUnit[], { outputs }: Node): boolean {
-    return units.some(({ node, group }) =>
-      (node === undefined ? group : [node, ...group]).some((member) =>
+    return units.some((unit) =>
+      nodesOf(unit).some((member) =>
         valuesRead(member).some((value) =>
           sourcesOf(value, isView).some((source) => outputs.includes(source)),
         ),

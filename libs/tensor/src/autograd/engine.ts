@@ -117,6 +117,17 @@ function run(
       const old = slots[edge.index];
       slots[edge.index] = old === null ? value : add(old, value);
     };
+    let arrivals: Map<GradNode, number> | undefined;
+    const leavesOf = ({ next }: GradNode): (Tensor | null)[] | undefined => {
+      if (!next.some((edge) => edge?.node instanceof AccumulateGrad)) return undefined;
+      arrivals ??= countArrivals(seeds);
+      return next.map((edge) => {
+        const isAlone = edge?.node instanceof AccumulateGrad && arrivals!.get(edge.node) === 1;
+        return isAlone && !isWatched(edge.node as AccumulateGrad)
+          ? (edge.node as AccumulateGrad).variable
+          : null;
+      });
+    };
     for (const { edge, gradient } of seeds) deliver(edge, gradient);
     for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
       const cotangents = hooked(node, arrived.get(node)!);
@@ -130,7 +141,8 @@ function run(
         continue;
       }
       if (needed !== null && !node.next.some((edge) => edge !== null && needed.has(edge.node))) continue;
-      const results = node.apply(cotangents, createGraph);
+      const leaves = captures === null && !createGraph ? leavesOf(node) : undefined;
+      const results = node.apply(cotangents, createGraph, leaves);
       if (!retainGraph) node.release();
       node.next.forEach((edge, index) => {
         const result = results[index] ?? null;
@@ -140,6 +152,29 @@ function run(
     return captured;
   });
 }
+
+/** How many edges lead to each leaf from the seeds and the nodes behind them. */
+function countArrivals(seeds: readonly Seed[]): Map<GradNode, number> {
+  const counts = new Map<GradNode, number>();
+  const seen = new Set<GradNode>();
+  const open: GradNode[] = [];
+  const arrive = ({ node }: Edge): void => {
+    if (node instanceof AccumulateGrad) counts.set(node, (counts.get(node) ?? 0) + 1);
+    else if (!seen.has(node)) {
+      seen.add(node);
+      open.push(node);
+    }
+  };
+  for (const { edge } of seeds) arrive(edge);
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    for (const edge of node.next) if (edge !== null) arrive(edge);
+  }
+  return counts;
+}
+
+/** Whether somebody wants to see a leaf's gradient before it is added. */
+const isWatched = ({ variable, hooks, retainers }: AccumulateGrad): boolean =>
+  (variable.meta!.hooks?.size ?? 0) > 0 || hooks !== null || retainers !== null;
 
 /** Runs the hooks of a node's outputs on their gradients and keeps the gradients that are asked for. */
 function hooked(node: GradNode, cotangents: (Tensor | null)[]): (Tensor | null)[] {

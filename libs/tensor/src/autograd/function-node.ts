@@ -14,13 +14,16 @@ import {
 } from '@weft/ir';
 import type { ResultLayout } from '@weft/ops';
 import { resultStrides, stopsGradient } from '@weft/ops';
-import type { ResultStrides, Targets } from '../core-function.ts';
+import type { ResultStrides } from '../core-function.ts';
 import { CoreFunction, copyToDevice } from '../core-function.ts';
 import { compileCall } from '../dispatch/call.ts';
 import { Placements, allRowMajor } from '../placements.ts';
 import { Tensor } from '../tensor.ts';
 import { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts';
+import { addToLeaves } from './leaves.ts';
 import { GradNode, SavedTensor, releasedError } from './node.ts';
+import type { RecordedRun } from './results.ts';
+import { resultsOf } from './results.ts';
 import type { ViewStep } from './views.ts';
 import { nodeName } from './views.ts';
 
@@ -37,6 +40,8 @@ interface Derivative {
   readonly placements: Placements;
   /** Strides of the forward graph's outputs, and those of the results that they were made for. */
   placed?: { readonly results: ResultStrides; readonly all: ResultStrides };
+  /** `backward` adding to tensors that are there, by which. */
+  readonly accumulating: Map<string, CoreFunction>;
   /** Inputs, then a cotangent for each of `outputs` → gradients of `wrt`; for derivatives of derivatives. */
   joint?: CoreFunction;
 }
@@ -94,6 +99,7 @@ function derive(
       forward: new CoreFunction(parts.forward.clone(), { optimize }),
       backward: new CoreFunction(parts.backward, { optimize, views: true }),
       placements: new Placements(),
+      accumulating: new Map(),
     };
   } catch (error) {
     if (error instanceof WeftError) return { wrt, outputs, reason: error };
@@ -130,19 +136,6 @@ function reachable(block: Block, start: Value): Set<Value> {
   return seen;
 }
 
-export interface RecordedRun {
-  /** Whether outputs that are operands may be those very tensors; otherwise they are copied. */
-  readonly mayAlias?: boolean;
-  /** Tensors that the caller overwrites with the outputs: what is saved of them is copied. */
-  readonly overwritten?: readonly Tensor[];
-  /** Tensors to compute the outputs in, where that can be and nothing is recorded. */
-  readonly into?: Targets;
-  /** Strides of the outputs; row-major by default. */
-  readonly strides?: ResultStrides;
-  /** How gradients lie: as TensorIterator or images would make them of the cotangents; row-major by default. */
-  readonly gradients?: ResultLayout;
-}
-
 /**
  * Computes the outputs of `fn` and, when gradients are on and an operand requires one, records it.
  * @param name the operator, for the node's name
@@ -162,37 +155,6 @@ export function runRecorded(
     if (requiring) return record(name, fn, operands, device, run);
   }
   return resultsOf(fn, operands, device, run);
-}
-
-function resultsOf(
-  fn: CoreFunction,
-  operands: readonly Tensor[],
-  device: Device,
-  { mayAlias = false, strides, into }: RecordedRun,
-): Tensor[] {
-  const computed = fn.run(operands, device, strides, into);
-  if (fn.areOutputsComputed) return computed;
-  const taken = new Set<number>();
-  return fn.outputs.map((source, index) => {
-    const copied = (tensor: Tensor): Tensor => copyToDevice(tensor, device, strides?.[index] ?? undefined);
-    switch (source.kind) {
-      case 'operand': {
-        const operand = operands[source.index];
-        return mayAlias ? operand : copied(operand);
-      }
-      case 'view': {
-        const operand = operands[source.index];
-        const view = operand.onStorage(source.view(operand));
-        return mayAlias ? view : copied(view);
-      }
-      case 'computed':
-        if (taken.has(source.index)) return copied(computed[source.index]);
-        taken.add(source.index);
-        return computed[source.index];
-      default:
-        return source satisfies never;
-    }
-  });
 }
 
 function record(
@@ -379,24 +341,35 @@ class FunctionNode extends GradNode {
     );
   }
 
-  override apply(cotangents: readonly (Tensor | null)[], createGraph: boolean): (Tensor | null)[] {
-    const found = this.cotangentsOf(cotangents, createGraph);
+  override apply(
+    cotangents: readonly (Tensor | null)[],
+    createGraph: boolean,
+    leaves?: readonly (Tensor | null)[],
+  ): (Tensor | null)[] {
+    const found = this.cotangentsOf(cotangents, createGraph, leaves);
     return this.unused.length === 0
       ? found
       : [...found, ...this.unused.map((spec) => zeros(spec, this.device))];
   }
 
-  private cotangentsOf(cotangents: readonly (Tensor | null)[], createGraph: boolean): Tensor[] {
+  private cotangentsOf(
+    cotangents: readonly (Tensor | null)[],
+    createGraph: boolean,
+    leaves: readonly (Tensor | null)[] | undefined,
+  ): (Tensor | null)[] {
     if (this.saved === null || this.operands === null) throw releasedError();
     const given = this.derivative.outputs.map(
       (index) => cotangents[index] ?? zeros(this.outputs[index], this.device),
     );
     if (!createGraph) {
       const saved = this.saved.map((each) => each.unpack());
-      const { backward } = this.derivative;
+      const { backward, accumulating } = this.derivative;
       const strides = this.gradientStrides(backward, [...given, ...saved], this.derivative.placements);
+      const operands = [...saved, ...given];
       return noGrad(() =>
-        resultsOf(backward, [...saved, ...given], this.device, { mayAlias: true, strides }),
+        leaves === undefined || strides !== undefined
+          ? resultsOf(backward, operands, this.device, { mayAlias: true, strides })
+          : addToLeaves(backward, accumulating, operands, this.device, leaves),
       );
     }
     const joint = this.jointFunction();

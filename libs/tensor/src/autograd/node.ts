@@ -36,8 +36,14 @@ export abstract class GradNode {
   /**
    * Cotangents of the operands from those of the outputs (null: zero); at least one is there.
    * @param createGraph records the computation, so that it can be differentiated again
+   * @param leaves for each operand the leaf that it is, if nothing else has a say in the leaf's `grad`: then the node may add to it by
+   * itself, and gives null
    */
-  abstract apply(cotangents: readonly (Tensor | null)[], createGraph: boolean): readonly (Tensor | null)[];
+  abstract apply(
+    cotangents: readonly (Tensor | null)[],
+    createGraph: boolean,
+    leaves?: readonly (Tensor | null)[],
+  ): readonly (Tensor | null)[];
 
   /** Lets go of what was saved for `apply`, which fails from now on. */
   release(): void {}

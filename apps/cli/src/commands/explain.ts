@@ -31,6 +31,7 @@ interface Flags extends DeviceFlags {
   readonly inputSpec?: readonly string[];
   readonly nodes?: boolean;
   readonly passes?: 'executor' | 'torch';
+  readonly without: readonly string[];
   readonly json?: boolean;
 }
 
@@ -58,7 +59,8 @@ export function explainCommand(program: Command): void {
       )
         .choices(['executor', 'torch'])
         .preset('executor'),
-    );
+    )
+    .option('--without <pass>', 'archive: a pass to leave out (repeatable)', collect, []);
   addDeviceOptions(command, 'archive: devices in order of preference')
     .option('--json', 'one JSON object')
     .addHelpText(
@@ -95,6 +97,7 @@ function show(explanation: PlanExplanation, flags: Flags, output: Output): void 
 async function explainArchive(file: string, flags: Flags, output: Output): Promise<void> {
   const module = jit.load(file);
   const callee = calleeOf(module, flags.method);
+  if (flags.without.length > 0) jit.switchOffPasses(flags.without);
   if (flags.passes === 'torch') return printStages(torchStages(module, flags.method), output);
   const values = argumentsFromSpecs(callee, flags.inputSpec ?? []);
   if (flags.passes !== undefined) return printStages(executorStages(module, flags.method, values), output);

@@ -5,7 +5,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tensor, int } from '@weft/tensor';
 import { F, cat, manualSeed, nn, noGrad, rand, split, tensor } from '@weft/tensor';
+import * as fc from 'fast-check';
 import { runCase } from '../archive/index.ts';
+import { passesOf, switchOffPasses } from '../passes/index.ts';
 import type { ScriptModule } from '../script-module.ts';
 import { script } from '../script.ts';
 import { executorState, setExecutor } from './index.ts';
@@ -277,5 +279,33 @@ const groups = existsSync(cases)
     const sample = readdirSync(join(cases, group)).filter((_, index) => index % 3 === 0);
     const failing = sample.filter((name) => fails('compile', name) && !fails('interpret', name));
     expect(failing.map((name) => `${group}/${name}`).filter((id) => !(id in deviations))).toEqual([]);
+  });
+
+  const programs = [
+    'models/bert_scripted',
+    'models/gpt_traced',
+    'models/resnet_in_training_mode',
+    'models/unet_scripted',
+    'models/kalman_filter',
+    'training/transformer_block_adam',
+    'training/lstm_loop_sgd',
+    'rnn/lstm_deep_bidirectional',
+    'attention/encoder_stack_with_masks',
+  ].filter((id) => existsSync(join(cases, id)));
+
+  test.each(programs)('%s, whatever passes are left out', (id) => {
+    const names = passesOf('core').map(({ name }) => name);
+    setExecutor({ mode: 'compile' });
+    fc.assert(
+      fc.property(fc.subarray(names), (disabled) => {
+        const before = switchOffPasses(disabled);
+        try {
+          expect(runCase(join(cases, id)).failures).toEqual([]);
+        } finally {
+          switchOffPasses(before);
+        }
+      }),
+      { numRuns: 2 },
+    );
   });
 });

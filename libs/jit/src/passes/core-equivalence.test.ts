@@ -1,5 +1,5 @@
 // Optimised core graphs give the same bits: random programs over special values (both zeros, infinities, NaN) are run on the
-// reference device before and after the pipeline.
+// reference device before and after the pipeline, and after any part of it.
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Graph, Value } from '@weft/ir';
@@ -13,7 +13,7 @@ import {
   verifyGraph,
 } from '@weft/ir';
 import { executeOnHost } from '@weft/devices';
-import { optimize } from './index.ts';
+import { optimize, passesOf } from './index.ts';
 
 type Emit = (b: CoreBuilder, x: Value, y: Value, pick: number) => Value;
 const sameShape = (b: CoreBuilder, x: Value, y: Value): Value => {
@@ -49,6 +49,29 @@ const emits: readonly Emit[] = [
     ),
   (b, x, _, pick) =>
     b.convert(x, (['float16', 'float64', 'int32', 'bfloat16', 'float32'] as const)[pick % 5]),
+  (b, x, y, pick) => {
+    const [first, second] = [x, pick % 2 === 0 ? x : y].map((value) =>
+      b.reshape(sameShape(b, x, value), [6]),
+    );
+    const cut = pick % 7;
+    const joined = b.concatenate([b.slice(first, [0], [cut]), b.slice(second, [cut], [6])], 0);
+    const twice = b.concatenate([joined, b.reverse(joined, [0])], 0);
+    const taken = b.slice(twice, [pick % 4], [12], [pick % 3 === 0 ? 1 : 2]);
+    const rest = b.slice(b.concatenate([taken, joined], 0), [pick % 3], [6 + (pick % 3)]);
+    return b.reshape(rest, specOf(x).sizes);
+  },
+  (b, x, y) => {
+    const fixed = sameShape(b, x, y);
+    const [, result] = b.while(
+      [b.full(0, 'int64'), x],
+      (inner, at) => [inner.compare(at, inner.full(2, 'int64'), 'LT')],
+      (inner, at, value) => [
+        inner.add(at, inner.full(1, 'int64')),
+        inner.add(value, inner.multiply(fixed, inner.negate(fixed))),
+      ],
+    );
+    return result;
+  },
   (b, x, y, pick) => b.select(b.full(pick % 2 === 0, 'bool', specOf(x).sizes), x, sameShape(b, x, y)),
   (b, x, y) => {
     const region = (value: Value) => () => [value];
@@ -59,12 +82,17 @@ const emits: readonly Emit[] = [
 const step = fc.record({ emit: fc.nat(emits.length - 1), x: fc.nat(50), y: fc.nat(50), pick: fc.nat(50) });
 const special = fc.constantFrom(0, -0, 1, -1, 0.5, 3, 1e30, -1e30, Infinity, -Infinity, NaN);
 
-test('optimised core programs give the same bits', () => {
+const names = passesOf('core').map(({ name }) => name);
+test.each([
+  ['optimised core programs give the same bits', 200, fc.constant<string[]>([])],
+  ['whatever passes are left out', 100, fc.subarray(names)],
+])('%s', (_, numRuns, left) => {
   fc.assert(
     fc.property(
       fc.array(step, { minLength: 1, maxLength: 15 }),
       fc.array(special, { minLength: 12, maxLength: 12 }),
-      (steps, numbers) => {
+      left,
+      (steps, numbers, disable) => {
         const b = new CoreBuilder();
         const values = [
           b.input(tensorSpec('float32', [2, 3]), 'x'),
@@ -82,13 +110,13 @@ test('optimised core programs give the same bits', () => {
         ];
         const run = (which: Graph) => executeOnHost(which, inputs).map(literalElements);
         const optimised = graph.clone();
-        optimize(optimised, 'core', { verify: true });
+        optimize(optimised, 'core', { verify: true, disable });
         expect({ text: printGraph(graph), results: run(optimised) }).toEqual({
           text: printGraph(graph),
           results: run(graph),
         });
       },
     ),
-    { numRuns: 200 },
+    { numRuns },
   );
 });

@@ -1,5 +1,5 @@
 // Optimised graphs give what the graphs gave: random programs with views, writes in place, lists, branches and loops are run
-// before and after the pipeline. Results and inputs (which programs write to) must be equal, also when the caller writes to one
+// before and after the pipeline, and after any part of it. Results and inputs (which programs write to) must be equal, also when the caller writes to one
 // result and looks at the others.
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
@@ -8,7 +8,7 @@ import { parseGraph, printGraph, verifyGraph } from '@weft/ir';
 import { tensor } from '@weft/tensor';
 import type { Tensor } from '@weft/tensor';
 import { Code, Frame } from '../runtime/index.ts';
-import { optimize } from './index.ts';
+import { optimize, passesOf } from './index.ts';
 
 /** A step of a program; numbers choose among what is defined so far. */
 interface Step {
@@ -218,23 +218,28 @@ function observe(graph: Graph): unknown[] {
 const isTensor = (value: IValue): value is Tensor & IValue =>
   typeof value === 'object' && value !== null && 'isTensor' in value;
 
-test('optimised programs do what they did', () => {
+const names = passesOf('torch').map(({ name }) => name);
+test.each([
+  ['optimised programs do what they did', 300, fc.constant<string[]>([])],
+  ['whatever passes are left out', 200, fc.subarray(names)],
+])('%s', (_, numRuns, left) => {
   fc.assert(
     fc.property(
       fc.array(step, { maxLength: 12 }),
       fc.array(fc.nat(97), { minLength: 1, maxLength: 4 }),
-      (steps, results) => {
+      left,
+      (steps, results, disable) => {
         const graph = program(steps, results);
         verifyGraph(graph);
         const expected = observe(graph);
         const optimised = graph.clone();
-        optimize(optimised, 'torch', { verify: true });
+        optimize(optimised, 'torch', { verify: true, disable });
         expect({ text: printGraph(graph), seen: observe(optimised) }).toEqual({
           text: printGraph(graph),
           seen: expected,
         });
       },
     ),
-    { numRuns: 300 },
+    { numRuns },
   );
 });

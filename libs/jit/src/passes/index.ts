@@ -1,7 +1,15 @@
 // Passes: importing this registers weft's own. Users' passes and rewrite rules join with `registerPass` and `registerRewrite`.
 import './pipeline.ts';
 
-export { findPass, optimize, passesOf, registerPass, runPass, unregisterPass } from './pass.ts';
+export {
+  findPass,
+  optimize,
+  passesOf,
+  registerPass,
+  runPass,
+  switchOffPasses,
+  unregisterPass,
+} from './pass.ts';
 export type { Level, OptimizeOptions, Pass, PassEvent, PassPosition } from './pass.ts';
 export { Rewriter, registerRewrite, rewrite } from './rewrite.ts';
 export type { Match, RewriteRule } from './rewrite.ts';

@@ -17,6 +17,7 @@ import {
   registerPass,
   registerRewrite,
   runPass,
+  switchOffPasses,
   unregisterPass,
 } from './index.ts';
 import type { PassEvent } from './index.ts';
@@ -41,8 +42,21 @@ describe('the pipeline', () => {
     optimize(graph, 'torch', { disable: ['peephole'] });
     expect(printGraph(graph)).toBe(text);
     expect(() => optimize(graph, 'torch', { disable: ['no-such'] })).toThrow(
-      /no pass 'no-such'; the torch passes are inline,/,
+      /no pass 'no-such'; the torch passes are inline,.*the core passes core-simplify/,
     );
+  });
+  test('leaves out what is switched off for the process', () => {
+    const graph = parseGraph(text);
+    expect(switchOffPasses(['peephole', 'core-sums'])).toEqual([]);
+    try {
+      optimize(graph, 'torch');
+      expect(printGraph(graph)).toBe(text);
+      expect(() => switchOffPasses(['no-such'])).toThrow(OperatorError);
+    } finally {
+      expect(switchOffPasses([])).toEqual(['peephole', 'core-sums']);
+    }
+    optimize(graph, 'torch');
+    expect(printGraph(graph)).not.toBe(text);
   });
 });
 

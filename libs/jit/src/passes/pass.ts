@@ -23,7 +23,7 @@ export interface PassPosition {
 }
 
 export interface OptimizeOptions {
-  /** Names of passes to leave out. */
+  /** Names of passes to leave out, besides those that are switched off. */
   readonly disable?: readonly string[];
   /** Verifies the graph after every pass that changed it. On in tests (`WEFT_VERIFY=1`), off by default. */
   readonly verify?: boolean;
@@ -74,6 +74,27 @@ export const passesOf = (level: Level): readonly Pass[] => [...pipelines[level]]
 export const findPass = (name: string): Pass | undefined =>
   [...pipelines.torch, ...pipelines.core].find((pass) => pass.name === name);
 
+/** Off for the whole process: those that WEFT_PASSES_OFF names, separated by commas, until others are given. */
+let off: readonly string[] = (process.env.WEFT_PASSES_OFF ?? '').split(',').filter((name) => name !== '');
+
+/**
+ * Switches passes off for the whole process, and all others on: for graphs that are optimised from now on. Returns those that
+ * were off. Throws OperatorError when a name is no pass.
+ */
+export function switchOffPasses(names: readonly string[]): readonly string[] {
+  names.forEach(checkName);
+  const before = off;
+  off = [...names];
+  return before;
+}
+
+function checkName(name: string): void {
+  if (findPass(name) !== undefined) return;
+  throw new OperatorError(
+    `there is no pass '${name}'; the torch passes are ${namesOf('torch')}, the core passes ${namesOf('core')}`,
+  );
+}
+
 const namesOf = (level: Level): string => pipelines[level].map((pass) => pass.name).join(', ');
 
 /**
@@ -81,12 +102,8 @@ const namesOf = (level: Level): string => pipelines[level].map((pass) => pass.na
  * @throws OperatorError when an option names no pass; VerifyError when a pass broke the graph (with `verify`)
  */
 export function optimize(graph: Graph, level: Level, options: OptimizeOptions = {}): boolean {
-  const disabled = new Set(options.disable);
-  for (const name of disabled) {
-    if (findPass(name) === undefined) {
-      throw new OperatorError(`there is no pass '${name}'; the ${level} passes are ${namesOf(level)}`);
-    }
-  }
+  const disabled = new Set([...off, ...(options.disable ?? [])]);
+  disabled.forEach(checkName);
   const passes = pipelines[level].filter((pass) => !disabled.has(pass.name));
   let changedAny = false;
   for (let round = 0; round < (options.rounds ?? 4); round++) {

@@ -4,6 +4,8 @@ import type { Graph } from '@weft/ir';
 import { commonSubexpressionsPass, coreCommonSubexpressionsPass } from './common-subexpressions.ts';
 import { constantPoolingPass } from './constant-pooling.ts';
 import { propagateConstants } from './constant-propagation.ts';
+import { coreLoopInvariantsPass } from './core-loop-invariants.ts';
+import { coreSlicesPass } from './core-slices.ts';
 import { coreSumsPass } from './core-sums.ts';
 import { deadCodePass } from './dead-code.ts';
 import { evaluateNode } from './evaluate.ts';
@@ -55,6 +57,8 @@ const pipeline: readonly Pass[] = [
   constantPoolingPass,
   deadCodePass,
   simplifyCorePass,
+  coreSlicesPass,
+  coreLoopInvariantsPass,
   coreCommonSubexpressionsPass,
   coreSumsPass,
   coreDeadCodePass,

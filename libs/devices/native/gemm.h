@@ -73,7 +73,8 @@ void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
   const int64_t wide = std::clamp<int64_t>(tiles / (threads == 1 ? 1 : 3 * threads), 1, most);
   const int64_t blocks = divideUp(tiles, wide);
   parallelFor(blocks, divideUp(productGrain, rows * depth * wide * R), [&](int64_t begin, int64_t end) {
-    T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, wide * R * width * int64_t(sizeof(T))));
+    T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, (wide + 1) * R * width * int64_t(sizeof(T))));
+    int64_t done = tiles * begin / blocks * R;
     for (int64_t block = begin; block < end; block++) {
       const int64_t first = tiles * block / blocks * R, last = std::min(columns, tiles * (block + 1) / blocks * R);
       for (int64_t k0 = 0; k0 < depth; k0 += kc) {
@@ -82,17 +83,20 @@ void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
           const int here = int(std::min<int64_t>(R, last - j));
           const T* left = b.at + j * b.columnStride + k0;
           for (int64_t panel = 0; panel < panels; panel++) {
-            // The rows of the next tile come into the cache meanwhile.
-            for (int64_t r = panel * R / panels; r < (panel + 1) * R / panels && j + R + r < columns; r++) {
-              for (int64_t k = 0; k < there; k += 64 / int64_t(sizeof(T))) __builtin_prefetch(left + (R + r) * b.columnStride + k, 0, 2);
-            }
-            directKernel<T>(here)(there, left, b.columnStride, 1, packed + k0 * width + panel * C * there, C, sums + (j - first) * width + panel * C,
-                                  width, k0 > 0, here, C, {}, nullptr);
+            // The rows of the next tile come into the cache meanwhile, some beside each panel.
+            const int64_t next = std::clamp<int64_t>(columns - j - R, 0, R);
+            const int64_t from = panel * next / panels, to = (panel + 1) * next / panels;
+            const Ahead ahead{reinterpret_cast<const char*>(left + (R + from) * b.columnStride), 0, to - from};
+            streamingKernel<T>(here)(there, left, b.columnStride, 1, packed + k0 * width + panel * C * there, C, sums + (j - first) * width + panel * C,
+                                     width, k0 > 0, here, C, ahead, nullptr);
           }
         }
       }
       transposeInto<T>(c + first, cRow, sums, width, last - first, rows);
-      epilogue(0, rows, first, last);
+      // Longer pieces of rows take less time a piece, as long as the cache has them.
+      if (block + 1 < end && (last - done) * rows * int64_t(sizeof(T)) < 524288) continue;
+      epilogue(0, rows, done, last);
+      done = last;
     }
   });
 }

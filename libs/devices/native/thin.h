@@ -28,9 +28,9 @@ struct DotTiling {
   static constexpr int columns = 4;
 };
 
-/** R rows of A by C columns of B, both dense along the depth. */
+/** R rows of A by C columns of B, both dense along the depth. Columns `soon` … `soonEnd` - 1 of the C after these are fetched meanwhile. */
 template <class T, int R, int C>
-inline void dotProducts(const T* a, int64_t aRow, const T* b, int64_t bColumn, int64_t depth, T* c, int64_t cRow) {
+inline void dotProducts(const T* a, int64_t aRow, const T* b, int64_t bColumn, int64_t depth, T* c, int64_t cRow, int64_t soon = 0, int64_t soonEnd = C) {
   constexpr int L = lanesOf<T>;
   using W = Vector<T, L>;
   W sums[R][C];
@@ -43,6 +43,10 @@ inline void dotProducts(const T* a, int64_t aRow, const T* b, int64_t bColumn, i
     W right[C];
 #pragma GCC unroll 8
     for (int j = 0; j < C; j++) right[j] = loadVector<W>(b + j * bColumn + k);
+    // Some of the next columns, while there is work to do on these.
+    if (vectorBytes >= alignment || k % (alignment / int(sizeof(T))) == 0) {
+      for (int64_t j = soon; j < soonEnd; j++) __builtin_prefetch(b + (C + j) * bColumn + k, 0, 3);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
       const W left = loadVector<W>(a + r * aRow + k);
@@ -82,13 +86,15 @@ inline void dotProducts(const T* a, int64_t aRow, const T* b, int64_t bColumn, i
 template <class T, int C>
 __attribute__((noinline)) void dotColumns(Matrix<T> a, int64_t rows, const T* b, int64_t bColumn, int64_t depth, T* c, int64_t cRow) {
   constexpr int most = DotTiling<T>::rows;
-  // Tiles of about as many rows each.
-  for (int64_t tiles = divideUp(rows, most), r = 0; tiles > 0; tiles--) {
+  // Tiles of about as many rows each; each fetches its share of the columns that come next.
+  const int64_t all = divideUp(rows, most);
+  for (int64_t tiles = all, r = 0; tiles > 0; tiles--) {
+    const int64_t soon = (all - tiles) * C / all, soonEnd = (all - tiles + 1) * C / all;
     const int64_t there = divideUp(rows - r, tiles);
     const T* from = a.at + r * a.rowStride;
     T* to = c + r * cRow;
     const auto tile = [&]<int R>(std::integral_constant<int, R>) {
-      if constexpr (R <= most) dotProducts<T, R, C>(from, a.rowStride, b, bColumn, depth, to, cRow);
+      if constexpr (R <= most) dotProducts<T, R, C>(from, a.rowStride, b, bColumn, depth, to, cRow, soon, soonEnd);
     };
     switch (there) {
       case 1: tile(std::integral_constant<int, 1>{}); break;

@@ -71,14 +71,20 @@ __attribute__((noinline)) void storeColumns(T* to, Vector<T, lanesOf<T>> sums, i
   piece(std::integral_constant<int, 1>{});
 }
 
-/** Memory that will be read soon: the line at `at` and, for each step of the depth, the one `step` bytes further. */
+/** Memory that will be read soon. */
 struct Ahead {
   const char* at = nullptr;
+  /** Bytes to go on by for each step of the depth. */
   int64_t step = 0;
+  /** Read::streaming: so many rows from `at` on, as far apart as A's. */
+  int64_t rows = 0;
 };
 
-/** How a tile finds its operands: A where it is or in a packed panel, and whether B's rows are copied to a panel by the way. */
-enum class Read { direct, packed, copying };
+/**
+ * How a tile finds its operands: both where they are; A where it is, from memory, and B in a packed panel; A in a packed panel, and B in
+ * one or where it is, to be copied to one by the way.
+ */
+enum class Read { direct, streaming, packed, copying };
 
 /**
  * C[R × cols] (+)= A[R × depth] B[depth × cols] for one tile, cols ≤ V · lanes. B's rows are dense and have V · lanes elements that can be
@@ -88,7 +94,7 @@ template <class T, int R, int V, Read mode>
 __attribute__((noinline)) void multiplyTile(int64_t depth, const T* a, int64_t aRow, int64_t aDepth, const T* b, int64_t bDepth, T* c,
                                             int64_t cRow, bool adds, int64_t rows, int64_t cols, Ahead ahead, T* copy) {
   constexpr int L = lanesOf<T>;
-  constexpr bool isPacked = mode != Read::direct;
+  constexpr bool isPacked = mode == Read::packed || mode == Read::copying;
   using W = Vector<T, L>;
   W sums[R][V];
 #pragma GCC unroll 16
@@ -101,7 +107,7 @@ __attribute__((noinline)) void multiplyTile(int64_t depth, const T* a, int64_t a
       if constexpr (mode == Read::packed) {
         __builtin_prefetch(soon, 0, 2);
         soon += ahead.step;
-      } else {
+      } else if constexpr (mode != Read::streaming) {
         // Rows of B may be far from each other, where the processor foresees nothing.
 #pragma GCC unroll 8
         for (int at = 0; at < V * vectorBytes; at += int(alignment)) __builtin_prefetch(reinterpret_cast<const char*>(b + 12 * bDepth) + at, 0, 2);
@@ -126,7 +132,19 @@ __attribute__((noinline)) void multiplyTile(int64_t depth, const T* a, int64_t a
   };
   // C comes into the cache while the last of the depth is summed.
   const int64_t last = std::min<int64_t>(depth, 64);
-  accumulate(depth - last);
+  if constexpr (mode == Read::streaming) {
+    constexpr int64_t line = alignment / int64_t(sizeof(T));
+    int64_t left = depth - last;
+    for (; left > 0; left -= line) {
+      for (int64_t r = 0; r < ahead.rows; r++) __builtin_prefetch(soon + r * aRow * int64_t(sizeof(T)), 0, 3);
+      soon += alignment;
+      accumulate(std::min(left, line));
+    }
+    for (int64_t r = 0; r < ahead.rows; r++)
+      for (int64_t at = 0; at < last * int64_t(sizeof(T)); at += alignment) __builtin_prefetch(soon + r * aRow * int64_t(sizeof(T)) + at, 0, 2);
+  } else {
+    accumulate(depth - last);
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++) {
     if (r >= rows) break;
@@ -157,13 +175,20 @@ constexpr int wideVectors(int rows) {
   return rows * 8 <= most ? 8 : rows * 4 <= most ? 4 : Tiling<T>::vectors;
 }
 
-/** Multiplies with A read where it is, by number of rows less one: tiles of the usual width, and as wide as the registers take. */
+/** Kernels that read A where it is, by number of rows: tiles of the usual width, those from memory, and as wide as the registers take. */
 template <class T>
 using TileKernel = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*, int64_t, bool, int64_t, int64_t, Ahead, T*);
 template <class T>
 inline TileKernel<T> directKernel(int rows) {
   static constexpr auto all = []<int... R>(std::integer_sequence<int, R...>) {
     return std::array<TileKernel<T>, sizeof...(R)>{multiplyTile<T, R + 1, Tiling<T>::vectors, Read::direct>...};
+  }(std::make_integer_sequence<int, Tiling<T>::rows>{});
+  return all[size_t(rows - 1)];
+}
+template <class T>
+inline TileKernel<T> streamingKernel(int rows) {
+  static constexpr auto all = []<int... R>(std::integer_sequence<int, R...>) {
+    return std::array<TileKernel<T>, sizeof...(R)>{multiplyTile<T, R + 1, Tiling<T>::vectors, Read::streaming>...};
   }(std::make_integer_sequence<int, Tiling<T>::rows>{});
   return all[size_t(rows - 1)];
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include "epilogue.h"
 #include "gemm.h"
+#include "kept.h"
 #include "spatial.h"
 
 namespace weft {
@@ -11,16 +12,16 @@ namespace weft {
 template <class T>
 class PatchProduct final : ConvolutionShape {
  public:
-  PatchProduct(const ConvolutionShape& shape, bool isConstant) : ConvolutionShape(shape), isConstant(isConstant) {
+  explicit PatchProduct(const ConvolutionShape& shape) : ConvolutionShape(shape) {
     depthStride = taps > 1 ? tapOffsets[1] : kernelChannel;
     for (int64_t tap = 0; tap < taps; tap++)
       if (tapOffsets[size_t(tap)] != tap * depthStride) depthStride = 0;
     if (channels > 1 && kernelChannel != taps * depthStride) depthStride = 0;
   }
 
-  void run(const T* in, const T* kernel, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
+  void run(const T* in, const T* kernel, int64_t stamp, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
     const int64_t kc = Tiling<T>::blockDepth(depth);
-    const T* left = packKernel(kernel, kc);
+    const T* left = kept.of(kernel, stamp, groups * paddedRows() * depth, Scratch::rows, [&](T* to) { packKernel(to, kernel, kc); });
     const int64_t columns = images * positions;
     const int64_t panels = divideUp(columns, C);
     const int64_t threads = pool().size();
@@ -263,17 +264,7 @@ class PatchProduct final : ConvolutionShape {
   int64_t paddedRows() const { return roundUp(rows, R); }
 
   /** The kernel of every group in panels of rows, block by block of the depth. */
-  const T* packKernel(const T* kernel, int64_t kc) {
-    const int64_t count = groups * paddedRows() * depth;
-    if (isConstant && packedFrom == kernel) return aligned(kept.data());
-    T* to;
-    if (isConstant) {
-      kept.resize(size_t(count + alignment));
-      to = aligned(kept.data());
-      packedFrom = kernel;
-    } else {
-      to = reinterpret_cast<T*>(scratchOf(Scratch::rows, count * int64_t(sizeof(T))));
-    }
+  void packKernel(T* to, const T* kernel, int64_t kc) const {
     const int64_t panels = divideUp(rows, R);
     parallelFor(groups * panels, divideUp(1 << 14, R * depth), [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; task++) {
@@ -288,7 +279,6 @@ class PatchProduct final : ConvolutionShape {
         }
       }
     });
-    return to;
   }
   void packTaps(T* to, const T* from, int64_t height, int64_t begin, int64_t end) const {
     const int64_t there = end - begin;
@@ -312,13 +302,10 @@ class PatchProduct final : ConvolutionShape {
       row += panel;
     }
   }
-  static T* aligned(T* at) { return reinterpret_cast<T*>(roundUp(int64_t(at), alignment)); }
 
   /** Where the whole depth of a row of the kernel is walked with one stride, that, or else 0. */
   int64_t depthStride;
-  bool isConstant;
-  std::vector<T> kept;
-  const T* packedFrom = nullptr;
+  Kept<T> kept;
 };
 
 }  // namespace weft

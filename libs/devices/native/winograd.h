@@ -6,6 +6,7 @@
 #include "epilogue.h"
 #include "gemm.h"
 #include "interleave.h"
+#include "kept.h"
 #include "spatial.h"
 
 namespace weft {
@@ -13,19 +14,18 @@ namespace weft {
 template <class T>
 class Winograd final : ConvolutionShape {
  public:
-  static bool takes(const ConvolutionShape& shape, bool isConstant) {
+  static bool takes(const ConvolutionShape& shape) {
     if (!std::is_same_v<T, float> || shape.axes.size() != 2 || !shape.isDense || shape.rows < 16 || shape.channels < 16) return false;
     for (const ConvolutionAxis& axis : shape.axes)
       if (axis.kernel != 3 || axis.step != 1 || axis.inDilation != 1 || axis.kernelDilation != 1) return false;
     if (shape.axes[1].inStride != 1) return false;
-    // The transformed kernel is four times as long: there has to be enough to multiply it with, and, where it is transformed at
-    // every run, more.
+    // The transformed kernel is four times as long: there has to be enough to multiply it with.
     const int64_t tiles = shape.images * divideUp(shape.axes[0].out, tile) * divideUp(shape.axes[1].out, tile);
-    if (!isConstant && tiles < 48) return false;
+    if (tiles < 32) return false;
     return 3 * points * roundUp(tiles, L) <= 2 * shape.taps * roundUp(shape.images * shape.positions, L);
   }
 
-  Winograd(const ConvolutionShape& shape, bool isConstant) : ConvolutionShape(shape), isConstant(isConstant) {
+  explicit Winograd(const ConvolutionShape& shape) : ConvolutionShape(shape) {
     down = divideUp(axes[0].out, tile);
     across = divideUp(axes[1].out, tile);
     tiles = images * down * across;
@@ -36,8 +36,8 @@ class Winograd final : ConvolutionShape {
     if (chunk > C) chunk = roundUp(chunk, C);
   }
 
-  void run(const T* in, const T* kernel, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
-    const T* left = transformKernel(kernel);
+  void run(const T* in, const T* kernel, int64_t stamp, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
+    const T* left = kept.of(kernel, stamp, groups * points * kernelStride(), Scratch::rows, [&](T* to) { transformKernel(to, kernel); });
     const int64_t chunks = divideUp(tiles, chunk);
     parallelFor(groups * chunks, 1, [&](int64_t begin, int64_t end) {
       T* inputs = reinterpret_cast<T*>(scratchOf(Scratch::panels, (points * inputStride() + points * (chunk + slack) + 6 * lineSize()) * int64_t(sizeof(T))));
@@ -110,17 +110,7 @@ class Winograd final : ConvolutionShape {
   }
 
   /** Of every group and point, panels of rows. */
-  const T* transformKernel(const T* kernel) {
-    const int64_t count = groups * points * kernelStride();
-    if (isConstant && keptFrom == kernel) return reinterpret_cast<const T*>(roundUp(int64_t(kept.data()), alignment));
-    T* to;
-    if (isConstant) {
-      kept.resize(size_t(count + alignment));
-      to = reinterpret_cast<T*>(roundUp(int64_t(kept.data()), alignment));
-      keptFrom = kernel;
-    } else {
-      to = reinterpret_cast<T*>(scratchOf(Scratch::rows, count * int64_t(sizeof(T))));
-    }
+  void transformKernel(T* to, const T* kernel) const {
     const int64_t panels = divideUp(rows, R);
     parallelFor(groups * panels, divideUp(1 << 14, R * channels), [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; task++) {
@@ -143,7 +133,6 @@ class Winograd final : ConvolutionShape {
         }
       }
     });
-    return to;
   }
 
   // ---- the input ----------------------------------------------------------------------------------------------------
@@ -270,9 +259,7 @@ class Winograd final : ConvolutionShape {
   }
 
   int64_t down, across, tiles, chunk;
-  bool isConstant;
-  std::vector<T> kept;
-  const T* keptFrom = nullptr;
+  Kept<T> kept;
 };
 
 }  // namespace weft

@@ -47,6 +47,11 @@ export interface BufferView {
   /** A multiple of the element size. */
   readonly byteOffset: number;
   readonly spec: TensorSpec;
+  /**
+   * Counts changes of what is in this place of the buffer: what a device makes of an input (packed weights) may be kept for as long as
+   * buffer, place and version stay. Absent: the contents may be others at every run.
+   */
+  readonly version?: number;
 }
 
 export interface CompileOptions {

@@ -199,7 +199,7 @@ export class CoreFunction {
           strides === null
             ? Tensor.rowMajorOn(storage, dtype, sizes, rowMajor)
             : new Tensor(storage, dtype, sizes, strides, 0);
-      }
+      } else result.storage.changed();
       results[index] = result;
       targets[index] = bufferView(result, outputs[index]);
       if (gaps !== null) hasGaps = true;
@@ -338,6 +338,7 @@ const bufferView = ({ storage, offset, dtype }: Tensor, spec: TensorSpec): Buffe
   buffer: storage.buffer,
   byteOffset: storage.byteOffset + (storage.byteLength === 0 ? 0 : offset * dtypes[dtype].bytes),
   spec,
+  version: storage.contents,
 });
 
 /** A copy in the memory order of the tensor that has no gaps; what is expanded stays so. */

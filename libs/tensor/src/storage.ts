@@ -16,6 +16,8 @@ const slabs = new WeakMap<Device, Slab>();
 export class Storage {
   /** Counts in-place changes; tensors that share the storage share the count. */
   version = 0;
+  private writes = 0;
+  private isShown = false;
 
   /** @param at where the storage starts in `memory`, a multiple of 16 */
   constructor(
@@ -24,6 +26,19 @@ export class Storage {
     private at: number,
     private length: number,
   ) {}
+
+  /** Counts changes of what is in memory, those that autograd need not know of too; undefined where they cannot be counted. */
+  get contents(): number | undefined {
+    return this.isShown ? undefined : this.version + this.writes;
+  }
+  /** Has to be called where the memory is written to otherwise than by `write`, and `version` is not counted up. */
+  changed(): void {
+    this.writes++;
+  }
+  /** Has to be called where users get the memory itself, and may write to it at any time. */
+  shown(): void {
+    this.isShown = true;
+  }
 
   get buffer(): DeviceBuffer {
     return this.memory;
@@ -88,6 +103,7 @@ export class Storage {
   }
 
   write(at: number, from: Uint8Array): void {
+    this.writes++;
     if (this.buffer.bytes !== undefined) this.buffer.bytes.set(from, this.byteOffset + at);
     else this.device.write(this.buffer, this.byteOffset + at, from);
   }

@@ -142,6 +142,7 @@ export class Tensor implements TensorLike, Viewed {
   bytes(): Uint8Array {
     const width = dtypes[this.dtype].bytes;
     const length = numel(this.sizes) * width;
+    this.storage.shown();
     if (this.isRowMajor) return this.storage.read(this.offset * width, length);
     const copy = new Uint8Array(length);
     gatherStrided(this.storage.read(0, this.storage.byteLength), this, width, copy);
@@ -156,6 +157,7 @@ export class Tensor implements TensorLike, Viewed {
     const whole = own ?? this.storage.read(0, this.storage.byteLength);
     scatterStrided(bytes, whole, this, width);
     if (own === undefined) this.storage.write(0, whole);
+    else this.storage.changed();
   }
 
   /**

@@ -39,6 +39,8 @@ export type Code =
 export interface CpuProgram {
   /** What slots are bound to: inputs first, then outputs. */
   readonly slots: readonly RegisterPlan[];
+  /** Slots that hold a number which changes when an input is another one or its contents change. */
+  readonly stamps: readonly { readonly input: number; readonly slot: number }[];
   /** Every native step. */
   readonly steps: readonly (readonly Word[])[];
   /** Where not all of the program is native: kernels that run in turn; native ones run a range of steps through `link`. */
@@ -80,6 +82,9 @@ class Compiler {
   private readonly slotOf = new Map<Value, number>();
   /** Inputs in whose memory outputs may be, by the slot of the output. */
   private readonly overwritten = new Map<number, Value>();
+  private inputs: readonly Value[] = [];
+  private writtenInputs: ReadonlySet<Value> = new Set();
+  private readonly stamps: { readonly input: number; readonly slot: number }[] = [];
   private readonly offsets = new Map<number, number>();
   private readonly viewNeedsMemory = new Map<Value, boolean>();
   /** Values that are inside of a chain, and need no memory. */
@@ -114,6 +119,8 @@ class Compiler {
   }
 
   compile(graph: Graph, inPlace: readonly InPlace[]): CpuProgram {
+    this.inputs = graph.inputs;
+    this.writtenInputs = new Set(inPlace.map(({ input }) => graph.inputs[input]));
     graph.inputs.forEach((input, index) => {
       this.slotOf.set(input, this.addSlot({ kind: 'input', index, ...shapeOf(specOf(input)) }));
     });
@@ -126,6 +133,7 @@ class Compiler {
     const isAllNative = code.every(({ kind }) => kind === 'native');
     return {
       slots: this.slots,
+      stamps: this.stamps,
       steps: this.steps,
       kernels: isAllNative ? undefined : kernels,
       link: this.link,
@@ -170,6 +178,19 @@ class Compiler {
       this.slotOf.set(root, slot);
     }
     return slot;
+  }
+
+  /** The word of native/kept.h for what is made of a value's contents. */
+  private constancyOf(source: Value): Word {
+    if (source.node.kind === 'core::constant' || this.constants.has(source)) return 1;
+    const input = this.inputs.indexOf(source);
+    if (input < 0 || this.writtenInputs.has(source)) return 0;
+    let stamp = this.stamps.find((each) => each.input === input);
+    if (stamp === undefined) {
+      stamp = { input, slot: this.addSlot({ kind: 'input', index: input, ...shapeOf(specOf(source)) }) };
+      this.stamps.push(stamp);
+    }
+    return 2 + stamp.slot;
   }
 
   // ---- views ------------------------------------------------------------------------------------------------------
@@ -469,10 +490,7 @@ class Compiler {
           ? node.outputs.map((output) => this.slotOf.get(output)!)
           : [this.slotOf.get(affine.result.output)!],
       scratch,
-      isConstant: (index) => {
-        const { source } = this.operandOf(node.inputs[index]);
-        return source.node.kind === 'core::constant' || this.constants.has(source);
-      },
+      constancy: (index) => this.constancyOf(this.operandOf(node.inputs[index]).source),
       operand: (index) => this.storedOperandOf(node.inputs[index]),
       dense: (index) => {
         const operand = this.storedOperandOf(node.inputs[index]);

@@ -129,4 +129,39 @@ describe('native convolutions and their gradients', () => {
       );
     }
   });
+
+  test.each([
+    ['in tiles', [3, 20, 24, 24], [18, 20, 3, 3]],
+    ['as a product', [2, 9, 12, 12], [20, 9, 3, 3]],
+  ])('%s: what is kept of a kernel goes with its version', (_name, image, kernel) => {
+    const source = new Source(6);
+    const build = (b: CoreBuilder, x: Value, w: Value) => [b.convolution(x, w, plane(1))];
+    const input = source.tensor('float32', image);
+    const graph = graphOfCase(againstReference('', 'convolution', [input, source.tensor('float32', kernel)], build));
+    const executable = device.compile(graph, {});
+    const [x, w, y] = [...graph.inputs, ...graph.outputs].map((value) => {
+      const spec = specOf(value);
+      const count = spec.sizes.reduce((product, size) => product * size, 1);
+      return { buffer: device.allocate(count * 4), byteOffset: 0, spec };
+    });
+    device.write(x.buffer, 0, input.bytes);
+    const other = device.allocate(w.buffer.byteLength);
+    // The same three times and more, changed with its version, in another buffer of that version, changed without a version.
+    const runs: [typeof w.buffer, number | undefined, boolean][] = [
+      [w.buffer, 1, true], [w.buffer, 1, false], [w.buffer, 1, false], [w.buffer, 2, true], [w.buffer, 2, false],
+      [w.buffer, 2, false], [other, 2, true], [other, 2, false], [w.buffer, undefined, true], [w.buffer, undefined, true],
+    ]; // prettier-ignore
+    let wanted: Float32Array | undefined;
+    for (const [buffer, version, changes] of runs) {
+      if (changes) {
+        const weights = source.tensor('float32', kernel);
+        device.write(buffer, 0, weights.bytes);
+        const [expected] = againstReference('', 'convolution', [input, weights], build).expected;
+        wanted = new Float32Array(expected.bytes.slice().buffer);
+      }
+      executable.run([x, { ...w, buffer, version }], [y]);
+      const got = new Float32Array(y.buffer.bytes!.slice().buffer);
+      expect(Math.max(...wanted!.map((value, index) => Math.abs(value - got[index])))).toBeLessThan(1e-3);
+    }
+  }); // prettier-ignore
 });

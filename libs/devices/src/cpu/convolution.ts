@@ -133,7 +133,7 @@ function emitConvolution(site: NativeSite): void {
     outputRow,
     axes.length,
     ...axes.flatMap(wordsOf),
-    site.isConstant(1) ? 1 : 0,
+    site.constancy(1),
     ...site.epilogue(),
   );
   result.narrow();

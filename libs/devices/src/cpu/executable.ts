@@ -2,7 +2,7 @@
 // throughout is one call; otherwise kernels run in turn, native stretches and those of the reference device.
 import type { TensorSpec } from '@weft/ir';
 import { dtypes, numel } from '@weft/ir';
-import type { BufferView, Cost, Executable, InPlace } from '../device.ts';
+import type { BufferView, Cost, DeviceBuffer, Executable, InPlace } from '../device.ts';
 import { DeviceError } from '../errors.ts';
 import type { Registers } from '../reference/program.ts';
 import { describeSpec, runKernels } from '../reference/program.ts';
@@ -32,6 +32,13 @@ export class CpuExecutable implements Executable {
   private readonly registers: Registers;
   private readonly sizes: readonly number[];
   private boundTo: Uint8Array | undefined;
+  /** What the stamps of the program stand for: buffers are not kept alive, and never confused with later ones in their place. */
+  private readonly stamped: {
+    readonly buffer: WeakRef<DeviceBuffer>;
+    readonly byteOffset: number;
+    readonly version: number | undefined;
+  }[] = [];
+  private stamp = 0;
 
   constructor(
     private readonly library: NativeLibrary,
@@ -66,6 +73,7 @@ export class CpuExecutable implements Executable {
     if (this.boundTo !== arena.bytes) this.bindArena();
     this.bind('input', inputs, program.inputs, 0);
     this.bind('output', outputs, program.outputs, program.inputs.length);
+    if (program.stamps.length > 0) this.stampInputs(inputs);
     if (program.kernels === undefined) {
       this.check(this.library.runAll(this.handle));
       return;
@@ -104,6 +112,29 @@ export class CpuExecutable implements Executable {
       }
       bindings[first + index] = addressIn(library, buffer, byteOffset, sizes[first + index]);
     }
+  }
+
+  /** Gives inputs that may have changed since the last run new numbers. */
+  private stampInputs(inputs: readonly BufferView[]): void {
+    let isNew = false;
+    const { stamps } = this.program;
+    for (let index = 0; index < stamps.length; index++) {
+      const { input, slot } = stamps[index];
+      const { buffer, byteOffset, version } = inputs[input];
+      const last = this.stamped[index];
+      if (
+        last !== undefined &&
+        version !== undefined &&
+        last.version === version &&
+        last.byteOffset === byteOffset &&
+        last.buffer.deref() === buffer
+      )
+        continue;
+      this.stamped[index] = { buffer: new WeakRef(buffer), byteOffset, version };
+      this.bindings[slot] = ++this.stamp;
+      isNew = true;
+    }
+    if (isNew) this.library.bind(this.handle);
   }
 
   private bindArrays(views: readonly BufferView[], first: number): void {

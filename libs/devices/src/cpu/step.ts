@@ -53,8 +53,8 @@ export interface NativeSite {
   operand(index: number): Operand;
   /** An operand in row-major order, copied when it is not. */
   dense(index: number): number;
-  /** Whether an operand is the same at every run: a constant, or an input that the caller says is. */
-  isConstant(index: number): boolean;
+  /** The word that says whether an operand changes from run to run (Constancy in native/kept.h). */
+  constancy(index: number): Word;
   /** A slot for `count` elements that lives while this node runs. */
   scratch(dtype: DType, count: number): number;
   /** Appends a step of this kind. */

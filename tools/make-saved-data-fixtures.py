@@ -73,6 +73,39 @@ def big_endian(value, widths):
     return result.getvalue()
 
 
+def scheduled():
+    """States of schedules after four steps, and the rates of the next six."""
+    schedules = torch.optim.lr_scheduler
+    kinds = {
+        "StepLR": lambda o: schedules.StepLR(o, 3, 0.5),
+        "MultiStepLR": lambda o: schedules.MultiStepLR(o, [2, 5, 5, 8], 0.5),
+        "CosineAnnealingLR": lambda o: schedules.CosineAnnealingLR(o, 6),
+        "SequentialLR": lambda o: schedules.SequentialLR(
+            o, [schedules.ConstantLR(o, 0.1, 3), schedules.ExponentialLR(o, 0.9)], [3]
+        ),
+        "ChainedScheduler": lambda o: schedules.ChainedScheduler(
+            [schedules.ConstantLR(o, 0.1, 6), schedules.ExponentialLR(o, 0.9)]
+        ),
+        "ReduceLROnPlateau": lambda o: schedules.ReduceLROnPlateau(o, patience=1, factor=0.5),
+    }
+    made = {}
+    for name, make in kinds.items():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+        schedule = make(optimizer)
+        losses = [1.0] if name == "ReduceLROnPlateau" else []
+        for _ in range(4):
+            optimizer.step()
+            schedule.step(*losses)
+        file = text(saved({"schedule": schedule.state_dict(), "optimizer": optimizer.state_dict()}))
+        rates = []
+        for _ in range(6):
+            optimizer.step()
+            schedule.step(*losses)
+            rates.append(optimizer.param_groups[0]["lr"])
+        made[name] = {"file": file, "rates": rates}
+    return made
+
+
 base = torch.arange(12, dtype=torch.float32)
 dtypes = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 dtypes += [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -122,6 +155,7 @@ result = {
         "adam": trained(lambda parameters: torch.optim.Adam(parameters, lr=0.1)),
         "sgd": trained(lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9)),
     },
+    "scheduled": scheduled(),
     "refused": {name: text(data) for name, data in refused.items()},
 }
 print(json.dumps(result, indent=1))

@@ -28,6 +28,7 @@ const fixture = JSON.parse(readFileSync(join(__dirname, 'saved-data.fixture.json
   readonly values: string;
   readonly bigEndian: string;
   readonly trained: Readonly<Record<'adam' | 'sgd', Trained>>;
+  readonly scheduled: Readonly<Record<string, { readonly file: string; readonly rates: readonly number[] }>>;
   readonly refused: Readonly<Record<string, string>>;
 };
 const loaded = (text: string): SavedValue => load(Buffer.from(text, 'base64'));
@@ -223,4 +224,31 @@ describe('what is refused', () => {
     const optimizer = new optim.SGD([new Parameter(tensor([1.5]))], { lr: 1 });
     expect(() => optimizer.loadStateDict(new Map([['state', 1]]))).toThrow("no optimizer's state dict");
   });
+});
+
+const schedules: Readonly<
+  Record<string, (optimizer: optim.SGD) => optim.LRScheduler | optim.ReduceLROnPlateau>
+> = {
+  StepLR: (o) => new optim.StepLR(o, 1, 1),
+  MultiStepLR: (o) => new optim.MultiStepLR(o, [1], 1),
+  CosineAnnealingLR: (o) => new optim.CosineAnnealingLR(o, 1),
+  SequentialLR: (o) =>
+    new optim.SequentialLR(o, [new optim.ConstantLR(o, 1, 1), new optim.ExponentialLR(o, 1)], [1]),
+  ChainedScheduler: (o) =>
+    new optim.ChainedScheduler([new optim.ConstantLR(o, 1, 1), new optim.ExponentialLR(o, 1)]),
+  ReduceLROnPlateau: (o) => new optim.ReduceLROnPlateau(o, { patience: 7, factor: 0.9 }),
+};
+test.each(Object.keys(fixture.scheduled))("%s goes on from PyTorch's file", (name) => {
+  const { file, rates } = fixture.scheduled[name];
+  const state = loaded(file) as Map<string, Map<unknown, unknown>>;
+  const optimizer = new optim.SGD([new Parameter(tensor([1], { dtype: 'float32' }))], { lr: 0.3 });
+  const schedule = schedules[name](optimizer);
+  optimizer.loadStateDict(state.get('optimizer')!);
+  schedule.loadStateDict(state.get('schedule')!);
+  const found = rates.map(() => {
+    if (schedule instanceof optim.ReduceLROnPlateau) schedule.step(1);
+    else schedule.step();
+    return optimizer.paramGroups[0].lr;
+  });
+  found.forEach((rate, index) => expect(rate).toBeCloseTo(rates[index], 12));
 });

@@ -40,6 +40,8 @@ const calls: Readonly<Record<string, Call>> = {
   'torch._utils._rebuild_parameter': parameter,
   'torch._utils._rebuild_parameter_with_state': parameter,
   'collections.OrderedDict': orderedDict,
+  // What MultiStepLR saves its milestones in; it is read as a dict.
+  'collections.Counter': orderedDict,
   'builtins.complex': complex,
   '__builtin__.complex': complex,
   'torch.device': (given, _, refuse) => {

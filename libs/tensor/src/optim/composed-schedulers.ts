@@ -2,8 +2,8 @@
 import { OperatorError } from '@weft/ir';
 import { Tensor } from '../tensor.ts';
 import type { Optimizer } from './optimizer.ts';
-import type { SchedulerState } from './scheduler.ts';
-import { LRScheduler, epochText, exponential } from './scheduler.ts';
+import type { SavedSchedulerState, SchedulerState } from './scheduler.ts';
+import { LRScheduler, epochText, exponential, plainState } from './scheduler.ts';
 import { passed } from './schedulers.ts';
 
 /** A schedule for each stretch between milestones. */
@@ -55,7 +55,8 @@ export class SequentialLR extends LRScheduler {
       _schedulers: this.schedulers.map((scheduler) => scheduler.stateDict()),
     };
   }
-  override loadStateDict(state: SchedulerState): void {
+  override loadStateDict(saved: SavedSchedulerState): void {
+    const state = plainState(saved);
     this.milestones = state._milestones as readonly number[];
     this.lastEpoch = state.last_epoch as number;
     this.lastLr = state._last_lr as number[];
@@ -91,7 +92,8 @@ export class ChainedScheduler extends LRScheduler {
       _schedulers: this.schedulers.map((scheduler) => scheduler.stateDict()),
     };
   }
-  override loadStateDict(state: SchedulerState): void {
+  override loadStateDict(saved: SavedSchedulerState): void {
+    const state = plainState(saved);
     this.lastLr = state._last_lr as number[];
     loadAll(this.schedulers, state);
   }
@@ -233,7 +235,9 @@ export class ReduceLROnPlateau {
     };
   }
 
-  loadStateDict(state: SchedulerState): void {
+  /** As that of a schedule: a state, also one with maps for dicts. */
+  loadStateDict(saved: SavedSchedulerState): void {
+    const state = plainState(saved);
     const number = (name: string): number => state[name] as number;
     Object.assign(this.options, {
       factor: number('factor'),

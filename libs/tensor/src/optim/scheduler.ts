@@ -7,6 +7,20 @@ import type { Optimizer, ParameterGroup } from './optimizer.ts';
 /** As PyTorch's, by its names. */
 export type SchedulerState = Readonly<Record<string, unknown>>;
 
+/** A state, or one with maps for dicts as `load` reads it from a file. */
+export type SavedSchedulerState = SchedulerState | ReadonlyMap<unknown, unknown>;
+
+/** The state with objects in place of maps, however deep; lists are copied. */
+export const plainState = (saved: SavedSchedulerState): SchedulerState => plain(saved) as SchedulerState;
+
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (!(value instanceof Map)) return value;
+  return Object.fromEntries(
+    [...(value as Map<unknown, unknown>)].map(([key, item]) => [String(key), plain(item)]),
+  );
+}
+
 export interface ScheduleOptions {
   /** The last step that was taken, to go on from there; -1 to begin. */
   readonly lastEpoch?: number;
@@ -105,8 +119,12 @@ export abstract class LRScheduler {
     );
   }
 
-  /** Takes on a state; the rates of the optimizer are those of its own. */
-  loadStateDict(state: SchedulerState): void {
+  /**
+   * Takes on a state, also one with maps for dicts as `load` reads it from a file of PyTorch; the rates of the optimizer are those
+   * of its own.
+   */
+  loadStateDict(saved: SavedSchedulerState): void {
+    const state = plainState(saved);
     for (const [name, property] of Object.entries(this.properties)) {
       if (state[name] !== undefined) Reflect.set(this, property, state[name]);
     }

@@ -200,7 +200,14 @@ test('weft inspect and explain say what is in an archive and where it runs', asy
       { shape: [3, 8] },
       { shape: [3] },
     ],
-    operators: expect.arrayContaining([{ name: 'aten::linear', count: 2, isSupported: true }]),
+    operators: expect.arrayContaining([
+      {
+        name: 'aten::linear',
+        count: 2,
+        isSupported: true,
+        runsOn: expect.stringMatching(/^(cpu|reference)$/),
+      },
+    ]),
   });
   const { devices, placements } = recordsOf(placement.text)[0] as {
     devices: string[];

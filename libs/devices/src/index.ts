@@ -7,7 +7,7 @@ export type { FilePart, MappedFileOptions } from './mapped-file.ts';
 export { conformanceCases, runConformance } from './conformance/run.ts';
 export type { ConformanceOptions, ConformanceReport, Failure } from './conformance/run.ts';
 export type { ConformanceCase } from './conformance/case.ts';
-export { cpuDevice, cpuPlugin } from './cpu/device.ts';
+export { CpuDevice, cpuDevice, cpuPlugin } from './cpu/device.ts';
 export { measureCeilings } from './cpu/ceilings.ts';
 export type { Ceilings } from './cpu/ceilings.ts';
 export * from './partition.ts';

@@ -1,6 +1,6 @@
 // weft inspect: what is in an archive: methods, parameters, code, graphs, and whether all of it can run here.
 import type { Command } from 'commander';
-import { ir, jit } from 'weft';
+import { devices as dev, ir, jit } from 'weft';
 import { calleeOf } from '../arguments.ts';
 import { Output, formatBytes } from '../output.ts';
 
@@ -45,14 +45,22 @@ function inspect(archive: string, flags: Flags): void {
     return { name, schema: ir.schemaToString(shown) };
   });
   const tensors = tensorsOfModule(module);
-  const operators = jit.operatorsUsed(type).sort((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1));
+  const operators = jit
+    .operatorsUsed(type)
+    .sort((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1))
+    .map((used) => ({ ...used, runsOn: placeText(jit.placeOf(used)) }));
   const texts = textsOf(module, flags);
   output.record('archive', {
     file: archive,
     class: type.name,
     methods,
     tensors,
-    operators: operators.map(({ name, count, isSupported }) => ({ name, count, isSupported })),
+    operators: operators.map(({ name, count, isSupported, runsOn }) => ({
+      name,
+      count,
+      isSupported,
+      runsOn,
+    })),
     ...texts,
   });
   if (output.isJson) return;
@@ -85,12 +93,40 @@ function inspect(archive: string, flags: Flags): void {
   output.line(
     `${operators.length} operators, ${missing.length === 0 ? 'all supported' : `${missing.length} not supported`}`,
   );
+  const places = new Map<string, number>();
+  for (const { runsOn } of operators) places.set(runsOn, (places.get(runsOn) ?? 0) + 1);
+  for (const [place, count] of [...places].sort(([, a], [, b]) => b - a)) {
+    if (place !== '') output.line(`  ${count} ${placeWords(place)}`);
+  }
   const shown = flags.operators === true ? operators : missing;
   if (shown.length > 0)
     output.table(
-      ['operator', 'used', 'supported'],
-      shown.map(({ name, count, isSupported }) => [name, count, isSupported ? 'yes' : 'no']),
+      ['operator', 'used', 'supported', 'runs on'],
+      shown.map(({ name, count, isSupported, runsOn }) => [name, count, isSupported ? 'yes' : 'no', runsOn]),
     );
+}
+
+/** What the column's words mean, for the summary. */
+function placeWords(place: string): string {
+  if (place === 'host') return 'on the host: JavaScript on values';
+  if (place === 'cpu') return 'on cpu, by native kernels';
+  if (place.startsWith('a ')) return place;
+  return `on ${place}`;
+}
+
+/** The devices that compute an operator, as the graph of a sample call tells them. */
+function placeText(place: jit.OperatorPlace | undefined): string {
+  if (place === undefined) return '';
+  if (place.kind === 'host') return 'host';
+  if (place.kind === 'view') return 'a view, nothing to do';
+  if (place.sample === null) return 'a device, by its shapes';
+  const device = dev.cpuDevice();
+  if (!(device instanceof dev.CpuDevice)) return 'reference';
+  const onHost = device.explain(place.sample).map((node) => /^core::(\w+)/.exec(node)?.[1] ?? node);
+  if (onHost.length === 0) return 'cpu';
+  const computing = [...place.sample.nodes()].filter(({ kind }) => kind !== 'core::constant');
+  const steps = [...new Set(onHost)].join(', ');
+  return `${onHost.length < computing.length ? 'cpu and ' : ''}reference (${steps})`;
 }
 
 function textsOf(module: jit.ScriptModule, flags: Flags): { code?: string; graph?: string } {

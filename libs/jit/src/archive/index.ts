@@ -8,5 +8,7 @@ export type { CaseOptions, CaseResult } from './corpus.ts';
 export { openWorkload, workOf, workloadOf } from './workload.ts';
 export type { Work, Workload, WorkloadCall } from './workload.ts';
 export { CallError, bindCall } from './call-arguments.ts';
+export { placeOf } from './operator-places.ts';
+export type { OperatorPlace } from './operator-places.ts';
 export { operatorsUsed } from './unsupported.ts';
 export type { UsedOperator } from './unsupported.ts';

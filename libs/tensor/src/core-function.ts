@@ -336,7 +336,10 @@ function viewStep({ node, type }: Value): ((operand: Strided) => Strided) | null
 /** Tensors without elements may begin anywhere, also beyond their memory. */
 const bufferView = ({ storage, offset, dtype }: Tensor, spec: TensorSpec): BufferView => ({
   buffer: storage.buffer,
-  byteOffset: storage.byteOffset + (storage.byteLength === 0 ? 0 : offset * dtypes[dtype].bytes),
+  byteOffset:
+    offset === 0 || storage.byteLength === 0
+      ? storage.byteOffset
+      : storage.byteOffset + offset * dtypes[dtype].bytes,
   spec,
   version: storage.contents,
 });

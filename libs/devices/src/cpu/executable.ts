@@ -31,6 +31,8 @@ export class CpuExecutable implements Executable {
   /** Arrays by slot, for kernels of the reference device. */
   private readonly registers: Registers;
   private readonly sizes: readonly number[];
+  /** The specs of inputs and outputs that were found to fit last. */
+  private readonly accepted: TensorSpec[];
   private boundTo: Uint8Array | undefined;
   /** What the stamps of the program stand for: buffers are not kept alive, and never confused with later ones in their place. */
   private readonly stamped: {
@@ -51,7 +53,8 @@ export class CpuExecutable implements Executable {
     const { slots, steps } = program;
     this.bindings = new Float64Array(new ArrayBuffer(Math.max(8, slots.length * 8)));
     this.registers = new Array<TypedArray>(slots.length).fill(nothing);
-    this.sizes = [...program.inputs, ...program.outputs].map(byteLengthOf);
+    this.accepted = [...program.inputs, ...program.outputs];
+    this.sizes = this.accepted.map(byteLengthOf);
     this.placeConstants();
     const words = packWords(steps);
     const dynamic = program.inputs.length + program.outputs.length;
@@ -101,14 +104,17 @@ export class CpuExecutable implements Executable {
     if (views.length !== specs.length) {
       throw new DeviceError(`the program has ${specs.length} ${what}s, ${views.length} are given`);
     }
-    const { bindings, library, sizes } = this;
+    const { bindings, library, sizes, accepted } = this;
     for (let index = 0; index < views.length; index++) {
       const { buffer, byteOffset, spec } = views[index];
-      const wanted = specs[index];
-      if (spec !== wanted && (spec.dtype !== wanted.dtype || numel(spec.sizes) !== numel(wanted.sizes))) {
-        throw new DeviceError(
-          `${what} ${index} of the program is ${describeSpec(wanted)}, ${describeSpec(spec)} is given`,
-        );
+      if (spec !== accepted[first + index]) {
+        const wanted = specs[index];
+        if (spec.dtype !== wanted.dtype || numel(spec.sizes) !== numel(wanted.sizes)) {
+          throw new DeviceError(
+            `${what} ${index} of the program is ${describeSpec(wanted)}, ${describeSpec(spec)} is given`,
+          );
+        }
+        accepted[first + index] = spec;
       }
       bindings[first + index] = addressIn(library, buffer, byteOffset, sizes[first + index]);
     }

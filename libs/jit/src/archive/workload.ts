@@ -33,16 +33,19 @@ export interface Workload {
 
 const quiet = { print: () => undefined, warn: () => undefined };
 
-function perform(module: ScriptModule, { method, inputs }: WorkloadCall): IValue {
+/** A call that can be made again and again. */
+function prepared(module: ScriptModule, { method, inputs }: WorkloadCall): () => IValue {
   const callee = module.method(method);
-  return runFunction(callee, [module.object, ...inputs], quiet);
+  const all = [module.object, ...inputs];
+  return () => runFunction(callee, all, quiet);
 }
 
 /** Calls of an archive's methods as work. */
 export function workloadOf(name: string, module: ScriptModule, calls: readonly WorkloadCall[]): Workload {
+  const performed = calls.map((call) => prepared(module, call));
   const run = (): void =>
     noGrad(() => {
-      for (const call of calls) perform(module, call);
+      for (const perform of performed) perform();
     });
   return { name, kind: 'inference', module, calls, run };
 }
@@ -73,10 +76,11 @@ export function openWorkload(folder: string, name = basename(folder)): Workload 
   if (training === undefined) return workloadOf(name, module, calls);
   const optimizer = makeOptimizer(training.optimizer, module.parameters());
   const scheduler = training.scheduler && makeScheduler(training.scheduler, optimizer);
+  const performed = calls.map((call) => prepared(module, call));
   let step = 0;
   const run = (): void => {
     optimizer.zeroGrad();
-    (perform(module, calls[step++ % calls.length]) as unknown as Tensor).backward();
+    (performed[step++ % calls.length]() as unknown as Tensor).backward();
     if (training.clipGradNorm !== undefined) optim.clipGradNorm_(module.parameters(), training.clipGradNorm);
     optimizer.step();
     // A schedule may have an end.

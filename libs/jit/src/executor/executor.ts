@@ -49,8 +49,6 @@ function profileOf(callee: ScriptFunction, self: object): Profile {
   return profile;
 }
 
-const tensors: Tensor[] = [];
-
 /** The result of the call by a compiled variant; undefined when it has to be interpreted. */
 function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: number): IValue | undefined {
   const { maxVariants } = executorSettings;
@@ -61,13 +59,13 @@ function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: n
   for (let index = 0; index < seen.length; index++) {
     const entry = seen[index];
     if (entry.gradEnabled !== gradEnabled) continue;
-    tensors.length = 0;
+    const tensors: Tensor[] = [];
     if (!allMatch(entry.patterns, args, tensors)) continue;
     if (index > 0) {
       seen.splice(index, 1);
       seen.unshift(entry);
     }
-    return callEntry(entry, callee, args, profileRuns);
+    return callEntry(entry, callee, args, tensors, profileRuns);
   }
   if (profile.forgotten > 4 * maxVariants) return undefined;
   const patterns = args.map(patternOf);
@@ -77,15 +75,16 @@ function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: n
     seen.pop();
     profile.forgotten++;
   }
-  tensors.length = 0;
+  const tensors: Tensor[] = [];
   if (!allMatch(patterns, args, tensors)) throw new InternalError('a call does not match its own pattern');
-  return callEntry(entry, callee, args, profileRuns);
+  return callEntry(entry, callee, args, tensors, profileRuns);
 }
 
 function callEntry(
   entry: Seen,
   callee: ScriptFunction,
   args: readonly IValue[],
+  tensors: readonly Tensor[],
   profileRuns: number,
 ): IValue | undefined {
   if (entry.variant !== undefined) {
@@ -101,10 +100,9 @@ function callEntry(
     entry.refusal = 'no tensors';
     return undefined;
   }
-  const given = tensors.slice();
   try {
     const { unrollLimit } = executorSettings;
-    entry.variant = Variant.compile(callee, args, given, { unrollLimit, gradEnabled: entry.gradEnabled });
+    entry.variant = Variant.compile(callee, args, tensors, { unrollLimit, gradEnabled: entry.gradEnabled });
   } catch (error) {
     // Whatever it is, the interpreter can run the call; tests want to know of defects.
     const isDefect = error instanceof InternalError || error instanceof TypeError;
@@ -112,7 +110,7 @@ function callEntry(
     entry.refusal = error.message;
     return undefined;
   }
-  return entry.variant.run(given);
+  return entry.variant.run(tensors);
 }
 
 function holdsTensors(value: IValue): boolean {

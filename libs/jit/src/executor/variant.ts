@@ -99,7 +99,9 @@ export class Variant {
       this.release();
       return undefined;
     }
-    for (const { operand, output } of lowering.writes) {
+    const { writes } = lowering;
+    for (let index = 0; index < writes.length; index++) {
+      const { operand, output } = writes[index];
       operands[operand].writeBytes(outputs[output].bytes());
       operands[operand].storage.version++;
     }

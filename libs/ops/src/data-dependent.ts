@@ -4,7 +4,7 @@ import type { CoreBuilder, DType, TensorLike, TensorLiteral, Value } from '@weft
 import { noDerivative, noFormula, underivableKernel } from './gradient-flow.ts';
 import { isFloatingPoint, numel } from '@weft/ir';
 import type { DataArgument, KernelVjp, ReadTensor } from './operator.ts';
-import { dataChecks, kernels, lowerings, preparations } from './operator.ts';
+import { indexRanges, kernels, lowerings, preparations } from './operator.ts';
 import { broadcastShapes, check, fail, range, sizesOf, wrapDim } from './broadcast.ts';
 import { contiguousStrides } from './strides.ts';
 import { dtypeOf, like, plus, zeroUnless } from './elementwise.ts';
@@ -347,13 +347,16 @@ preparations({
   },
 });
 
-dataChecks({
-  'aten::one_hot': (read, self: TensorLike, classes: number) => {
-    for (const value of integersOf(read(self))) {
-      if (value < 0n) fail('Class values must be non-negative.');
-      if (classes >= 0 && value >= BigInt(classes)) fail('Class values must be smaller than num_classes.');
-    }
-  },
+indexRanges({
+  'aten::one_hot': (index: TensorLike, classes: number) => [
+    {
+      index,
+      low: 0,
+      high: classes >= 0 ? classes : undefined,
+      message: (at) =>
+        at < 0n ? 'Class values must be non-negative.' : 'Class values must be smaller than num_classes.',
+    },
+  ],
 });
 
 lowerings({

@@ -1,6 +1,6 @@
 // Evaluates a torch graph while it is lowered: whatever is known now (numbers, lists, shapes, modules) is computed by the
 // host operators, tensor operators are emitted into one core graph. Control flow on known values is followed; control flow
-// on data becomes core `if` and `while` (control-flow.ts).
+// on data becomes core `if` and `while` (data-branches.ts, data-loops.ts).
 import type {
   Block,
   CoreBuilder,
@@ -34,7 +34,8 @@ import { executable } from '../passes/executable.ts';
 import { isInstance } from '../runtime/is-instance.ts';
 import { methodOf } from '../runtime/methods.ts';
 import '../runtime/tensor-values.ts';
-import { evaluateIf, evaluateLoop } from './control-flow.ts';
+import { evaluateIf } from './data-branches.ts';
+import { evaluateLoop } from './data-loops.ts';
 import { Journal } from './journal.ts';
 import type { Mutable } from './journal.ts';
 import { evaluateNumbers } from './numbers.ts';

@@ -4,6 +4,7 @@ import type { CoreBuilder, RandomRequest, TensorLike, Value } from '@weft/ir';
 import { TensorLiteral, UnsupportedError, isInteger, specOf } from '@weft/ir';
 import type { IndexRange } from '@weft/ops';
 import { foldNumber } from './constant-folding.ts';
+import type { SymbolicTensor } from './symbolic.ts';
 import { isSymbolic } from './symbolic.ts';
 
 export class Requirements {
@@ -64,4 +65,14 @@ function valueOf(b: CoreBuilder, index: TensorLike): Value {
   if (index instanceof TensorLiteral) return b.constant(index);
   if (isSymbolic(index)) return index.read(b);
   throw new UnsupportedError('an index of an unknown kind cannot be checked in a compiled graph');
+}
+
+/** Of tensors of which data chooses one, the strides have to be known nevertheless. */
+export function requireAlike(
+  requirements: Requirements | undefined,
+  a: SymbolicTensor,
+  b: SymbolicTensor,
+): void {
+  if (requirements !== undefined && String(a.strides) !== String(b.strides))
+    requirements.refuse('tensors that lie differently in memory come out of a branch or loop on tensor data');
 }

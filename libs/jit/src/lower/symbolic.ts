@@ -146,3 +146,6 @@ export function isInScope(b: CoreBuilder, value: Value): boolean {
 export const isSymbolic = (value: unknown): value is SymbolicTensor => value instanceof SymbolicTensor;
 export const isSymbolicNumber = (value: unknown): value is SymbolicTensor =>
   value instanceof SymbolicTensor && value.numberKind !== undefined;
+
+/** `float32[2, 3]`, for messages. */
+export const describeSpec = (spec: TensorSpec): string => `${spec.dtype}[${spec.sizes.join(', ')}]`;

@@ -13,6 +13,7 @@ export * from './result-layout.ts';
 export { stridedViews } from './view-algebra.ts';
 export { parseEquation } from './einsum-equation.ts';
 import './composite-derivatives.ts';
+import './normalization-derivatives.ts';
 import './pointwise.ts';
 import './comparison.ts';
 import './unary.ts';

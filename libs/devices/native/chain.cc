@@ -90,7 +90,7 @@ class Chain final : public Step {
         if (link.gathering == nullptr) {
           link.step->runParts(local.data(), first, last, parts);
         } else {
-          for (int64_t part = first; part < last; part++) link.gathering->foldPart(local.data(), state + link.stateAt, part * link.between);
+          link.gathering->foldParts(local.data(), state + link.stateAt, first, last, link.between);
         }
       }
     }

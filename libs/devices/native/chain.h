@@ -10,8 +10,8 @@ class Gathering {
   virtual ~Gathering() = default;
   virtual int64_t stateBytes() const = 0;
   virtual void startState(char* state) const = 0;
-  /** Folds one part, whose operand is `shift` elements further on. */
-  virtual void foldPart(Slots slots, char* state, int64_t shift) const = 0;
+  /** Folds parts begin … end - 1, whose operands are `between` elements apart. */
+  virtual void foldParts(Slots slots, char* state, int64_t begin, int64_t end, int64_t between) const = 0;
   virtual void finishStates(Slots slots, char* const* states, int64_t count) const = 0;
 };
 

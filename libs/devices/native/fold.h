@@ -107,4 +107,26 @@ __attribute__((noinline)) void foldRow(AccumulatorOf<Op, T>* to, const T* from, 
   for (; at < count; at++) to[at] = foldPair<Op, A>(to[at], A(from[at]));
 }
 
+/** Folds `rows` dense rows, `stride` elements apart, into a row of accumulators, which are held in registers meanwhile. */
+template <class Op, class T>
+__attribute__((noinline)) void foldRows(AccumulatorOf<Op, T>* to, const T* from, int64_t rows, int64_t stride, int64_t count) {
+  using A = AccumulatorOf<Op, T>;
+  constexpr int L = lanesOf<A>, V = 4;
+  using W = Vector<A, L>;
+  using N = Vector<T, L>;
+  int64_t at = 0;
+  for (; at + V * L <= count; at += V * L) {
+    W sums[V];
+    for (int v = 0; v < V; v++) sums[v] = loadVector<W>(to + at + v * L);
+    for (int64_t row = 0; row < rows; row++) {
+      const T* here = from + row * stride + at;
+#pragma GCC unroll 4
+      for (int v = 0; v < V; v++) sums[v] = Op::template apply<A, W>(sums[v], __builtin_convertvector(loadVector<N>(here + v * L), W));
+    }
+    for (int v = 0; v < V; v++) storeVector(to + at + v * L, sums[v]);
+  }
+  if (at < count)
+    for (int64_t row = 0; row < rows; row++) foldRow<Op, T>(to + at, from + row * stride + at, count - at);
+}
+
 }  // namespace weft

@@ -45,6 +45,17 @@ inline void reduceByLog2(Floats<L> x, Ints<L>& n, Floats<L>& r) {
   r = r - whole * 1.42860677e-6f;
 }
 
+/** y 2^n for whole n, also where 2^n or the result is no normal number. */
+template <int L>
+inline Floats<L> scaledBy(Floats<L> y, Ints<L> n) {
+#if defined(__AVX512F__)
+  if constexpr (L == 16) return __builtin_ia32_scalefps512_mask(y, __builtin_convertvector(n, Floats<L>), y, 0xffff, 4);
+#endif
+  // In two steps, so that results below the least normal number and above the largest come out right.
+  const Ints<L> half = n >> 1;
+  return y * powerOfTwo<L>(half) * powerOfTwo<L>(n - half);
+}
+
 template <int L>
 inline Floats<L> exponential(Floats<L> x) {
   x = x > 89.0f ? splat<Floats<L>>(89.0f) : x;
@@ -54,10 +65,7 @@ inline Floats<L> exponential(Floats<L> x) {
   reduceByLog2<L>(x, n, r);
   const Floats<L> p = polynomial(r, 0.0013813142431899905f, 0.008369418792426586f, 0.04166845604777336f,
                                  0.16666515171527863f, 0.4999999403953552f);
-  const Floats<L> e = r * r * p + r + 1.0f;
-  // In two steps, so that results below the least normal number and above the largest come out right.
-  const Ints<L> half = n >> 1;
-  return e * powerOfTwo<L>(half) * powerOfTwo<L>(n - half);
+  return scaledBy<L>(r * r * p + r + 1.0f, n);
 }
 
 template <int L>

@@ -37,7 +37,7 @@ class Reduce final : public Step, public Gathering {
     const int64_t each = keptCount / parts;
     T* target = reinterpret_cast<T*>(slots[to]);
     if (isRows) {
-      foldRows(sourceIn(slots), startIn(slots), target, each * begin, each * end);
+      foldResults(sourceIn(slots), startIn(slots), target, each * begin, each * end);
     } else {
       const int64_t width = std::min<int64_t>(roundUp(inner, 64), mostColumns);
       const int64_t tiles = divideUp(inner, width);
@@ -50,15 +50,18 @@ class Reduce final : public Step, public Gathering {
     A* sums = reinterpret_cast<A*>(state);
     std::fill(sums, sums + stateBytes() / int64_t(sizeof(A)), Op::template identity<A>());
   }
-  void foldPart(Slots slots, char* state, int64_t shift) const override {
-    const T* source = sourceIn(slots) + shift;
+  void foldParts(Slots slots, char* state, int64_t begin, int64_t end, int64_t between) const override {
+    const T* source = sourceIn(slots) + begin * between;
     A* sums = reinterpret_cast<A*>(state);
     for (int64_t result = 0; result < keptCount; result++) {
       const T* base = source + offsetOf(kept, result);
-      if (isRows) {
-        sums[result] = foldRange(base, 0, foldedCount * inner, sums[result]);
-      } else {
-        for (int64_t part = 0; part < foldedCount; part++) foldRow<Op, T>(sums + result * inner, base + offsetOf(folded, part), inner);
+      if (!isRows && foldedCount == 1) {
+        weft::foldRows<Op, T>(sums + result * inner, base, end - begin, between, inner);
+        continue;
+      }
+      for (int64_t part = begin; part < end; part++, base += between) {
+        if (isRows) sums[result] = foldRange(base, 0, foldedCount * inner, sums[result]);
+        else foldDown(sums + result * inner, base, inner);
       }
     }
   }
@@ -101,7 +104,7 @@ class Reduce final : public Step, public Gathering {
   const T* sourceIn(Slots slots) const { return reinterpret_cast<const T*>(slots[from]) + offset; }
   A startIn(Slots slots) const { return A(*reinterpret_cast<const T*>(slots[init])); }
 
-  void foldRows(const T* source, A start, T* target, int64_t begin, int64_t end) const {
+  void foldResults(const T* source, A start, T* target, int64_t begin, int64_t end) const {
     for (int64_t result = begin; result < end; result++) target[result] = T(foldRange(source + offsetOf(kept, result), 0, foldedCount * inner, start));
   }
 
@@ -125,7 +128,7 @@ class Reduce final : public Step, public Gathering {
       }
       return;
     }
-    parallelFor(keptCount, divideUp(grain, std::max<int64_t>(1, length)), [&](int64_t begin, int64_t end) { foldRows(source, start, target, begin, end); });
+    parallelFor(keptCount, divideUp(grain, std::max<int64_t>(1, length)), [&](int64_t begin, int64_t end) { foldResults(source, start, target, begin, end); });
   }
 
   /** Folds positions begin … end of what is folded into one result. */
@@ -156,9 +159,20 @@ class Reduce final : public Step, public Gathering {
       const int64_t count = std::min(width, inner - first);
       const T* base = source + offsetOf(kept, row) + first;
       for (int64_t at = 0; at < count; at++) sums[at] = start;
-      for (int64_t part = 0; part < foldedCount; part++) foldRow<Op, T>(sums, base + offsetOf(folded, part), count);
+      foldDown(sums, base, count);
       T* result = target + row * inner + first;
       for (int64_t at = 0; at < count; at++) result[at] = T(sums[at]);
+    }
+  }
+
+  /** Folds what is folded of `count` columns into their accumulators, some rows at a time. */
+  void foldDown(A* sums, const T* base, int64_t count) const {
+    constexpr int64_t most = 8;
+    const int64_t run = folded.empty() ? 1 : folded.back().size;
+    const int64_t stride = folded.empty() ? 0 : folded.back().stride;
+    for (int64_t part = 0; part < foldedCount; part += run) {
+      const T* first = base + offsetOf(folded, part);
+      for (int64_t row = 0; row < run; row += most) weft::foldRows<Op, T>(sums, first + row * stride, std::min(most, run - row), stride, count);
     }
   }
 

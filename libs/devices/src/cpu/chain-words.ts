@@ -1,11 +1,12 @@
 // The words of a chain (native/chain.cc): its links see the slots that they use as 0, 1, …, first those of the program, then the memory
 // inside of the chain.
 import type { Value } from '@weft/ir';
-import { dtypes, numel, specOf } from '@weft/ir';
+import { coreOperator, dtypes, numel, specOf } from '@weft/ir';
 import { countOf, rootOf } from '../reference/schedule.ts';
 import { stridesOf } from '../reference/typed-array.ts';
 import type { Chain, Link } from './chain.ts';
 import { resultsOf } from './chain.ts';
+import { dotWords } from './dot.ts';
 import type { NativeLibrary } from './library.ts';
 import { ordered, stridesAlong, walkOfParts } from './parts.ts';
 import { pointwiseWords, workOf } from './pointwise.ts';
@@ -59,10 +60,10 @@ export function chainWords({ parts, links, splits }: Chain, site: ChainSite): Wo
 
   const groupWords = (link: Link): Word[] => {
     const { group } = link.unit;
+    work += (workOf(group) * countOf(group[0].output)) / parts;
     const shape = specOf(group[0].output).sizes;
     const all = ordered(link.pieces);
     const sizes = all.map(({ size }) => size);
-    work += (workOf(group) * numel(shape)) / parts;
     const words = pointwiseWords(group, {
       library: site.library,
       access: (value) => operandOf(site.access(value), link),
@@ -70,7 +71,7 @@ export function chainWords({ parts, links, splits }: Chain, site: ChainSite): Wo
       sizes,
       storeStrides: (value) => (inside.has(value) ? stridesOf(sizes) : stridesAlong(all, stridesOf(shape))),
     });
-    return [0, 0, kindOf('pointwise'), ...words];
+    return [kindOf('pointwise'), ...words];
   };
   const reduceWords = (link: Link): Word[] => {
     const node = link.unit.node!;
@@ -96,7 +97,28 @@ export function chainWords({ parts, links, splits }: Chain, site: ChainSite): Wo
       ...(link.gathers ? reduceWalk(axes.slice(apart)) : reduceWalk(axes, apart))!,
     ];
   };
-  const steps = links.map((link) => (link.unit.node === undefined ? groupWords(link) : reduceWords(link)));
+  const productWords = (link: Link): Word[] => {
+    const node = link.unit.node!;
+    const local = (value: Value): Operand => {
+      const operand = site.stored(value);
+      // Values in parts that lie one after the other are walked as in memory.
+      return {
+        ...operand,
+        slot: inside.get(rootOf(operand.source)) ?? outsideSlot(operand.slot, operand.source),
+      };
+    };
+    const [left, right] = node.inputs.map(local);
+    work += coreOperator(node.operator).cost(node).flops / 16 / parts;
+    return [
+      kindOf(`dot.${left.dtype}`),
+      ...dotWords(node, left, right, slotOf(node.output))!,
+      ...(link.unit.group.length === 0 ? [0] : [1, ...groupWords(link)]),
+    ];
+  };
+  const steps = links.map((link) => {
+    if (link.unit.node === undefined) return [0, 0, ...groupWords(link)];
+    return link.unit.node.kind === 'core::reduce' ? reduceWords(link) : [0, 0, ...productWords(link)];
+  });
   return [
     parts,
     bytesInside.length,

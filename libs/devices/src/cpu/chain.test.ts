@@ -148,6 +148,42 @@ describe('other dimensions', () => {
   });
 });
 
+describe('products of batches', () => {
+  const scores = { lhsBatching: [0, 1], rhsBatching: [0, 1], lhsContracting: [3], rhsContracting: [3] };
+  const mixed = { lhsBatching: [0, 1], rhsBatching: [0, 1], lhsContracting: [3], rhsContracting: [2] };
+  test.each([
+    [2, 3, 17, 8],
+    [1, 4, 64, 16],
+    [3, 2, 1, 5],
+  ])('attention of %d × %d heads, length %d, width %d', async (batch, heads, length, width) => {
+    const source = new Source(length);
+    // As projections leave them: heads lie within rows.
+    const shape = [batch, length, heads, width];
+    const square = [batch, heads, length, length];
+    const inputs = [source.tensor('float32', shape), source.tensor('float32', shape), source.tensor('float32', shape), source.tensor('float32', [length, length])]; // prettier-ignore
+    const headsFirst = (b: CoreBuilder, x: Value) => b.transpose(x, [0, 2, 1, 3]);
+    const attention = (b: CoreBuilder, q: Value, k: Value, v: Value, mask: Value): Value[] => {
+      const [query, key, value] = [q, k, v].map((each) => headsFirst(b, each));
+      const product = b.dotGeneral(b.multiply(query, b.fullLike(query, 0.3)), key, scores);
+      const masked = b.add(product, b.broadcastInDim(mask, square, [2, 3]));
+      const shares = softmax(b, masked, [3]);
+      return [b.dotGeneral(shares, value, mixed), shares];
+    };
+    await agrees(inputs, (b, ...given) => attention(b, given[0], given[1], given[2], given[3]).slice(0, 1), { scratch: 0 }); // prettier-ignore
+    await agrees(inputs, (b, ...given) => attention(b, given[0], given[1], given[2], given[3]), { scratch: 0 }); // prettier-ignore
+  });
+  test('read across batches are no chain', async () => {
+    const source = new Source(13);
+    const square = [4, 6, 6];
+    const inputs = [source.tensor('float32', square), source.tensor('float32', square)];
+    await agrees(inputs, (b, x, y) => {
+      const product = b.dotGeneral(x, y, { lhsBatching: [0], rhsBatching: [0], lhsContracting: [2], rhsContracting: [1] }); // prettier-ignore
+      const turned = b.reverse(b.subtract(product, spread(b, b.reduceMax(product, [2]), product, [2])), [0]);
+      return [b.dotGeneral(turned, y, { lhsBatching: [0], rhsBatching: [0], lhsContracting: [2], rhsContracting: [1] })]; // prettier-ignore
+    }, { steps: 2 }); // prettier-ignore
+  });
+});
+
 describe('sums over all parts', () => {
   test.each([[[64, 24]], [[3, 21, 130]], [[5000, 3]]])('gradients of layer norm of %j', async (sizes) => {
     for (const dtype of ['float32', 'float64'] satisfies DType[]) {

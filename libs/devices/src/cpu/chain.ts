@@ -9,8 +9,9 @@ import { countOf, isAlias, rootOf, sourcesOf, valuesRead } from '../reference/sc
 import type { Access } from './access.ts';
 import { accessOf, isViewNode } from './access.ts';
 import type { AffineEpilogue } from './affine-epilogue.ts';
+import { dotWords } from './dot.ts';
 import type { NativeLibrary } from './library.ts';
-import type { Pieces, Split } from './parts.ts';
+import type { Piece, Pieces, Split } from './parts.ts';
 import { ordered, piecesOf, readsOwnPart, stridesAlong } from './parts.ts';
 import { isPointwise, mostAxes } from './pointwise.ts';
 import { reduceWalk } from './reduce.ts';
@@ -26,7 +27,7 @@ export interface FusedUnit {
 
 export interface Link {
   readonly unit: FusedUnit;
-  /** The dimensions of the group, or of the reduction's operand. */
+  /** The dimensions of the group, or of the product's result, or of the reduction's operand. */
   readonly pieces: Pieces;
   /** A reduction that folds all parts into one result. */
   readonly gathers: boolean;
@@ -54,6 +55,8 @@ const mostLinks = 32;
 const leastRun = 16;
 /** Elements of one part, at most: beyond, memory is walked as without a chain. */
 const mostElements = 1 << 20;
+/** The same for a product, which gains nothing when its result leaves the cache before it is read. */
+const mostOfProduct = 1 << 16;
 
 export const nodesOf = ({ node, group, chain }: FusedUnit): readonly Node[] =>
   chain !== undefined
@@ -162,12 +165,19 @@ export function withChains(units: readonly FusedUnit[], rules: ChainRules): Fuse
 }
 
 /** Whether a unit may be a link of some chain. */
-function isLink({ node, group, chain }: FusedUnit, rules: ChainRules): boolean {
+function isLink({ node, group, affine, chain }: FusedUnit, rules: ChainRules): boolean {
   const { library, isNative } = rules;
   if (chain !== undefined || group.some((member) => rules.isInPlace(member.output))) return false;
   if (node === undefined) return isPointwise(group[0], library) && countOf(group[0].output) > 1;
-  if (!isNative(node) || isHalf(specOf(node.inputs[0]).dtype)) return false;
-  return node.kind === 'core::reduce' && countOf(node.inputs[0]) > 1 && countOf(node.output) > 0;
+  if (!isNative(node) || isHalf(specOf(node.inputs[0]).dtype) || countOf(node.outputs[0]) === 0) return false;
+  if (node.kind === 'core::reduce') return countOf(node.inputs[0]) > 1;
+  return node.kind === 'core::dot_general' && affine === undefined && batchesOf(node) > 1;
+}
+
+/** How many matrices a product multiplies. */
+function batchesOf(node: Node): number {
+  const { sizes } = specOf(node.inputs[0]);
+  return numel(node.ints('lhs_batching_dimensions').map((dimension) => sizes[dimension]));
 }
 
 /** A way of dividing: how many parts, and how values of so many elements may fall into them. */
@@ -176,11 +186,18 @@ interface Division {
   readonly splits: Map<number, Split[]>;
 }
 
-/** The ways that reductions of the units suggest, the most parts first. */
+/** The ways that reductions and products of the units suggest, the most parts first. */
 function divisionsOf(units: readonly FusedUnit[], threads: number): Division[] {
   const runs: { readonly parts: number; readonly count: number; readonly split: Split }[] = [];
   const gathered: typeof runs = [];
+  let least = Math.max(2, threads);
   for (const { node } of units) {
+    if (node?.kind === 'core::dot_general') {
+      // A product that runs part by part runs on one thread: there have to be enough of them.
+      if (threads > 1) least = Math.max(least, 4 * threads);
+      const [parts, count] = [batchesOf(node), countOf(node.output)];
+      runs.push({ parts, count, split: { before: 1, after: count / parts } });
+    }
     if (node?.kind !== 'core::reduce') continue;
     const { sizes } = specOf(node.inputs[0]);
     const folded = new Set(node.ints('dimensions'));
@@ -197,7 +214,7 @@ function divisionsOf(units: readonly FusedUnit[], threads: number): Division[] {
     }
   }
   const from = runs.length > 0 ? [...runs, ...gathered] : gathered;
-  const counts = [...new Set(from.map(({ parts }) => parts))].filter((parts) => parts >= Math.max(2, threads)); // prettier-ignore
+  const counts = [...new Set(from.map(({ parts }) => parts))].filter((parts) => parts >= least); // prettier-ignore
   counts.sort((a, b) => b - a);
   return counts.map((parts) => {
     const splits = new Map<number, Split[]>();
@@ -239,19 +256,26 @@ function dividedBy(units: readonly FusedUnit[], division: Division, rules: Chain
   };
   for (const unit of units) {
     const { node, group } = unit;
-    const shape = node === undefined ? specOf(group[0].output) : specOf(node.inputs[0]);
+    const shape = specOf(node?.kind === 'core::reduce' ? node.inputs[0] : (group[0] ?? node).output);
     let link: Link | undefined;
     for (const split of splitsOf(numel(shape.sizes))) {
-      if (numel(shape.sizes) / parts > mostElements) continue;
+      const most = node?.kind === 'core::dot_general' ? mostOfProduct : mostElements;
+      if (numel(shape.sizes) / parts > most) continue;
       const pieces = piecesOf(shape.sizes, parts, split);
       if (pieces === undefined) continue;
-      link =
-        node === undefined
-          ? groupLink(unit, pieces, (value) => fits(accessOf(value, rules.isInMemory), pieces))
-          : reduceLink(unit, pieces, accessOf(node.inputs[0], rules.isInMemory), fits);
+      const reads = (value: Value): boolean => fits(accessOf(value, rules.isInMemory), pieces);
+      if (node === undefined) link = groupLink(unit, pieces, reads);
+      else if (node.kind === 'core::reduce') {
+        link = reduceLink(unit, pieces, accessOf(node.inputs[0], rules.isInMemory), fits);
+      } else if (split.before === 1) {
+        splits.set(node.output, split);
+        const isDense = node.inputs.every((value) => (splits.get(rootOf(value))?.before ?? 1) === 1);
+        if (isDense && dotLink(unit, parts, rules, fits)) link = groupLink(unit, pieces, reads);
+      }
       if (link === undefined) continue;
-      if (node === undefined) for (const member of group) splits.set(member.output, split);
-      else if (link.gathers) gathered.add(node.output);
+      for (const member of group) splits.set(member.output, split);
+      if (node?.kind !== 'core::reduce') break;
+      if (link.gathers) gathered.add(node.output);
       else splits.set(node.output, { before: 1, after: countOf(node.output) / parts });
       break;
     }
@@ -267,6 +291,37 @@ function groupLink(unit: FusedUnit, pieces: Pieces, fits: (value: Value) => bool
   const inside = new Set(group.map((member) => member.output));
   const isLinked = group.every((member) => member.inputs.every((value) => inside.has(value) || fits(value)));
   return isLinked ? { unit, pieces, gathers: false } : undefined;
+}
+
+/** Whether a product multiplies, in each part, what is of the same part. */
+function dotLink(
+  { node }: FusedUnit,
+  parts: number,
+  rules: ChainRules,
+  fits: (access: Access | undefined, pieces: Pieces) => boolean,
+): boolean {
+  const operands = node!.inputs.map((value) => accessOf(value, rules.isInMemory));
+  const [left, right] = operands.map((access, index) =>
+    access === undefined ? undefined : { ...access, slot: 0, dtype: specOf(node!.inputs[index]).dtype },
+  );
+  if (left === undefined || right === undefined) return false;
+  if (dotWords(node!, left, right, 0) === undefined) return false;
+  return (['lhs', 'rhs'] as const).every((side, index) => {
+    const access = operands[index]!;
+    const batching = node!.ints(`${side}_batching_dimensions`);
+    const batchSizes = batching.map((dimension) => access.sizes[dimension]);
+    const pieces = piecesOf(batchSizes, parts, { before: 1, after: numel(batchSizes) / parts });
+    if (pieces === undefined) return false;
+    const inBatch = (piece: Piece): Piece => ({ ...piece, dimension: batching[piece.dimension] });
+    const others = access.sizes
+      .map((size, dimension) => ({ dimension, size, step: 1 }))
+      .filter(({ dimension }) => !batching.includes(dimension));
+    return fits(access, {
+      before: [],
+      parts: pieces.parts.map(inBatch),
+      after: [...pieces.after.map(inBatch), ...others],
+    });
+  });
 }
 
 function reduceLink(

@@ -27,18 +27,27 @@ function commonStride(dimensions: readonly number[], { sizes, strides }: Operand
   return kept.length === 0 ? 1 : walks[0][0];
 }
 
+/** An operand as matrices where it is; undefined when strides do not give them. */
 function matricesOf(
+  operand: Operand,
+  batch: readonly number[],
+  outer: readonly number[],
+  inner: readonly number[],
+): Matrices | undefined {
+  const [outerStride, innerStride] = [commonStride(outer, operand), commonStride(inner, operand)];
+  if (outerStride === undefined || innerStride === undefined) return undefined;
+  const { slot, offset, strides } = operand;
+  return { slot, offset, batch: pick(batch, strides), strides: [outerStride, innerStride] };
+}
+
+/** As `matricesOf`, of a copy. */
+function copiedMatrices(
   site: NativeSite,
   operand: Operand,
   batch: readonly number[],
   outer: readonly number[],
   inner: readonly number[],
 ): Matrices {
-  const [outerStride, innerStride] = [commonStride(outer, operand), commonStride(inner, operand)];
-  if (outerStride !== undefined && innerStride !== undefined) {
-    const { slot, offset, strides } = operand;
-    return { slot, offset, batch: pick(batch, strides), strides: [outerStride, innerStride] };
-  }
   const order = [...batch, ...outer, ...inner];
   const sizes = pick(order, operand.sizes);
   const dense = { strides: stridesOf(sizes), offset: 0 };
@@ -53,29 +62,42 @@ function matricesOf(
   };
 }
 
-function emitDot(site: NativeSite): void {
-  const { node, inSpecs } = site;
-  const plan = dotPlan(node, inSpecs[0].sizes.length, inSpecs[1].sizes.length);
-  const [left, right] = [widened(site, 0), widened(site, 1)];
-  const result = wideResult(site);
+type Side = readonly [batch: readonly number[], outer: readonly number[], inner: readonly number[]];
+
+/** The words of a product up to its epilogue; undefined when one of the operands has to be copied first. */
+export function dotWords(
+  node: Node,
+  left: Operand,
+  right: Operand,
+  result: number,
+  copied?: (operand: Operand, side: Side) => Matrices,
+): Word[] | undefined {
+  const plan = dotPlan(node, left.sizes.length, right.sizes.length);
   const rows = numel(pick(plan.lhsFree, left.sizes));
   const columns = numel(pick(plan.rhsFree, right.sizes));
   const depth = numel(pick(plan.lhsContracting, left.sizes));
   const batchSizes = pick(plan.lhsBatching, left.sizes);
-  if (rows * columns * numel(batchSizes) === 0) return;
-  const words: Word[] = [];
   if (depth === 0) {
-    words.push(left.slot, right.slot, result.slot, 0, 0, 0, numel(batchSizes) * rows, columns, 0, 1, 1, 1, 1);
-  } else {
-    const a = matricesOf(site, left, plan.lhsBatching, plan.lhsFree, plan.lhsContracting);
-    const b = matricesOf(site, right, plan.rhsBatching, plan.rhsContracting, plan.rhsFree);
-    const batch = merged(batchSizes, [a.batch, b.batch]);
-    words.push(a.slot, b.slot, result.slot, a.offset, b.offset);
-    words.push(batch.sizes.length);
-    batch.sizes.forEach((size, axis) => words.push(size, batch.walks[0][axis], batch.walks[1][axis]));
-    words.push(rows, columns, depth, ...a.strides, ...b.strides);
+    return [left.slot, right.slot, result, 0, 0, 0, numel(batchSizes) * rows, columns, 0, 1, 1, 1, 1];
   }
-  site.push(`dot.${left.dtype}`, ...words, ...site.epilogue());
+  const sideOf = (operand: Operand, side: Side) => matricesOf(operand, ...side) ?? copied?.(operand, side);
+  const a = sideOf(left, [plan.lhsBatching, plan.lhsFree, plan.lhsContracting]);
+  const b = sideOf(right, [plan.rhsBatching, plan.rhsContracting, plan.rhsFree]);
+  if (a === undefined || b === undefined) return undefined;
+  const batch = merged(batchSizes, [a.batch, b.batch]);
+  return [
+    ...[a.slot, b.slot, result, a.offset, b.offset, batch.sizes.length],
+    ...batch.sizes.flatMap((size, axis) => [size, batch.walks[0][axis], batch.walks[1][axis]]),
+    ...[rows, columns, depth, ...a.strides, ...b.strides],
+  ];
+}
+
+function emitDot(site: NativeSite): void {
+  const [left, right] = [widened(site, 0), widened(site, 1)];
+  const result = wideResult(site);
+  if (numel(site.outSpecs[0].sizes) === 0) return;
+  const words = dotWords(site.node, left, right, result.slot, (operand, side) => copiedMatrices(site, operand, ...side)); // prettier-ignore
+  site.push(`dot.${left.dtype}`, ...words!, ...site.epilogue());
   result.narrow();
 }
 

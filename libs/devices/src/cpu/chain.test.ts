@@ -212,6 +212,17 @@ describe('sums over all parts', () => {
   });
 });
 
+test('sums over parts that a view walks unevenly', async () => {
+  const source = new Source(14);
+  const inputs = [source.tensor('float32', [5, 4, 6]), source.tensor('float32', [4, 5, 6])];
+  const kernel = againstReference('beside', 'reduce', inputs, (b, x, y) => {
+    const turned = b.transpose(x, [1, 0, 2]);
+    const product = b.multiply(turned, y);
+    return [b.subtract(product, spread(b, b.reduceSum(product, [2]), product, [2])), b.reduceSum(turned, [0, 1])];
+  }, 1e-3); // prettier-ignore
+  expect(await runCase(device, kernel)).toBeUndefined();
+});
+
 describe('what is no chain', () => {
   test('rows that need others', async () => {
     const source = new Source(10);

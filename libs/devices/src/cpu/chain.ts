@@ -346,6 +346,12 @@ function reduceLink(
     isFolded: isFolded(piece),
   }));
   const apart = pieces.parts.length;
+  if (gathers) {
+    // What is gathered is walked with one stride.
+    const partStrides = strides.slice(0, apart);
+    const isEven = pieces.parts.every(({ size }, at) => at === 0 || partStrides[at - 1] === partStrides[at] * size); // prettier-ignore
+    if (!isEven) return undefined;
+  }
   if ((gathers ? reduceWalk(axes.slice(apart)) : reduceWalk(axes, apart)) === undefined) return undefined;
   return { unit, pieces, gathers };
 }

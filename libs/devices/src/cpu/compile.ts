@@ -25,7 +25,7 @@ import { insideOf, nodesOf, resultsOf, withChains } from './chain.ts';
 import { chainWords } from './chain-words.ts';
 import { copyWords, moveWords } from './copy.ts';
 import { nativeFamilyOf } from './families.ts';
-import { mayOverwrite, pairsInPlace } from './in-place.ts';
+import { mayOverwrite, pairsInPlace, resultInPlaceOf } from './in-place.ts';
 import { spreadIotas } from './iota.ts';
 import type { NativeLibrary } from './library.ts';
 import { isPointwise, largestPointwiseGroup, pointwiseWords } from './pointwise.ts';
@@ -85,6 +85,8 @@ class Compiler {
   private inputs: readonly Value[] = [];
   private writtenInputs: ReadonlySet<Value> = new Set();
   private readonly stamps: { readonly input: number; readonly slot: number }[] = [];
+  /** Slots of results that have the place of the product or convolution they are computed from. */
+  private readonly shared = new Set<number>();
   private readonly offsets = new Map<number, number>();
   private readonly viewNeedsMemory = new Map<Value, boolean>();
   /** Values that are inside of a chain, and need no memory. */
@@ -327,13 +329,22 @@ class Compiler {
     const held: number[] = [];
     const owned = new Map<number, Value[]>();
     units.forEach((unit, index) => {
+      const result = resultInPlaceOf(unit, (value) => (lastUse.get(value) ?? index) === index);
+      const target = result === undefined ? undefined : this.slotOf.get(result);
+      const isShared = result !== undefined && (target === undefined || !this.overwritten.has(target));
       for (const value of resultsOf(unit)) {
         if (this.slotOf.has(value) || this.inside.has(value)) continue;
+        if (isShared && value === unit.node?.output) continue;
         const slot = this.allocate(specOf(value).dtype, countOf(value));
         this.slotOf.set(value, slot);
         const last = lastUse.get(value) ?? index;
         if (last === Infinity) held.push(slot);
         else owned.set(last, [...(owned.get(last) ?? []), value]);
+      }
+      if (isShared) {
+        const slot = this.slotOf.get(result)!;
+        this.slotOf.set(unit.node!.output, slot);
+        this.shared.add(slot);
       }
       if (unit.chain !== undefined) this.emitChain(unit.chain, nodesOf(unit), code);
       else if (unit.node === undefined) this.emitGroup(unit.group, code);
@@ -623,6 +634,7 @@ class Compiler {
       access: (value) => this.groupOperandOf(value),
       slotOf: (value) => this.slotOf.get(value)!,
       overwrites: (slot) => {
+        if (this.shared.has(slot)) return slot;
         const input = this.overwritten.get(slot);
         return input === undefined ? undefined : this.slotOf.get(input);
       },

@@ -51,6 +51,28 @@ describe('epilogues of products', () => {
       return [b.add(shaped, b.broadcastInDim(bias, [60, 14], [1]))];
     }, 1); // prettier-ignore
   });
+  test.each([
+    [3, 40, 20],
+    [50, 70, 30],
+    [40, 60, 300],
+    [230, 40, 20],
+  ])('in the place of %d × %d sums over %d, which are stored nowhere else', async (rows, columns, depth) => {
+    const source = new Source(rows);
+    const inputs = [[rows, depth], [columns, depth], [columns, columns]].map((shape) => source.tensor('float32', shape)); // prettier-ignore
+    const build: Build = (b, x, w, v) => {
+      const y = b.dotGeneral(x, w, { lhsContracting: [1], rhsContracting: [1] });
+      // Read again after the first of what is stored.
+      const once = b.tanh(y);
+      const twice = b.multiply(once, b.subtract(y, relu(b, y)));
+      return [b.dotGeneral(b.add(once, twice), v, product), twice];
+    };
+    await agrees(inputs, build, 2);
+    const found = nativeLibrary();
+    if (!(device instanceof CpuDevice) || !('library' in found)) return;
+    const graph = graphOfCase(againstReference('', 'add', inputs, build, 1e-3));
+    // One place for the sum that the second product reads; `twice` goes to its output.
+    expect(compileForCpu(graph, found.library).scratch).toBe(Math.ceil((rows * columns * 4) / 64) * 64);
+  });
   test('not where elements need others: a transpose', async () => {
     const source = new Source(3);
     const inputs = [source.tensor('float32', [30, 30]), source.tensor('float32', [30, 30])];

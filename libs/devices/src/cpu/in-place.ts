@@ -2,8 +2,10 @@
 import type { Graph, Node, Value } from '@weft/ir';
 import { numel, specOf } from '@weft/ir';
 import type { InPlace } from '../device.ts';
+import { storedOutputs } from '../reference/compile.ts';
 import { rootOf, sourcesOf } from '../reference/schedule.ts';
 import { accessOf, isDense, isViewNode } from './access.ts';
+import type { FusedUnit } from './chain.ts';
 
 /** Those of the pairs that a program can keep: of one type, each value once, and no input that is a result as it is. */
 export function pairsInPlace(graph: Graph, wanted: readonly InPlace[]): InPlace[] {
@@ -36,6 +38,20 @@ export function mayOverwrite(
       return access?.offset === 0 && numel(access.sizes) === count && isDense(access);
     }),
   );
+}
+
+/**
+ * The result of the elementwise group after a node that takes the place of the node's own result: no memory is needed for what only
+ * the group reads. `isFree` says that nothing reads a value after its unit.
+ */
+export function resultInPlaceOf(
+  { node, group, affine, chain }: FusedUnit,
+  isFree: (value: Value) => boolean,
+): Value | undefined {
+  if (node === undefined || affine !== undefined || chain !== undefined) return undefined;
+  if (node.outputs.length !== 1 || !isFree(node.output)) return undefined;
+  const { dtype } = specOf(node.output);
+  return storedOutputs(group).find(({ output }) => specOf(output).dtype === dtype)?.output;
 }
 
 const isView = (value: Value): boolean => isViewNode(value.node);

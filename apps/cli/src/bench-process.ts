@@ -108,7 +108,9 @@ function quantile(sorted: readonly number[], part: number): number {
   return sorted[low] + (sorted[high] - sorted[low]) * (place - low);
 }
 
-function stateOf({ module, calls }: jit.Workload): string {
+function stateOf({ module, calls, state }: jit.Workload): string {
+  const found = state?.();
+  if (found !== undefined) return found === 'compiled' ? found : `not compiled: ${found.split('\n')[0]}`;
   const states = jit.executorState(module.method(calls[0].method), module.object);
   if (states.some(({ state }) => state === 'compiled')) return 'compiled';
   const reason = states.find((each) => each.reason !== undefined)?.reason;

@@ -25,8 +25,15 @@ export interface Scripted {
 /** A scripted function: called like the original. */
 export type ScriptedFunction<F extends AnyFunction> = F & Scripted;
 
-/** Calls a compiled function with JavaScript values; `self` comes first when it is a method. */
-export function callCompiled(compiled: Compiled, given: readonly unknown[], self?: ObjectValue): unknown {
+/**
+ * JavaScript values as the inputs of a compiled function; `self` comes first when it is a method. Throws ArgumentError naming the argument
+ * that does not fit.
+ */
+export function argumentsOf(
+  compiled: Compiled,
+  given: readonly unknown[],
+  self?: ObjectValue,
+): { readonly inputs: IValue[]; readonly conversion: Conversion | undefined } {
   const first = self === undefined ? 0 : 1;
   const parameters = compiled.schema.arguments;
   const count = parameters.length - first;
@@ -47,6 +54,13 @@ export function callCompiled(compiled: Compiled, given: readonly unknown[], self
       inputs[first + index] = conversion.into(argument, type, `argument '${name}' of ${shortName(compiled)}`);
     }
   }
+  return { inputs, conversion };
+}
+
+/** Calls a compiled function with JavaScript values; `self` comes first when it is a method. */
+export function callCompiled(compiled: Compiled, given: readonly unknown[], self?: ObjectValue): unknown {
+  const { inputs, conversion: used } = argumentsOf(compiled, given, self);
+  let conversion = used;
   const result = run(compiled, inputs, self);
   if (conversion === undefined && result instanceof Tensor) return result;
   conversion ??= new Conversion(livePrograms());

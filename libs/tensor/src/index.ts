@@ -37,7 +37,8 @@ export {
 export type { Operator } from './dispatch/operator.ts';
 export { loweringArguments } from './dispatch/arguments.ts';
 export { compositions } from './dispatch/compositions.ts';
-export { stridesOfResults } from './dispatch/placement.ts';
+export { runInto, stridesOfResults } from './dispatch/placement.ts';
+export type { UpdatePlan } from './optim/update-plan.ts';
 export { dispatchHook, withDispatchHook } from './dispatch/hook.ts';
 export type { DispatchHook } from './dispatch/hook.ts';
 export { enableGrad, isGradEnabled, noGrad, setGradEnabled } from './autograd/grad-mode.ts';

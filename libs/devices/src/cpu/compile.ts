@@ -76,6 +76,12 @@ export function compileForCpu(
 
 const isView = (value: Value): boolean => isViewNode(value.node);
 
+/**
+ * Elementwise operators that a product computes as it goes, in short rows. For more of them (an optimizer's update) starting each
+ * takes longer than reading the result again.
+ */
+const largestEpilogue = 16;
+
 class Compiler {
   private readonly slots: RegisterPlan[] = [];
   private readonly arena = new ArenaPlan();
@@ -432,7 +438,7 @@ class Compiler {
   /** Whether each element of a group needs no more of the node's result than the same element. */
   private isEpilogue(node: Node, group: readonly Node[]): boolean {
     if (!this.isNative(node)) return false;
-    if (!isPointwise(group[0], this.library)) return false;
+    if (group.length > largestEpilogue || !isPointwise(group[0], this.library)) return false;
     const count = countOf(node.output);
     if (count === 0 || countOf(group[0].output) !== count) return false;
     const inside = new Set(group.map((member) => member.output));

@@ -3,12 +3,13 @@
 import type { Graph, IValue, Value } from '@weft/ir';
 import { UnsupportedError, WeftError, differentiate, dtypes, numel, productFlops, specOf } from '@weft/ir';
 import type { Tensor } from '@weft/tensor';
-import { manualSeed, noGrad, optim } from '@weft/tensor';
+import { manualSeed, noGrad } from '@weft/tensor';
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { runFunction } from '../executor/index.ts';
 import { lowerModule } from '../lower/index.ts';
 import { optimize } from '../passes/index.ts';
+import { StepRunner } from '../training/train-step.ts';
 import type { ScriptModule } from '../script-module.ts';
 import { bindCall } from './call-arguments.ts';
 import type { RecordedCase } from './corpus.ts';
@@ -29,6 +30,8 @@ export interface Workload {
   readonly calls: readonly WorkloadCall[];
   /** Inference: makes all the calls, without gradients. Training: one step, on the inputs of the next call. */
   run(): void;
+  /** Training: how the last step of the first method ran, `compiled` or why not. */
+  state?(): string;
 }
 
 const quiet = { print: () => undefined, warn: () => undefined };
@@ -76,17 +79,19 @@ export function openWorkload(folder: string, name = basename(folder)): Workload 
   if (training === undefined) return workloadOf(name, module, calls);
   const optimizer = makeOptimizer(training.optimizer, module.parameters());
   const scheduler = training.scheduler && makeScheduler(training.scheduler, optimizer);
-  const performed = calls.map((call) => prepared(module, call));
+  const { clipGradNorm } = training;
+  const runners = new Map(
+    calls.map(({ method }) => [method, new StepRunner(module.method(method), optimizer, { clipGradNorm })]),
+  );
   let step = 0;
   const run = (): void => {
-    optimizer.zeroGrad();
-    (performed[step++ % calls.length]() as unknown as Tensor).backward();
-    if (training.clipGradNorm !== undefined) optim.clipGradNorm_(module.parameters(), training.clipGradNorm);
-    optimizer.step();
+    const { method, inputs } = calls[step++ % calls.length];
+    runners.get(method)!.run([module.object, ...inputs]);
     // A schedule may have an end.
     if (step < training.steps) scheduler?.step();
   };
-  return { name, kind: 'training', module, calls, run };
+  const state = (): string => runners.get(calls[0].method)!.state;
+  return { name, kind: 'training', module, calls, run, state };
 }
 
 /** What one run has to do, whatever compiles it. */

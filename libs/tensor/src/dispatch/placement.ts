@@ -6,6 +6,7 @@ import { TensorLiteral, dtypes, numel } from '@weft/ir';
 import type { LayoutArgument } from '@weft/ops';
 import { contiguousStrides, extentOf, isDense, resultStrides } from '@weft/ops';
 import type { CoreFunction, ResultStrides } from '../core-function.ts';
+import { resultsOf } from '../autograd/results.ts';
 import { allRowMajor } from '../placements.ts';
 import type { Tensor } from '../tensor.ts';
 import { loweringArguments } from './arguments.ts';
@@ -74,25 +75,28 @@ export function write(target: Tensor, value: Tensor): void {
 }
 
 /**
- * Computes the outputs of `fn` as the new contents of `targets`, one each: in their memory where the device can and no two of them share
- * it, else apart and copied.
+ * Computes the outputs of `fn` as new contents of `targets` (null: as new tensors): in their memory where the device can and no other operand
+ * or target shares it, else apart and copied. Returns the targets and the new tensors.
  */
-export function replace(
-  targets: readonly Tensor[],
+export function runInto(
+  targets: readonly (Tensor | null)[],
   fn: CoreFunction,
   operands: readonly Tensor[],
   device: Device,
-): void {
-  const storages = new Set(targets.map(({ storage }) => storage));
+): Tensor[] {
+  const written = targets.filter((target) => target !== null);
+  const storages = new Set(written.map(({ storage }) => storage));
   const isApart =
-    storages.size === targets.length &&
+    storages.size === written.length &&
+    operands.every((operand) => !storages.has(operand.storage) || written.includes(operand)) &&
     fn.outputs.every(({ kind, index }) => kind === 'computed' || !storages.has(operands[index].storage));
-  const computed = fn.run(operands, device, undefined, isApart ? targets : undefined);
-  targets.forEach((target, index) => {
-    const source = fn.outputs[index];
-    const value = source.kind === 'computed' ? computed[source.index] : operands[source.index];
-    if (value !== target) write(target, value);
-    else target.storage.version++;
+  const results = resultsOf(fn, operands, device, { into: isApart ? targets : undefined });
+  return results.map((value, index) => {
+    const target = targets[index];
+    if (target === null) return value;
+    if (value === target) target.storage.version++;
+    else write(target, value);
+    return target;
   });
 }
 

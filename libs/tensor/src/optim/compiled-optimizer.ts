@@ -1,27 +1,22 @@
 // Optimizers whose update is a lowering of @weft/ops: a step runs as one compiled graph over all parameters of a group. The
 // formulas are where the cluster's planner takes them from too.
-import type { TensorSpec, Value } from '@weft/ir';
-import { CoreBuilder, Graph, isComplex, realDType, specOf, tensorSpec } from '@weft/ir';
+import { CoreBuilder, Graph, isComplex, realDType } from '@weft/ir';
 import type { Hyperparameters, OptimizerUpdate, StateSlot } from '@weft/ops';
 import { hyperparameters, optimizerUpdate } from '@weft/ops';
 import { enableGrad, noGrad } from '../autograd/grad-mode.ts';
 import { CoreFunction } from '../core-function.ts';
 import { tensor } from '../creation.ts';
-import { replace } from '../dispatch/placement.ts';
+import { runInto } from '../dispatch/placement.ts';
 import { complex, full } from '../functions.generated.ts';
 import { Tensor } from '../tensor.ts';
 import type { ParameterGroup, Parameters, StateValue } from './optimizer.ts';
+import type { ParameterState, UpdatePlan } from './update-plan.ts';
+import { joinPlans, planUpdate } from './update-plan.ts';
 import { Optimizer, OptimizerStateError, checkLearningRate, snakeCase } from './optimizer.ts';
 
 export interface CompiledGroup extends ParameterGroup {
   /** Numbers and switches by camelCase of PyTorch's names. Replacing it takes effect in the next step. */
   hyper: Hyperparameters;
-}
-
-interface ParameterState {
-  /** Steps taken with this parameter: it may have missed some. */
-  step: number;
-  readonly slots: readonly Tensor[];
 }
 
 export class CompiledOptimizer extends Optimizer<CompiledGroup> {
@@ -77,36 +72,52 @@ export class CompiledOptimizer extends Optimizer<CompiledGroup> {
   }
 
   private updateGroup(group: CompiledGroup): void {
-    // Parameters that missed steps have a step count of their own.
+    const parameters = group.parameters.filter(({ grad }) => grad !== null);
+    for (const plan of this.plansOf(group, parameters)) this.update(plan);
+  }
+
+  /** Updates of parameters of a group: those that missed steps have a step count of their own. */
+  private plansOf(group: CompiledGroup, parameters: readonly Tensor[]): UpdatePlan[] {
     const bySteps = new Map<string, Tensor[]>();
-    for (const parameter of group.parameters) {
-      if (parameter.grad === null) continue;
+    for (const parameter of parameters) {
       const state = this.keptFor(parameter, group.hyper);
       const key = `${state.step} ${parameter.device}`;
       const members = bySteps.get(key);
       if (members === undefined) bySteps.set(key, [parameter]);
       else members.push(parameter);
     }
-    for (const parameters of bySteps.values()) this.updateTogether(parameters, group);
+    return [...bySteps.values()].map((members) => {
+      const states = members.map((parameter) => this.keptFor(parameter, group.hyper));
+      return planUpdate(this.rule, group, members, states);
+    });
   }
 
-  private updateTogether(parameters: readonly Tensor[], { lr, hyper }: CompiledGroup): void {
-    const states = parameters.map((parameter) => this.keptFor(parameter, hyper));
-    const step = states[0].step + 1;
-    const specs = parameters.map(
-      (parameter, at) => `${parameter.specKey} ${states[at].slots.map((slot) => slot.dtype).join()}`,
+  private update(plan: UpdatePlan): void {
+    let fn = this.compiled.get(plan.key);
+    if (fn === undefined) this.compiled.set(plan.key, (fn = compileUpdate(plan)));
+    const { parameters, operands, targets } = plan;
+    const gradients = parameters.map(({ grad }) => grad!);
+    runInto(targets, fn, [...parameters, ...gradients, ...operands], parameters[0].storage.device);
+    plan.commit();
+  }
+
+  override planUpdate(parameters: readonly Tensor[]): UpdatePlan {
+    const wanted = new Set(parameters);
+    const plan = joinPlans(
+      this.paramGroups.flatMap((group) =>
+        this.plansOf(
+          group,
+          group.parameters.filter((parameter) => wanted.has(parameter)),
+        ),
+      ),
     );
-    const key = `${specs.join('|')}|${structureOf(hyper)}`;
-    let fn = this.compiled.get(key);
-    if (fn === undefined) {
-      fn = compileUpdate(this.rule, hyper, parameters, states);
-      this.compiled.set(key, fn);
-    }
-    const inputs = [lr, step, ...numbersOf(hyper)].map((value) => tensor(value, { dtype: 'float64' }));
-    parameters.forEach((parameter, at) => inputs.push(parameter, parameter.grad!, ...states[at].slots));
-    const targets = parameters.flatMap((parameter, at) => [parameter, ...states[at].slots]);
-    replace(targets, fn, inputs, parameters[0].storage.device);
-    for (const state of states) state.step = step;
+    return {
+      ...plan,
+      commit: () => {
+        plan.commit();
+        this.stepCount++;
+      },
+    };
   }
 
   /** The state of a parameter, begun when it is first asked for. */
@@ -184,78 +195,13 @@ function initialValue({ isScalar = false, initial = 0 }: StateSlot, parameter: T
   return complex(part, part);
 }
 
-/** Switches, and which numbers are zero: what the graph of an update depends on. */
-const structureOf = (hyper: Hyperparameters): string =>
-  Object.values(hyper)
-    .map((value) => (typeof value === 'boolean' ? value : value === 0 ? '0' : '#'))
-    .join();
-
-const numbersOf = (hyper: Hyperparameters): readonly number[] =>
-  Object.values(hyper)
-    .flat()
-    .filter((value) => typeof value === 'number');
-
-function compileUpdate(
-  rule: OptimizerUpdate,
-  hyper: Hyperparameters,
-  parameters: readonly Tensor[],
-  states: readonly ParameterState[],
-): CoreFunction {
+function compileUpdate(plan: UpdatePlan): CoreFunction {
   const b = new CoreBuilder(new Graph());
-  const scalar: TensorSpec = tensorSpec('float64', []);
-  const learningRate = b.input(scalar, 'lr');
-  const step = b.input(scalar, 'step');
-  const numbers = new Map<string, Value>();
-  for (const [name, value] of Object.entries(hyper)) {
-    if (typeof value === 'boolean') continue;
-    [value].flat().forEach((_, index) => numbers.set(`${name}.${index}`, b.input(scalar)));
-  }
-  const number = (name: string, index = 0): Value => numbers.get(`${name}.${index}`)!;
-  const outputs = parameters.flatMap((parameter, at) => {
-    const apart = isComplex(parameter.dtype) && rule.isComplex !== true;
-    const [take, give] = apart ? [asReal, asComplex] : [same, same];
-    const site = {
-      parameter: take(b, b.input(parameter.spec)),
-      gradient: take(b, b.input(parameter.spec)),
-      state: states[at].slots.map((slot) => take(b, b.input(slot.spec))),
-      learningRate,
-      step,
-      number,
-    };
-    const updated = rule.update(b, hyper, site);
-    return [updated.parameter, ...updated.state].map((value) => give(b, value));
-  });
-  for (const output of outputs) b.graph.addOutput(output);
-  let operand = b.graph.inputs.length - 2 * parameters.length - sum(states.map(({ slots }) => slots.length));
-  let output = 0;
-  const inPlace = states.flatMap(({ slots }) => {
-    const pairs = [{ input: operand, output: output++ }];
-    operand += 2; // its gradient
-    for (const _ of slots) pairs.push({ input: operand++, output: output++ });
-    return pairs;
-  });
+  const parameters = plan.parameters.map(({ spec }) => b.input(spec));
+  const gradients = plan.parameters.map(({ spec }) => b.input(spec));
+  const operands = plan.operands.map(({ spec }) => b.input(spec));
+  for (const output of plan.emit(b, parameters, gradients, operands)) b.graph.addOutput(output);
+  const tensors = [...plan.parameters, ...plan.parameters.map(() => null), ...plan.operands];
+  const inPlace = plan.targets.map((target, output) => ({ input: tensors.indexOf(target), output }));
   return new CoreFunction(b.graph, { inPlace });
-}
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
-
-const same = (_: CoreBuilder, x: Value): Value => x;
-
-/** A complex tensor as a real one with its parts in a last dimension; real tensors (numbers of the state) stay. */
-function asReal(b: CoreBuilder, x: Value): Value {
-  const { dtype, sizes } = specOf(x);
-  if (!isComplex(dtype)) return x;
-  const parts = [b.real(x), b.imag(x)].map((part) => b.reshape(part, [...sizes, 1]));
-  return b.concatenate(parts, sizes.length);
-}
-
-function asComplex(b: CoreBuilder, x: Value): Value {
-  const { sizes } = specOf(x);
-  if (sizes.at(-1) !== 2) return x;
-  const shape = sizes.slice(0, -1);
-  const part = (index: number): Value => {
-    const start = [...shape.map(() => 0), index];
-    return b.reshape(b.slice(x, start, [...shape, index + 1]), shape);
-  };
-  return b.complex(part(0), part(1));
 }

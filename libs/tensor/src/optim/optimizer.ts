@@ -3,6 +3,7 @@
 import { OperatorError, WeftError } from '@weft/ir';
 import { noGrad } from '../autograd/grad-mode.ts';
 import { Tensor } from '../tensor.ts';
+import type { UpdatePlan } from './update-plan.ts';
 
 /** Parameters with options of their own. */
 export interface ParameterGroup {
@@ -109,6 +110,14 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
    * @param closure computes the loss again and its gradients; its result is returned
    */
   abstract step(closure?: () => Tensor): Tensor | undefined;
+
+  /**
+   * The update of these parameters as a part of a graph, with the learning rates and numbers of now; undefined for optimizers whose step is no
+   * graph.
+   */
+  planUpdate(_parameters: readonly Tensor[]): UpdatePlan | undefined {
+    return undefined;
+  }
 
   /** What `momentum` names, in one group. */
   abstract momentumOf(group: G): number;

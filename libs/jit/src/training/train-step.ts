@@ -1,0 +1,145 @@
+// jit.trainStep: a module and its optimizer as one function that makes a step. Where the call can be one graph, it is
+// (training-graph.ts); otherwise the step is made of its parts, with the same results.
+import type { IValue, ScriptFunction } from '@weft/ir';
+import { InternalError, WeftError } from '@weft/ir';
+import type { nn } from '@weft/tensor';
+import { Tensor, optim } from '@weft/tensor';
+import { runFunction } from '../executor/index.ts';
+import type { Pattern } from '../executor/pattern.ts';
+import { allMatch, patternOf } from '../executor/pattern.ts';
+import { executorSettings } from '../executor/settings.ts';
+import { argumentsOf } from '../script-function.ts';
+import { ScriptModule } from '../script-module.ts';
+import { script } from '../script.ts';
+import { TrainingGraph } from './training-graph.ts';
+
+export interface TrainStepOptions {
+  /** The method that computes the loss; default `forward`. */
+  readonly method?: string;
+  /** Bounds the norm of all gradients, taken together, before the update. */
+  readonly clipGradNorm?: number;
+  /** Calls that share one update, with the mean of their gradients; default 1. */
+  readonly accumulate?: number;
+}
+
+export interface TrainStep {
+  /** Makes a step (with `accumulate`: a part of one) and returns the loss before it. */
+  (...inputs: unknown[]): Tensor;
+  /** How the last call ran: `compiled` as one graph, or why it was not. */
+  readonly state: string;
+}
+
+interface Seen {
+  readonly patterns: readonly Pattern[];
+  graph?: TrainingGraph;
+  refusal?: string;
+}
+
+/**
+ * Makes a function that trains: each call computes the loss of its arguments, the gradients, and the optimizer's update, compiled
+ * together as one graph that changes parameters and state where they are. The results are those of
+ *
+ *     optimizer.zeroGrad(true); const loss = module.forward(...inputs); loss.backward(); optimizer.step();
+ *
+ * but `grad` of the parameters is null afterwards. The loss is a tensor of one element, without history. Throws WeftError for an optimizer
+ * that evaluates the loss several times a step (LBFGS).
+ */
+export function trainStep(
+  module: ScriptModule | nn.Module,
+  optimizer: optim.Optimizer,
+  { method = 'forward', clipGradNorm, accumulate = 1 }: TrainStepOptions = {},
+): TrainStep {
+  if (optimizer instanceof optim.LBFGS)
+    throw new WeftError('LBFGS evaluates the loss several times a step: call optimizer.step(closure)');
+  if (!Number.isInteger(accumulate) || accumulate < 1)
+    throw new WeftError(`accumulate is ${accumulate}; it is a number of calls, 1 or more`);
+  const scripted = module instanceof ScriptModule ? module : script(module);
+  const callee = scripted.method(method);
+  const runner = new StepRunner(callee, optimizer, { clipGradNorm, accumulate });
+  const step = (...given: unknown[]): Tensor =>
+    runner.run(argumentsOf(callee, given, scripted.object).inputs);
+  return Object.defineProperty(step, 'state', { get: () => runner.state }) as unknown as TrainStep;
+}
+
+/** @internal Steps on values as the interpreter has them. */
+export class StepRunner {
+  state = 'not called yet';
+  private readonly seen: Seen[] = [];
+  private calls = 0;
+
+  constructor(
+    private readonly callee: ScriptFunction,
+    private readonly optimizer: optim.Optimizer,
+    private readonly options: { readonly clipGradNorm?: number; readonly accumulate?: number },
+  ) {}
+
+  /** @param args the object of the method first */
+  run(args: readonly IValue[]): Tensor {
+    const { accumulate = 1 } = this.options;
+    if (executorSettings.mode === 'interpret') this.state = 'WEFT_EXECUTOR=interpret';
+    else if (accumulate > 1) this.state = 'gradients are accumulated';
+    else if (hasGradients(this.optimizer)) this.state = 'there are gradients already';
+    else {
+      const loss = this.compiled(args);
+      if (loss !== undefined) return loss;
+    }
+    return this.apart(args);
+  }
+
+  /** The step as one graph; undefined where there is none for this call. */
+  private compiled(args: readonly IValue[]): Tensor | undefined {
+    const tensors: Tensor[] = [];
+    const entry = entryFor(this.seen, args, tensors);
+    if (entry.graph === undefined && entry.refusal === undefined) {
+      try {
+        const { clipGradNorm } = this.options;
+        entry.graph = new TrainingGraph(this.callee, args, tensors, this.optimizer, clipGradNorm);
+      } catch (error) {
+        // Whatever it is, the parts can make the step; tests want to know of defects.
+        const isDefect = error instanceof InternalError || error instanceof TypeError;
+        if (!(error instanceof Error) || (isDefect && executorSettings.mode === 'compile')) throw error;
+        entry.refusal = error.message;
+      }
+    }
+    const loss = entry.graph?.run(tensors);
+    this.state = loss !== undefined ? 'compiled' : (entry.refusal ?? 'its guard failed');
+    // What it was made for is gone: made again at the next call.
+    if (loss === undefined) entry.graph = undefined;
+    return loss;
+  }
+
+  /** The step by its parts. */
+  private apart(args: readonly IValue[]): Tensor {
+    const { callee, optimizer, options } = this;
+    const { clipGradNorm, accumulate = 1 } = options;
+    const loss: unknown = runFunction(callee, args);
+    if (!(loss instanceof Tensor))
+      throw new WeftError(`${callee.name} returns no tensor; a training step needs the loss from it`);
+    (accumulate === 1 ? loss : loss.div(accumulate)).backward();
+    if (++this.calls % accumulate === 0) {
+      if (clipGradNorm !== undefined)
+        optim.clipGradNorm_(optimizer.paramGroups.flatMap(({ parameters }) => parameters), clipGradNorm); // prettier-ignore
+      optimizer.step();
+      optimizer.zeroGrad(true);
+    }
+    return loss.detach();
+  }
+}
+
+const hasGradients = ({ paramGroups }: optim.Optimizer): boolean =>
+  paramGroups.some(({ parameters }) => parameters.some(({ grad }) => grad !== null));
+
+/** What is known of calls like this one, whose tensors are added to `tensors`. */
+function entryFor(seen: Seen[], args: readonly IValue[], tensors: Tensor[]): Seen {
+  for (const entry of seen) {
+    tensors.length = 0;
+    if (allMatch(entry.patterns, args, tensors)) return entry;
+  }
+  const patterns = args.map(patternOf);
+  const entry: Seen = { patterns };
+  seen.unshift(entry);
+  if (seen.length > executorSettings.maxVariants) seen.pop();
+  tensors.length = 0;
+  if (!allMatch(patterns, args, tensors)) throw new InternalError('a call does not match its own pattern');
+  return entry;
+}

@@ -1,0 +1,175 @@
+// A training step as one graph: the loss of a call, the gradients of parameters, and the optimizer's update, which replaces parameters
+// and state where they are. Gradients are values inside of it and never tensors.
+import type { IValue, ScriptFunction, Value } from '@weft/ir';
+import { CoreBuilder, Graph, UnsupportedError, dtypes, isComplex, numel, specOf, vjpOfGraph } from '@weft/ir';
+import type { Tensor, UpdatePlan, optim } from '@weft/tensor';
+import { CoreFunction, defaultGenerator, drawRequests, hostDevice, noGrad, runInto } from '@weft/tensor';
+import { executorSettings } from '../executor/settings.ts';
+import { StateGuard } from '../executor/state-guard.ts';
+import type { ExactLowering } from '../lower/index.ts';
+import { lowerExactly } from '../lower/index.ts';
+import { optimize } from '../passes/index.ts';
+
+/** Where things are among the outputs of the graph. */
+interface Made {
+  readonly fn: CoreFunction;
+  /** The first of the results that replace the plan's targets. */
+  readonly firstTarget: number;
+}
+
+export class TrainingGraph {
+  private readonly lowering: ExactLowering;
+  private readonly guard: StateGuard;
+  private readonly loss: number;
+  private readonly trained: readonly Tensor[];
+  private readonly made = new Map<string, Made>();
+
+  /** Throws UnsupportedError, or the program's own error, when no graph can stand for such calls. */
+  constructor(
+    callee: ScriptFunction,
+    args: readonly IValue[],
+    tensors: readonly Tensor[],
+    private readonly optimizer: optim.Optimizer,
+    private readonly clipGradNorm: number | undefined,
+  ) {
+    const { unrollLimit } = executorSettings;
+    this.lowering = lowerExactly(callee, args, { unrollLimit, gradEnabled: true });
+    const { graph, result, objects } = this.lowering;
+    this.guard = new StateGuard(objects);
+    if (result.kind !== 'tensor') throw new UnsupportedError('the result is no new tensor');
+    this.loss = result.output;
+    const { sizes, dtype } = specOf(graph.outputs[this.loss]);
+    if (numel(sizes) !== 1 || dtypes[dtype].category !== 'float')
+      throw new UnsupportedError('the result is no single floating-point number');
+    if (tensors.some(({ requiresGrad }) => requiresGrad))
+      throw new UnsupportedError('an argument requires a gradient');
+    const operands = this.bind(tensors);
+    const known = new Set(optimizer.paramGroups.flatMap(({ parameters }) => parameters));
+    const used = new Set(this.lowering.inputs.map((index) => operands[index]));
+    this.trained = [...used].filter((tensor) => tensor.requiresGrad && known.has(tensor));
+    const others = operands.filter((tensor) => !this.trained.includes(tensor));
+    const storages = new Set(this.trained.map(({ storage }) => storage));
+    if (storages.size < this.trained.length || others.some(({ storage }) => storages.has(storage)))
+      throw new UnsupportedError('a parameter shares its memory with another tensor');
+    const devices = new Set(operands.map(({ storage }) => storage.device));
+    if (devices.size > 1) throw new UnsupportedError('the tensors of the call are on several devices');
+    if (operands.some((tensor) => !tensor.isRowMajor))
+      throw new UnsupportedError('a tensor of the module is strided');
+    if (this.trained.length === 0) throw new UnsupportedError('the result depends on no trained parameter');
+    this.functionFor(this.plan());
+  }
+
+  /** Makes the step with the tensors of the arguments; undefined when the call has to be interpreted: then nothing was changed. */
+  run(tensors: readonly Tensor[]): Tensor | undefined {
+    if (!this.guard.holds()) return undefined;
+    const { requests, condition, writes, inputs } = this.lowering;
+    const operands = this.bind(tensors);
+    if (this.hasSharedWrites(operands)) return undefined;
+    const plan = this.plan();
+    const { fn, firstTarget } = this.functionFor(plan);
+    const device = operands[0]?.storage.device ?? hostDevice();
+    const before = condition !== undefined && requests.length > 0 ? defaultGenerator.getState() : undefined;
+    const all = [
+      ...inputs.map((index) => operands[index]),
+      ...drawRequests(requests, device),
+      ...plan.operands,
+    ];
+    const into = fn.outputSpecs.map((_, index) => plan.targets[index - firstTarget] ?? null);
+    const results = noGrad(() => runInto(into, fn, all, device));
+    if (condition !== undefined && results[condition].element() !== true) {
+      if (before !== undefined) defaultGenerator.setState(before);
+      return undefined;
+    }
+    for (const { operand, output } of writes) {
+      operands[operand].writeBytes(results[output].bytes());
+      operands[operand].storage.version++;
+    }
+    plan.commit();
+    return results[this.loss];
+  }
+
+  private bind(tensors: readonly Tensor[]): Tensor[] {
+    return this.lowering.operands.map((source) =>
+      source.kind === 'held' ? source.tensor : tensors[source.index],
+    );
+  }
+
+  /** An operand that the program changes, whose memory another one shares: their aliasing is not in the graph. */
+  private hasSharedWrites(operands: readonly Tensor[]): boolean {
+    return this.lowering.writes.some(({ operand }) =>
+      operands.some((other, index) => index !== operand && other.storage === operands[operand].storage),
+    );
+  }
+
+  private plan(): UpdatePlan {
+    const plan = this.optimizer.planUpdate(this.trained);
+    if (plan === undefined) throw new UnsupportedError('the optimizer has no update that can be compiled');
+    return plan;
+  }
+
+  /** The graph for the optimizer's switches as they are. */
+  private functionFor(plan: UpdatePlan): Made {
+    let made = this.made.get(plan.key);
+    if (made === undefined) this.made.set(plan.key, (made = this.make(plan)));
+    return made;
+  }
+
+  private make(plan: UpdatePlan): Made {
+    const { graph: forward, operands, inputs: used, condition } = this.lowering;
+    const b = new CoreBuilder(new Graph());
+    const inputs = forward.inputs.map((input) => b.input(specOf(input)));
+    const seeds = forward.outputs.map((output, index) =>
+      index === this.loss ? b.full(1, specOf(output).dtype, specOf(output).sizes) : null,
+    );
+    const { outputs, cotangents } = vjpOfGraph(b, forward, inputs, seeds);
+    const places = plan.parameters.map((parameter) =>
+      used.findIndex((index) => {
+        const source = operands[index];
+        return source.kind === 'held' && source.tensor === parameter;
+      }),
+    );
+    if (places.some((place) => cotangents[place] === null))
+      throw new UnsupportedError('the result does not depend on a parameter that it reads');
+    const parameters = places.map((place) => inputs[place]);
+    const gradients = places.map((place) => cotangents[place]!);
+    const firstOperand = b.graph.inputs.length;
+    const given = plan.operands.map((operand) => b.input(operand.spec));
+    const arrived = this.clipGradNorm === undefined ? gradients : clipped(b, gradients, this.clipGradNorm);
+    const updated = plan.emit(b, parameters, arrived, given);
+    const pairs = plan.targets.map((target) => {
+      const parameter = plan.parameters.indexOf(target);
+      return parameter < 0 ? firstOperand + plan.operands.indexOf(target) : places[parameter];
+    });
+    for (const output of outputs) b.graph.addOutput(output);
+    const firstTarget = outputs.length;
+    updated.forEach((value, index) => {
+      const old = b.graph.inputs[pairs[index]];
+      // Where the run may not be used everything stays as it was.
+      b.graph.addOutput(condition === undefined ? value : b.select(outputs[condition], value, old));
+    });
+    const inPlace = pairs.map((input, index) => ({ input, output: firstTarget + index }));
+    const fn = new CoreFunction(b.graph, { optimize: (graph) => void optimize(graph, 'core'), inPlace });
+    return { fn, firstTarget };
+  }
+}
+
+/** Gradients scaled so that their norm, taken together, is at most `bound`: as clipGradNorm_. */
+function clipped(b: CoreBuilder, gradients: readonly Value[], bound: number): Value[] {
+  const wide = gradients.map((gradient) => {
+    const { dtype } = specOf(gradient);
+    if (isComplex(dtype)) throw new UnsupportedError('complex gradients are clipped apart');
+    return dtype === 'float64' ? gradient : b.convert(gradient, 'float32');
+  });
+  const squares = wide.map((value) => {
+    const all = specOf(value).sizes.map((_, dimension) => dimension);
+    return b.convert(b.reduceSum(b.multiply(value, value), all), 'float64');
+  });
+  const norm = b.sqrt(squares.reduce((sum, square) => b.add(sum, square)));
+  const number = (value: number): Value => b.full(value, 'float64');
+  const factor = b.minimum(b.divide(number(bound), b.add(norm, number(1e-6))), number(1));
+  return gradients.map((gradient, index) => {
+    const { dtype, sizes } = specOf(wide[index]);
+    const scaled = b.multiply(wide[index], b.broadcastTo(b.convert(factor, dtype), sizes));
+    return b.convert(scaled, specOf(gradient).dtype);
+  });
+}

@@ -85,17 +85,18 @@ def settle_backbone(module, inputs):
     return lambda: module.backbone(module.transform(inputs[0][0])[0].tensors)
 
 
-def spread_scores(model):
-    """Random heads score all regions alike; larger weights in the last layers set them apart."""
+def spread_scores(model, factor):
+    """Random heads score all regions alike; larger weights in the last layers set them apart. Too large, and scores saturate at 1:
+    which of equal ones PyTorch takes hangs on how its sort is written."""
     for name, parameter in model.named_parameters():
         if any(part in name for part in ("cls_score", "cls_logits", "classification_head", "rpn.head.cls")):
-            parameter.data.mul_(20 if parameter.dim() > 1 else 1)
+            parameter.data.mul_(factor if parameter.dim() > 1 else 1)
     return model
 
 
-def detector(name, settings=None, inputs=scenes, title=None, **options):
+def detector(name, settings=None, inputs=scenes, title=None, spread=20, **options):
     build = detection.__dict__[name]
-    case(title or name, lambda: spread_scores(build(weights=None, weights_backbone=None, num_classes=4, **(settings or {}))),
+    case(title or name, lambda: spread_scores(build(weights=None, weights_backbone=None, num_classes=4, **(settings or {})), spread),
          inputs, "script", settle=settle_backbone, **options)
 
 
@@ -106,10 +107,10 @@ detector("fasterrcnn_resnet50_fpn_v2", roi_heads)
 detector("fasterrcnn_mobilenet_v3_large_320_fpn", roi_heads)
 detector("maskrcnn_resnet50_fpn", roi_heads)
 detector("keypointrcnn_resnet50_fpn", {**roi_heads, "num_keypoints": 5})
-detector("retinanet_resnet50_fpn", {**small, "score_thresh": 0.05, "detections_per_img": 20})
+detector("retinanet_resnet50_fpn", {**small, "score_thresh": 0.05, "detections_per_img": 20}, spread=1)
 detector("fcos_resnet50_fpn", {**small, "score_thresh": 0.05, "detections_per_img": 20})
 detector("ssd300_vgg16", {"score_thresh": 0.05, "detections_per_img": 20, "topk_candidates": 50},
-         lambda: [([torch.rand(3, 70, 90)],)])
+         lambda: [([torch.rand(3, 70, 90)],)], spread=1)
 detector("ssdlite320_mobilenet_v3_large", {"score_thresh": 0.05, "detections_per_img": 20, "topk_candidates": 50})
 
 

@@ -163,17 +163,19 @@ registerCoreOperator({
     });
     const slice = site.node.ints('slice_sizes');
     expectLength(site, 'slice_sizes', slice, operand.sizes.length);
+    const vector = site.node.int('index_vector_dim');
+    const batch = indices.sizes.filter((_, dimension) => dimension !== vector);
     slice.forEach((size, dimension) => {
+      // Where nothing is asked for, nothing has to be there.
+      const least = batch.includes(0) ? 1 : 0;
       const most = removed.includes(dimension)
-        ? Math.min(1, operand.sizes[dimension])
+        ? Math.max(least, Math.min(1, operand.sizes[dimension]))
         : operand.sizes[dimension];
       if (size < 0 || size > most) {
         site.fail(`slice size ${size} of dimension ${dimension} is not in 0 … ${most}`);
       }
     });
     const offset = site.node.ints('offset_dims');
-    const vector = site.node.int('index_vector_dim');
-    const batch = indices.sizes.filter((_, dimension) => dimension !== vector);
     const rank = batch.length + offset.length;
     expectLength(site, 'offset_dims', offset, operand.sizes.length - removed.length);
     expectDimensions(site, 'offset_dims', offset, rank);

@@ -718,7 +718,11 @@ export function inferTypes(node: Node): TensorSpec[] {
     throw new OperatorError(`core::${operator.name}(${operands.join(', ')}): ${reason}`, node.source);
   };
   for (const [name, kind] of Object.entries(operator.attributes)) {
-    if (!kind.endsWith('?') && !node.attributes.has(name)) fail(`attribute '${name}' is missing`);
+    const attribute = node.attributes.get(name);
+    if (attribute === undefined && !kind.endsWith('?')) fail(`attribute '${name}' is missing`);
+    const expected = kind.replace('?', '');
+    if (attribute !== undefined && attribute.kind !== expected)
+      fail(`attribute '${name}' is of kind ${attribute.kind}, ${expected} is expected`);
   }
   const regions = operator.regions ?? 0;
   if (regions >= 0 && node.blocks.length !== regions) {

@@ -110,6 +110,17 @@ describe('core graphs', () => {
       /%x : Tensor is not a type with dtype and sizes only/,
     );
   });
+  test('have the attributes of their operators, each of its kind', () => {
+    const turned =
+      'graph(%x : Float(2, 3)):\n  %y : Float(3, 2) = core::transpose[permutation=[1, 0]](%x)\n  return (%y)';
+    verifyGraph(parseGraph(turned));
+    expect(() => verifyGraph(parseGraph(turned.replace('[1, 0]', '"10"')))).toThrow(
+      /attribute 'permutation' is of kind s, is is expected/,
+    );
+    expect(() => verifyGraph(parseGraph(turned.replace('[permutation=[1, 0]]', '')))).toThrow(
+      /attribute 'permutation' is missing/,
+    );
+  });
   test('hold operators only that there are', () => {
     const graph = new Graph();
     graph.insert('core::no_such', [graph.addInput(tensorSpec('float32', [2]))], [tensorSpec('float32', [2])]);

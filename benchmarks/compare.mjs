@@ -1,7 +1,7 @@
 // Times the same workloads with weft, PyTorch and, where it is installed here, ONNX Runtime, one after the other, and prints how
 // many times as long as the fastest of the others weft takes: `node benchmarks/compare.mjs --help`.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -14,6 +14,7 @@ const { values: flags } = parseArgs({
   options: {
     folder: { type: 'string', default: join(here, '..', 'tmp', 'benchmarks') },
     python: { type: 'string', default: 'python3' },
+    cases: { type: 'string' },
     filter: { type: 'string', default: '' },
     threads: { type: 'string', default: '1' },
     runs: { type: 'string', default: '30' },
@@ -27,6 +28,7 @@ if (flags.help) {
 
   --folder <folder>   where the workloads are, or are made (default: tmp/benchmarks)
   --python <command>  a Python that has PyTorch (default: python3)
+  --cases <folder>    time these recorded cases (model.pt, io.json, tensors.bin, each in a folder) instead
   --filter <text>     only workloads whose name contains this
   --threads <count>   threads for each program (default: 1)
   --runs <count>      timed runs of each (default: 30)
@@ -108,7 +110,11 @@ const line = (cells) =>
     .map((cell, index) => (index < 2 ? cell.padEnd(columns[index][1]) : cell.padStart(columns[index][1])))
     .join(' ');
 
-const names = python('list').trim().split('\n').filter((name) => name.includes(flags.filter)); // prettier-ignore
+const known =
+  flags.cases === undefined
+    ? python('list').trim().split('\n')
+    : readdirSync(flags.cases).filter((name) => existsSync(join(flags.cases, name, 'io.json')));
+const names = known.filter((name) => name.includes(flags.filter));
 if (names.length === 0) {
   console.error(`no workload is named like '${flags.filter}'`);
   process.exit(1);
@@ -117,8 +123,9 @@ mkdirSync(flags.folder, { recursive: true });
 const rows = [];
 console.log(line(columns.map(([title]) => title)));
 for (const name of names) {
-  const folder = join(flags.folder, name);
+  const folder = join(flags.cases ?? flags.folder, name);
   if (!existsSync(join(folder, 'tensors.bin'))) python('make', flags.folder, name);
+  if (onnx !== undefined && !existsSync(join(folder, 'model.onnx'))) python('export', folder);
   const right = isRight(folder);
   const ours = timeWithWeft(folder);
   const torch = JSON.parse(python('time', folder, '--threads', flags.threads, '--runs', flags.runs));

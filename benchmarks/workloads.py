@@ -3,6 +3,7 @@
 
     workloads.py list
     workloads.py make FOLDER NAME                  # FOLDER/NAME: model.pt, io.json, tensors.bin, and model.onnx where it exports
+    workloads.py export FOLDER/NAME               # model.onnx from the archive of a recorded case, where it exports
     workloads.py time FOLDER/NAME --threads 2 --runs 30      # prints one JSON object
 """
 import argparse
@@ -279,14 +280,29 @@ def median(run, runs: int, seconds: float) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def clock(folder: str, threads: int, runs: int):
-    torch.set_num_threads(threads)
+def recorded(folder: str):
+    """A case that was recorded: what io.json says, its module and its inputs."""
     with open(os.path.join(folder, "io.json")) as file:
         record = json.load(file)
     with open(os.path.join(folder, "tensors.bin"), "rb") as file:
         tensors = Tensors(file.read())
     inputs = [tensors.read(value) for value in record["calls"][0]["inputs"]]
-    module = torch.jit.load(os.path.join(folder, "model.pt"))
+    return record, torch.jit.load(os.path.join(folder, "model.pt")), inputs
+
+
+def export(folder: str):
+    record, module, inputs = recorded(folder)
+    if "training" in record or not all(isinstance(x, Tensor) for x in inputs):
+        return
+    try:
+        torch.onnx.export(module.eval(), tuple(inputs), os.path.join(folder, "model.onnx"), opset_version=17)
+    except Exception as error:  # control flow on data, or an operator that ONNX lacks
+        print(f"{folder}: no model.onnx: {str(error).splitlines()[0]}")
+
+
+def clock(folder: str, threads: int, runs: int):
+    torch.set_num_threads(threads)
+    record, module, inputs = recorded(folder)
     figures = {}
     if "training" in record:
         options = dict(record["training"]["optimizer"])
@@ -305,7 +321,7 @@ def clock(folder: str, threads: int, runs: int):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("do", choices=["list", "make", "time"])
+    parser.add_argument("do", choices=["list", "make", "export", "time"])
     parser.add_argument("folder", nargs="?")
     parser.add_argument("name", nargs="?")
     parser.add_argument("--threads", type=int, default=1)
@@ -315,5 +331,7 @@ if __name__ == "__main__":
         print("\n".join(WORKLOADS))
     elif given.do == "make":
         make(given.folder, given.name)
+    elif given.do == "export":
+        export(given.folder)
     else:
         clock(given.folder, given.threads, given.runs)

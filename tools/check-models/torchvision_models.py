@@ -105,6 +105,21 @@ roi_heads = {**small, "box_score_thresh": 0.05, "box_detections_per_img": 12, "r
 detector("fasterrcnn_resnet50_fpn", roi_heads)
 detector("fasterrcnn_resnet50_fpn_v2", roi_heads)
 detector("fasterrcnn_mobilenet_v3_large_320_fpn", roi_heads)
+class Detections(torch.nn.Module):
+    """What is found in one image, as a tuple, which a trace can return."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, image):
+        found = self.model([image])[0]
+        return found["boxes"], found["labels"], found["scores"]
+
+
+case("fasterrcnn_traced", lambda: Detections(spread_scores(detection.fasterrcnn_resnet50_fpn(
+    weights=None, weights_backbone=None, num_classes=4, **roi_heads), 20)), images((3, 70, 90), (3, 70, 90)), "trace",
+    settle=lambda module, inputs: lambda: module.model.backbone(module.model.transform([inputs[0][0]])[0].tensors))
 detector("maskrcnn_resnet50_fpn", roi_heads)
 detector("keypointrcnn_resnet50_fpn", {**roi_heads, "num_keypoints": 5})
 detector("retinanet_resnet50_fpn", {**small, "score_thresh": 0.05, "detections_per_img": 20}, spread=1)

@@ -20,7 +20,7 @@ import {
   submitTraining,
 } from 'weft';
 import type { CharLm } from './model.ts';
-import { Vocabulary, readText, unigramEntropy } from './text.ts';
+import { Vocabulary, holdOut, readText, unigramEntropy } from './text.ts';
 import trainingOf from './train.ts';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -62,18 +62,21 @@ try {
 }
 
 async function demo(): Promise<void> {
+  const definition = trainingOf({ data: options.data, steps: options.steps });
+  const context = definition.data.length;
   const text = readText(options.data);
   const vocabulary = Vocabulary.of(text);
   const tokens = vocabulary.encode(text);
-  const split = Math.floor(tokens.length * 0.9);
-  const [training, validation] = [tokens.subarray(0, split), tokens.subarray(split)];
+  const { training, heldOut } = holdOut(tokens, 16 * context + 1);
   const entropy = unigramEntropy(training);
   say(
     `text: ${tokens.length} characters, ${vocabulary.size} different; guessing by frequency costs ${entropy.toFixed(3)} nats each`,
   );
+  console.log(
+    `  every tenth passage of ${heldOut[0].length} characters is held out: ${heldOut.length} of them`,
+  );
 
   const workers = Number(options.workers);
-  const definition = trainingOf({ data: options.data, steps: options.steps });
   const module = definition.module as CharLm;
   const parameters = [...module.parameters()].reduce((sum, parameter) => sum + parameter.data.length, 0);
   say(
@@ -91,13 +94,13 @@ async function demo(): Promise<void> {
 
   say(`training for ${prepared.steps} steps`);
   const job = await submitTraining(client, prepared);
-  await follow(job, prepared.steps, entropy);
+  const trained = await follow(job, prepared.steps, entropy);
 
   const state = await client.state(job);
   for (const [name, own] of module.stateDict())
     own.detach().copy_(TensorClass.fromLiteral(state.get(name)!, hostDevice()));
   const scripted = jit.script(module);
-  const loss = validationLoss(scripted, validation, definition.data.length);
+  const loss = validationLoss(scripted, heldOut, context);
 
   mkdirSync(dirname(options.output), { recursive: true });
   jit.save(scripted, options.output, {
@@ -108,7 +111,6 @@ async function demo(): Promise<void> {
   const extraFiles: Record<string, string> = { 'vocabulary.json': '' };
   const loaded = jit.load(options.output, { extraFiles });
   const characters = new Vocabulary(JSON.parse(extraFiles['vocabulary.json']) as string[]);
-  const context = definition.data.length;
   const lowered = jit.lowerModule(loaded.object, 'forward', [ir.tensorSpec('int64', [1, context])]);
   say(`loaded it again, and split it in 2 pipeline stages over the workers`);
   const serving = await submitServing(
@@ -119,20 +121,27 @@ async function demo(): Promise<void> {
   const written = await generate(
     serving,
     characters,
-    validation.subarray(0, context),
+    heldOut[0].subarray(0, context),
     Number(options.characters),
   );
   await client.cancel(serving);
 
   say('done');
-  console.log(`  validation loss   ${loss.toFixed(3)} nats a character`);
+  const bits = (nats: number): string => `${nats.toFixed(3)} nats, ${(nats / Math.LN2).toFixed(2)} bits`;
+  const guess = unigramEntropy(heldOut.flatMap((passage) => [...passage]));
+  console.log(`  what a character costs (the less, the better it is foreseen):`);
+  console.log(`    guessed evenly       ${bits(Math.log(vocabulary.size))}: all ${vocabulary.size} alike`);
+  console.log(`    guessed by frequency ${bits(guess)}: its share of the held-out passages`);
+  console.log(`    by the model         ${bits(loss)}: the same passages, which it was not trained on`);
+  console.log(`    in training          ${bits(trained)}: mean of about the last 20 steps`);
   console.log(
-    `  unigram entropy   ${unigramEntropy(validation).toFixed(3)} nats a character (of the same text)`,
+    `  what it writes after ${JSON.stringify(characters.decode(heldOut[0].subarray(0, context)))}, held out:`,
   );
-  console.log(`  generated text    ${JSON.stringify(characters.decode(written))}`);
+  console.log(`    ${JSON.stringify(characters.decode(written))}`);
 }
 
-async function follow(job: string, steps: number, entropy: number): Promise<void> {
+/** Shows the steps as they are made; returns the loss of the last ones. */
+async function follow(job: string, steps: number, entropy: number): Promise<number> {
   const { client } = cluster!;
   const isLive = process.stdout.isTTY === true;
   const format = '  step {value}/{total} {bar} loss {loss} (entropy {entropy})  {eta_formatted} left';
@@ -153,18 +162,24 @@ async function follow(job: string, steps: number, entropy: number): Promise<void
   } finally {
     bar?.stop();
   }
+  return average;
 }
 
-/** Mean loss over windows that cover the validation text. */
-function validationLoss(module: jit.Scripted<CharLm>, tokens: Uint8Array, length: number): number {
-  const windows = Math.min(32, Math.floor((tokens.length - 1) / length));
-  const rows = (offset: number): Tensor => {
-    const data = BigInt64Array.from({ length: windows * length }, (_, index) =>
-      BigInt(tokens[index + offset]),
-    );
-    return fromTypedArray(data, [windows, length]);
-  };
-  return noGrad(() => (module.loss(rows(0), rows(1)) as Tensor).item());
+/** Mean loss over the windows of all passages, each of a number of windows and one character more. */
+function validationLoss(
+  module: jit.Scripted<CharLm>,
+  passages: readonly Uint8Array[],
+  length: number,
+): number {
+  const losses = passages.map((passage) => {
+    const windows = (passage.length - 1) / length;
+    const rows = (offset: number): Tensor => {
+      const data = BigInt64Array.from(passage.subarray(offset, offset + windows * length), BigInt);
+      return fromTypedArray(data, [windows, length]);
+    };
+    return noGrad(() => (module.loss(rows(0), rows(1)) as Tensor).item());
+  });
+  return losses.reduce((sum, loss) => sum + loss) / losses.length;
 }
 
 /** Continues `prompt` by sampling, one run of the pipeline a character. */

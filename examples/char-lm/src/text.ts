@@ -39,12 +39,35 @@ export class Vocabulary {
 const unknown = '\u{FFFD}';
 
 /** Entropy of the token frequencies, in nats a token: the loss of always guessing by frequency. */
-export function unigramEntropy(tokens: Uint8Array): number {
+export function unigramEntropy(tokens: ArrayLike<number> & Iterable<number>): number {
   const counts = new Map<number, number>();
   for (const token of tokens) counts.set(token, (counts.get(token) ?? 0) + 1);
   let entropy = 0;
   for (const count of counts.values()) entropy -= (count / tokens.length) * Math.log(count / tokens.length);
   return entropy;
+}
+
+/** A text in two: passages to learn from, joined, and others, spread all over the text, to measure with. */
+export interface Split {
+  readonly training: Uint8Array;
+  readonly heldOut: readonly Uint8Array[];
+}
+
+/** Holds out every tenth passage of `length` tokens. Throws RangeError when there is none. */
+export function holdOut(tokens: Uint8Array, length: number, every = 10): Split {
+  if (tokens.length < length * every) {
+    throw new RangeError(
+      `the text has ${tokens.length} characters; ${length * every} are needed to hold out a passage of ${length}`,
+    );
+  }
+  const training: number[] = [];
+  const heldOut: Uint8Array[] = [];
+  for (let passage = 1, start = 0; start < tokens.length; passage++, start += length) {
+    const part = tokens.subarray(start, start + length);
+    if (passage % every === 0 && part.length === length) heldOut.push(part);
+    else for (const token of part) training.push(token);
+  }
+  return { training: Uint8Array.from(training), heldOut };
 }
 
 /** What a script wrote says so under its title: tables of names teach no language. */

@@ -2,86 +2,31 @@
 // inference, in eager mode it makes the small graph that the operator runs as, in the compiler it makes part of the whole.
 // Each method is a StableHLO operator; what it means, accepts and infers stands in ops/. Identities (a reshape to the
 // same shape, a conversion to the same dtype) return their operand and emit nothing.
-import type { Attribute, AttributeKind } from '../graph/attribute.ts';
-import type { Block, Node, Value } from '../graph/graph.ts';
+import { OperatorError } from '../errors.ts';
+import type { AttributeKind } from '../graph/attribute.ts';
+import type { Block, Value } from '../graph/graph.ts';
 import { Graph } from '../graph/graph.ts';
-import { InternalError, OperatorError } from '../errors.ts';
 import type { DType } from '../types/dtype.ts';
-import { dtypes } from '../types/dtype.ts';
-import { TensorLiteral } from '../types/ivalue.ts';
+import { highestOf, lowestOf, splatLiteral } from '../types/element-encoding.ts';
+import type { TensorLiteral } from '../types/ivalue.ts';
 import type { TensorSpec } from '../types/types.ts';
-import { asTensorSpec, numel, tensorSpec } from '../types/types.ts';
+import { tensorSpec } from '../types/types.ts';
+import type {
+  AttributeInput,
+  CollectiveReduction,
+  ComparisonDirection,
+  ConvolutionOptions,
+  DotDimensionNumbers,
+  GatherDimensionNumbers,
+  ScatterDimensionNumbers,
+  WindowOptions,
+} from './attributes.ts';
+import { toAttribute, windowAttributes } from './attributes.ts';
+import { inferTypes, specOf } from './infer-types.ts';
 import { coreOperator } from './operator.ts';
 
-export type AttributeInput =
-  | number
-  | bigint
-  | boolean
-  | string
-  | TensorLiteral
-  | readonly number[]
-  | readonly boolean[]
-  | readonly string[]
-  | readonly (readonly number[])[];
-
-export type ComparisonDirection = 'EQ' | 'NE' | 'GE' | 'GT' | 'LE' | 'LT';
-export type CollectiveReduction = 'sum' | 'max' | 'min' | 'prod';
 /** Makes the nodes of a region: receives its parameters, returns its results. */
 export type Region = (b: CoreBuilder, ...parameters: Value[]) => readonly Value[];
-
-export interface DotDimensionNumbers {
-  readonly lhsBatching?: readonly number[];
-  readonly rhsBatching?: readonly number[];
-  readonly lhsContracting: readonly number[];
-  readonly rhsContracting: readonly number[];
-}
-
-export interface ConvolutionOptions {
-  readonly windowStrides: readonly number[];
-  /** Low and high padding of each spatial dimension; may be negative. */
-  readonly padding: readonly (readonly number[])[];
-  readonly lhsDilation?: readonly number[];
-  readonly rhsDilation?: readonly number[];
-  readonly windowReversal?: readonly boolean[];
-  /** Positions of (batch, feature, spatial…) in the input; default 0, 1, 2…. */
-  readonly inputDimensions?: readonly number[];
-  /** Positions of (output feature, input feature, spatial…) in the kernel; default 0, 1, 2…. */
-  readonly kernelDimensions?: readonly number[];
-  /** Positions of (batch, feature, spatial…) in the output; default 0, 1, 2…. */
-  readonly outputDimensions?: readonly number[];
-  readonly featureGroupCount?: number;
-  readonly batchGroupCount?: number;
-}
-
-export interface WindowOptions {
-  readonly windowDimensions: readonly number[];
-  readonly windowStrides?: readonly number[];
-  readonly baseDilations?: readonly number[];
-  readonly windowDilations?: readonly number[];
-  readonly padding?: readonly (readonly number[])[];
-}
-
-export interface GatherDimensionNumbers {
-  readonly offsetDims: readonly number[];
-  readonly collapsedSliceDims: readonly number[];
-  readonly operandBatchingDims?: readonly number[];
-  readonly startIndicesBatchingDims?: readonly number[];
-  readonly startIndexMap: readonly number[];
-  readonly indexVectorDim: number;
-  readonly sliceSizes: readonly number[];
-  readonly indicesAreSorted?: boolean;
-}
-
-export interface ScatterDimensionNumbers {
-  readonly updateWindowDims: readonly number[];
-  readonly insertedWindowDims: readonly number[];
-  readonly inputBatchingDims?: readonly number[];
-  readonly scatterIndicesBatchingDims?: readonly number[];
-  readonly scatterDimsToOperandDims: readonly number[];
-  readonly indexVectorDim: number;
-  readonly indicesAreSorted?: boolean;
-  readonly uniqueIndices?: boolean;
-}
 
 /**
  * A source of random numbers for lowerings. Eager and single-process runs fill the value from PyTorch's mt19937
@@ -102,13 +47,6 @@ export interface RandomRequest {
   readonly parameters: readonly number[];
   /** Drawn row-major, however the result lies: noise beside it (default: what fills the result is drawn as it lies). */
   readonly rowMajor?: boolean;
-}
-
-/** The dtype and shape of a core value; throws OperatorError when they are not known. */
-export function specOf(value: Value): TensorSpec {
-  const spec = asTensorSpec(value.type);
-  if (spec === undefined) throw new OperatorError(`%${value.name} has no known dtype and shape`);
-  return spec;
 }
 
 export class CoreBuilder {
@@ -704,173 +642,6 @@ export class CoreBuilder {
   }
   recv(spec: TensorSpec, peer: number, channel: string): Value {
     return this.one('recv', [], { peer, channel, dtype: spec.dtype, shape: spec.sizes });
-  }
-}
-
-/** Result types of a core node from its operands, attributes and regions; what the builder, parser and verifier use. */
-export function inferTypes(node: Node): TensorSpec[] {
-  const operator = coreOperator(node.operator);
-  const fail = (reason: string): never => {
-    const operands = node.inputs.map((input) => {
-      const spec = asTensorSpec(input.type);
-      return spec === undefined ? '?' : `${spec.dtype}[${spec.sizes.join(', ')}]`;
-    });
-    throw new OperatorError(`core::${operator.name}(${operands.join(', ')}): ${reason}`, node.source);
-  };
-  for (const [name, kind] of Object.entries(operator.attributes)) {
-    const attribute = node.attributes.get(name);
-    if (attribute === undefined && !kind.endsWith('?')) fail(`attribute '${name}' is missing`);
-    const expected = kind.replace('?', '');
-    if (attribute !== undefined && attribute.kind !== expected)
-      fail(`attribute '${name}' is of kind ${attribute.kind}, ${expected} is expected`);
-  }
-  const regions = operator.regions ?? 0;
-  if (regions >= 0 && node.blocks.length !== regions) {
-    fail(`${regions} regions are expected, ${node.blocks.length} given`);
-  }
-  const operands = node.inputs.map(
-    (input) => asTensorSpec(input.type) ?? fail(`%${input.name} has no known dtype and shape`),
-  );
-  return operator.infer({ operator: operator.name, operands, node, regions: node.blocks, fail });
-}
-
-/** A literal with `value` everywhere. Values wrap or round to the dtype. */
-export function splatLiteral(
-  value: number | bigint | boolean,
-  dtype: DType,
-  sizes: readonly number[],
-): TensorLiteral {
-  const bytes = new Uint8Array(dtypes[dtype].bytes);
-  encodeElement(new DataView(bytes.buffer), 0, dtype, value);
-  return new TensorLiteral(dtype, sizes, bytes, numel(sizes) !== 1);
-}
-
-/** Writes one element at byte `offset`; the imaginary part of complex numbers is zero. */
-export function encodeElement(
-  view: DataView,
-  offset: number,
-  dtype: DType,
-  value: number | bigint | boolean,
-): void {
-  const integer = () => (typeof value === 'bigint' ? value : BigInt(Math.trunc(Number(value))));
-  switch (dtype) {
-    case 'bool':
-      return view.setUint8(offset, value ? 1 : 0);
-    case 'uint8':
-    case 'int8':
-      return view.setUint8(offset, Number(BigInt.asUintN(8, integer())));
-    case 'int16':
-    case 'uint16':
-      return view.setUint16(offset, Number(BigInt.asUintN(16, integer())), true);
-    case 'int32':
-    case 'uint32':
-      return view.setUint32(offset, Number(BigInt.asUintN(32, integer())), true);
-    case 'int64':
-    case 'uint64':
-      return view.setBigUint64(offset, BigInt.asUintN(64, integer()), true);
-    case 'float16':
-      return view.setUint16(offset, float16Bits(Number(value)), true);
-    case 'bfloat16':
-      return view.setUint16(offset, bfloat16Bits(Number(value)), true);
-    case 'float32':
-    case 'complex64':
-      return view.setFloat32(offset, Number(value), true);
-    case 'float64':
-    case 'complex128':
-      return view.setFloat64(offset, Number(value), true);
-    default:
-      dtype satisfies never;
-  }
-}
-
-const scratch = new DataView(new ArrayBuffer(8));
-
-/** Rounds to nearest even; too large becomes infinity. */
-export function bfloat16Bits(value: number): number {
-  scratch.setFloat32(0, value);
-  const bits = scratch.getUint32(0);
-  if (Number.isNaN(value)) return 0x7fc0;
-  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
-}
-
-/** Rounds a double once, to nearest even, to IEEE half precision. */
-export function float16Bits(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
-  if (magnitude >= 65520) return sign | 0x7c00;
-  const exponent = magnitude < 2 ** -14 ? -14 : Math.floor(Math.log2(magnitude));
-  // Math.log2 may be one off beside powers of two.
-  const fixed =
-    magnitude >= 2 ** (exponent + 1)
-      ? exponent + 1
-      : magnitude < 2 ** exponent && exponent > -14
-        ? exponent - 1
-        : exponent;
-  const scaled = magnitude / 2 ** (fixed - 10);
-  let mantissa = Math.floor(scaled);
-  const rest = scaled - mantissa;
-  if (rest > 0.5 || (rest === 0.5 && (mantissa & 1) === 1)) mantissa++;
-  return sign | (magnitude < 2 ** -14 ? mantissa : ((fixed + 15) << 10) + (mantissa - 1024));
-}
-
-/** The least value of the dtype: minus infinity for floats. */
-export function lowestOf(dtype: DType): number | bigint | boolean {
-  const { category, bytes } = dtypes[dtype];
-  if (category === 'float' || category === 'complex') return -Infinity;
-  if (category === 'bool') return false;
-  return category === 'uint' ? 0n : -(1n << BigInt(bytes * 8 - 1));
-}
-
-/** The greatest value of the dtype: infinity for floats. */
-export function highestOf(dtype: DType): number | bigint | boolean {
-  const { category, bytes } = dtypes[dtype];
-  if (category === 'float' || category === 'complex') return Infinity;
-  if (category === 'bool') return true;
-  return category === 'uint' ? (1n << BigInt(bytes * 8)) - 1n : (1n << BigInt(bytes * 8 - 1)) - 1n;
-}
-
-function windowAttributes(o: WindowOptions) {
-  const ones = o.windowDimensions.map(() => 1);
-  return {
-    window_dimensions: o.windowDimensions,
-    window_strides: o.windowStrides ?? ones,
-    base_dilations: o.baseDilations ?? ones,
-    window_dilations: o.windowDilations ?? ones,
-    padding: o.padding ?? ones.map(() => [0, 0]),
-  };
-}
-
-function toAttribute(kind: AttributeKind, value: AttributeInput): Attribute {
-  switch (kind) {
-    case 'i':
-      return { kind, value: BigInt(value as number | bigint) };
-    case 'is':
-      return { kind, value: (value as readonly number[]).map(BigInt) };
-    case 'iss':
-      return { kind, value: (value as readonly (readonly number[])[]).map((row) => row.map(BigInt)) };
-    case 'f':
-      return { kind, value: value as number };
-    case 'fs':
-      return { kind, value: value as readonly number[] };
-    case 'b':
-      return { kind, value: value as boolean };
-    case 'bs':
-      return { kind, value: value as readonly boolean[] };
-    case 's':
-      return { kind, value: value as string };
-    case 'ss':
-      return { kind, value: value as readonly string[] };
-    case 't':
-      return { kind, value: value as TensorLiteral };
-    case 'ts':
-    case 'g':
-    case 'ty':
-    case 'tys':
-    case 'ival':
-      throw new InternalError(`core operators have no attribute of kind ${kind}`);
-    default:
-      return kind satisfies never;
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Value } from '../graph/graph.ts';
 import { dtypes, isComplex } from '../types/dtype.ts';
 import type { CoreBuilder } from './builder.ts';
-import { specOf } from './builder.ts';
+import { specOf } from './infer-types.ts';
 
 /** Whether derivatives pass through values of this type: floats and complex numbers. */
 export function isDifferentiable(value: Value): boolean {

@@ -3,7 +3,8 @@
 import type { Node, Value, Graph } from '../graph/graph.ts';
 import { cloneNode } from '../graph/graph.ts';
 import { OperatorError } from '../errors.ts';
-import { CoreBuilder, specOf } from './builder.ts';
+import { CoreBuilder } from './builder.ts';
+import { specOf } from './infer-types.ts';
 import { isDifferentiable, zerosLike } from './cotangent.ts';
 import { removeDeadCode } from './dead-code.ts';
 import { inlineGraph } from './region.ts';

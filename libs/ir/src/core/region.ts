@@ -3,7 +3,7 @@ import type { Block, Node, Value } from '../graph/graph.ts';
 import { Graph, cloneNode } from '../graph/graph.ts';
 import { InternalError } from '../errors.ts';
 import type { CoreBuilder } from './builder.ts';
-import { inferTypes, specOf } from './builder.ts';
+import { inferTypes, specOf } from './infer-types.ts';
 
 /** A map in which values from outside stand for themselves. */
 class CopyMap extends Map<Value, Value> {

@@ -17,7 +17,7 @@
 //  inference  At the core level every type has dtype and sizes and nothing else, and a node's output types are what the
 //             operator infers from its operands, attributes and regions.
 import { VerifyError, WeftError } from '../errors.ts';
-import { inferTypes } from '../core/builder.ts';
+import { inferTypes } from '../core/infer-types.ts';
 import { schemaOfNode, schemasOf } from '../schema/registry.ts';
 import { schemaToString } from '../schema/parse.ts';
 import { printNode } from '../text/printer.ts';

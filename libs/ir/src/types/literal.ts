@@ -1,5 +1,5 @@
 // Elements of tensor literals: making literals from numbers and reading them back.
-import { encodeElement } from '../core/builder.ts';
+import { encodeElement } from './element-encoding.ts';
 import type { DType } from './dtype.ts';
 import { dtypes, isComplex } from './dtype.ts';
 import { Complex, TensorLiteral } from './ivalue.ts';

@@ -3,7 +3,7 @@ import type { Value } from '../../graph/graph.ts';
 import { isComplex, realDType } from '../../types/dtype.ts';
 import { numel } from '../../types/types.ts';
 import type { CoreBuilder } from '../builder.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import type { CoreOperator } from '../operator.ts';
 import { conj, isDifferentiable, keepWhere, scale } from '../cotangent.ts';
 import { inlineRegion } from '../region.ts';

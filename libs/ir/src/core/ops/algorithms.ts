@@ -5,7 +5,7 @@ import type { TensorSpec } from '../../types/types.ts';
 import { numel, tensorSpec } from '../../types/types.ts';
 import type { InferenceSite, ShardingRule } from '../operator.ts';
 import { registerCoreOperator } from '../operator.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import {
   equalSizes,
   expectCategory,

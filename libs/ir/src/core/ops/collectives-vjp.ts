@@ -4,7 +4,7 @@ import type { Node, Value } from '../../graph/graph.ts';
 import { UnsupportedError } from '../../errors.ts';
 import { TensorLiteral } from '../../types/ivalue.ts';
 import type { CoreBuilder } from '../builder.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import type { CoreOperator } from '../operator.ts';
 
 type CollectiveRule = (b: CoreBuilder, node: Node, g: Value) => Value;

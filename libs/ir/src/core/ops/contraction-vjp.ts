@@ -2,7 +2,7 @@
 import type { Node, Value } from '../../graph/graph.ts';
 import { numel } from '../../types/types.ts';
 import type { CoreBuilder } from '../builder.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import type { CoreOperator } from '../operator.ts';
 import { conj, zerosLike } from '../cotangent.ts';
 import { convolutionPlan, dotPlan } from './contraction-plan.ts';

@@ -3,7 +3,7 @@ import { dtypes } from '../../types/dtype.ts';
 import { numel, tensorSpec } from '../../types/types.ts';
 import type { InferenceSite, ShardingRule } from '../operator.ts';
 import { registerCoreOperator } from '../operator.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import {
   dtypeAttribute,
   expectAtLeast,

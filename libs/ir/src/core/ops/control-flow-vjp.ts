@@ -5,7 +5,7 @@ import type { Node, Value } from '../../graph/graph.ts';
 import { UnsupportedError } from '../../errors.ts';
 import type { TensorSpec } from '../../types/types.ts';
 import type { CoreBuilder } from '../builder.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import type { CoreOperator, CotangentScope } from '../operator.ts';
 import { isDifferentiable, zerosLike } from '../cotangent.ts';
 import { differentiate } from '../differentiate.ts';

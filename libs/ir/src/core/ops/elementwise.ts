@@ -6,7 +6,7 @@ import type { TensorSpec } from '../../types/types.ts';
 import { tensorSpec } from '../../types/types.ts';
 import type { CoreOperator, InferenceSite, ShardingRule } from '../operator.ts';
 import { registerCoreOperator } from '../operator.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import type { Category } from './inference.ts';
 import {
   costPerElement,

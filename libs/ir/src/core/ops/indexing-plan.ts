@@ -1,6 +1,6 @@
 // Which dimensions of operand, indices and slices correspond in a gather or scatter.
 import type { Node } from '../../graph/graph.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import { range } from './inference.ts';
 
 /** Which dimensions of a gather or scatter correspond; shared by inference, sharding and derivatives. */

@@ -6,7 +6,7 @@ import { registerCoreOperator } from '../operator.ts';
 import type { IndexingPlan } from './indexing-plan.ts';
 import { gatherPlan, scatterPlan } from './indexing-plan.ts';
 import { dynamicSliceVjp, dynamicUpdateSliceVjp, gatherVjp, scatterVjp } from './indexing-vjp.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import type { Combiner } from './inference.ts';
 import {
   bytesOf,

@@ -7,7 +7,8 @@ import type { TensorLiteral } from '../../types/ivalue.ts';
 import type { TensorSpec } from '../../types/types.ts';
 import { asTensorSpec, numel } from '../../types/types.ts';
 import type { Cost, InferenceSite } from '../operator.ts';
-import { specOf, splatLiteral } from '../builder.ts';
+import { splatLiteral } from '../../types/element-encoding.ts';
+import { specOf } from '../infer-types.ts';
 
 export type Category = DTypeInfo['category'];
 

@@ -1,7 +1,7 @@
 // Derivatives of the operators that move elements: each is the transposed move.
 import type { Node, Value } from '../../graph/graph.ts';
 import type { CoreBuilder } from '../builder.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import type { CoreOperator } from '../operator.ts';
 import { keepWhere, sumToScalar } from '../cotangent.ts';
 import { range } from './inference.ts';

@@ -4,7 +4,7 @@ import { dtypes } from '../../types/dtype.ts';
 import { numel, tensorSpec } from '../../types/types.ts';
 import type { ShardingRule } from '../operator.ts';
 import { registerCoreOperator } from '../operator.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import {
   costOfMove,
   costPerElement,

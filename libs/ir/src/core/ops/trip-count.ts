@@ -3,7 +3,7 @@
 import type { Node, Value } from '../../graph/graph.ts';
 import { dtypes } from '../../types/dtype.ts';
 import type { DType } from '../../types/dtype.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import { constantOf } from './inference.ts';
 
 /** Why no count is known. */

@@ -4,7 +4,7 @@ import type { Block, Node, Value } from '../../graph/graph.ts';
 import { UnsupportedError } from '../../errors.ts';
 import { numel } from '../../types/types.ts';
 import type { CoreBuilder } from '../builder.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import type { CoreOperator, CotangentScope } from '../operator.ts';
 import { sumToScalar } from '../cotangent.ts';
 import { applyElementwise } from '../region.ts';

@@ -3,7 +3,7 @@ import type { Node, Value } from '../../graph/graph.ts';
 import { numel, tensorSpec } from '../../types/types.ts';
 import type { InferenceSite, ShardingRule } from '../operator.ts';
 import { registerCoreOperator } from '../operator.ts';
-import { specOf } from '../builder.ts';
+import { specOf } from '../infer-types.ts';
 import type { Combiner } from './inference.ts';
 import {
   combinerOf,

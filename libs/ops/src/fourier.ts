@@ -7,7 +7,7 @@ import { check, fail, range, rankOf, sizesOf, wrapDim, wrapDims } from './broadc
 import { dtypeOf, times } from './elementwise.ts';
 import { padDim, sliceDim, swapDims } from './shapes.ts';
 import { putSlices, takeSlices } from './gathering.ts';
-import { constantPad, padPositions, takePositions } from './joining.ts';
+import { constantPad, padPositions, takePositions } from './padding.ts';
 import type { Viewed } from './operator.ts';
 import type { ResultLayout } from './result-layout.ts';
 import { layouts } from './result-layout.ts';

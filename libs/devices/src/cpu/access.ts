@@ -17,6 +17,7 @@ export interface Access {
 const views = new Set(['core::broadcast_in_dim', 'core::transpose', 'core::slice', 'core::reverse']);
 /** Whether a node only says how its operand is read. */
 export const isViewNode = (node: Node): boolean => views.has(node.kind);
+export const isView = (value: Value): boolean => isViewNode(value.node);
 
 /**
  * How `value` is read from the nearest value for which `inMemory` holds. A reshape of a walk that it breaks gives

@@ -7,7 +7,7 @@ import { isHalf } from '../reference/half.ts';
 import { storedOutputs } from '../reference/compile.ts';
 import { countOf, isAlias, rootOf, sourcesOf, valuesRead } from '../reference/schedule.ts';
 import type { Access } from './access.ts';
-import { accessOf, isViewNode } from './access.ts';
+import { accessOf, isView, isViewNode } from './access.ts';
 import type { AffineEpilogue } from './affine-epilogue.ts';
 import { dotWords } from './dot.ts';
 import type { NativeLibrary } from './library.ts';
@@ -87,8 +87,6 @@ export function insideOf(chain: Chain, outputs: readonly Value[]): Value[] {
     });
   return resultsOf(unit).filter((value) => chain.splits.has(value) && !kept.has(value) && isInside(value));
 }
-
-const isView = (value: Value): boolean => isViewNode(value.node);
 
 interface OpenChain {
   units: { readonly unit: FusedUnit; readonly at: number }[];

@@ -4,7 +4,7 @@ import { numel, specOf } from '@weft/ir';
 import type { InPlace } from '../device.ts';
 import { storedOutputs } from '../reference/compile.ts';
 import { rootOf, sourcesOf } from '../reference/schedule.ts';
-import { accessOf, isDense, isViewNode } from './access.ts';
+import { accessOf, isDense, isView } from './access.ts';
 import type { FusedUnit } from './chain.ts';
 
 /** Those of the pairs that a program can keep: of one type, each value once, and no input that is a result as it is. */
@@ -53,5 +53,3 @@ export function resultInPlaceOf(
   const { dtype } = specOf(node.output);
   return storedOutputs(group).find(({ output }) => specOf(output).dtype === dtype)?.output;
 }
-
-const isView = (value: Value): boolean => isViewNode(value.node);

@@ -1,0 +1,98 @@
+// Which elementwise groups become the epilogue of the product, convolution or window before them: its kernel computes them on each
+// part of its result while that is in the cache.
+import type { Node, Value } from '@weft/ir';
+import { numel } from '@weft/ir';
+import type { Unit } from '../reference/schedule.ts';
+import { countOf, rootOf, sourcesOf, valuesRead } from '../reference/schedule.ts';
+import { accessOf, isDense, isView } from './access.ts';
+import type { AffineEpilogue } from './affine-epilogue.ts';
+import { affineEpilogue } from './affine-epilogue.ts';
+import type { FusedUnit } from './chain.ts';
+import { nodesOf } from './chain.ts';
+import { nativeFamilyOf } from './families.ts';
+import type { NativeLibrary } from './library.ts';
+import { isPointwise } from './pointwise.ts';
+import type { Views } from './views.ts';
+
+/**
+ * Elementwise operators that a product computes as it goes, in short rows. For more of them (an optimizer's update) starting each
+ * takes longer than reading the result again.
+ */
+const largestEpilogue = 16;
+
+/**
+ * Joins a group to a node before it whose kernel can compute it as it goes: in the node's place where the group depends on nothing
+ * later, else the node moves down to the group, past what does not read its results.
+ */
+export function withEpilogues(units: readonly Unit[], library: NativeLibrary, views: Views): FusedUnit[] {
+  const fused: FusedUnit[] = [];
+  for (const unit of units) {
+    if (unit.kind === 'node') {
+      fused.push({ node: unit.node, group: [] });
+      continue;
+    }
+    const joined = isPointwise(unit.nodes[0], library) ? epilogueAt(fused, unit.nodes, views) : undefined;
+    if (joined?.stays === true) fused[joined.index] = joined.unit;
+    else {
+      if (joined !== undefined) fused.splice(joined.index, 1);
+      fused.push(joined?.unit ?? { node: undefined, group: unit.nodes });
+    }
+  }
+  return fused;
+}
+
+function epilogueAt(
+  units: readonly FusedUnit[],
+  group: readonly Node[],
+  views: Views,
+): { index: number; unit: FusedUnit; stays: boolean } | undefined {
+  const read = new Set(group.flatMap((member) => member.inputs.flatMap((value) => sourcesOf(value, isView))));
+  for (let index = units.length - 1; index >= 0; index--) {
+    const { node, group: own } = units[index];
+    if (node === undefined || own.length > 0 || !node.outputs.some((output) => read.has(output))) continue;
+    const later = units.slice(index + 1);
+    const stays = !later.some((unit) =>
+      nodesOf(unit).some(({ outputs }) => outputs.some((output) => read.has(output))),
+    );
+    if (!isEpilogue(node, group, views) || (!stays && isReadIn(later, node))) continue;
+    const affine = affineOf(node, group, views);
+    if (affine !== undefined) return { index, unit: { node, group, affine }, stays };
+    if (nativeFamilyOf(node)!.takesEpilogue?.(node) === true) return { index, unit: { node, group }, stays };
+  }
+  return undefined;
+}
+
+function affineOf(node: Node, group: readonly Node[], { isInMemory }: Views): AffineEpilogue | undefined {
+  const feature = nativeFamilyOf(node)!.affineFeature?.(node);
+  if (feature === undefined) return undefined;
+  return affineEpilogue(node, feature, group, (value) => accessOf(value, isInMemory));
+}
+
+function isReadIn(units: readonly FusedUnit[], { outputs }: Node): boolean {
+  const isResult = (source: Value): boolean => outputs.includes(source);
+  return units.some((unit) =>
+    nodesOf(unit).some((member) =>
+      valuesRead(member).some((value) => sourcesOf(value, isView).some(isResult)),
+    ),
+  );
+}
+
+/** Whether each element of a group needs no more of the node's result than the same element. */
+function isEpilogue(node: Node, group: readonly Node[], { isNative, isInMemory }: Views): boolean {
+  if (!isNative(node) || group.length > largestEpilogue) return false;
+  const count = countOf(node.output);
+  if (count === 0 || countOf(group[0].output) !== count) return false;
+  const inside = new Set(group.map((member) => member.output));
+  let reads = false;
+  for (const member of group) {
+    for (const value of member.inputs) {
+      if (inside.has(value)) continue;
+      const access = accessOf(value, isInMemory);
+      if (access === undefined) return false;
+      if (rootOf(access.source) !== node.output) continue;
+      if (access.offset !== 0 || numel(access.sizes) !== count || !isDense(access)) return false;
+      reads = true;
+    }
+  }
+  return reads;
+}

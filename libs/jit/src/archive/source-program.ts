@@ -6,7 +6,7 @@ import { compileFunction } from '../emit/compile.ts';
 import type { Resolver } from '../emit/resolver.ts';
 import { fail } from '../emit/script-error.ts';
 import type { SugaredValue } from '../emit/sugared-value.ts';
-import { FunctionValue } from '../emit/sugared-value.ts';
+import { FunctionValue } from '../emit/callable-values.ts';
 import { pythonBuiltin } from '../frontend/torchscript/builtins.ts';
 import { parseTorchScript } from '../frontend/torchscript/parser.ts';
 import type * as tree from '../frontend/tree.ts';

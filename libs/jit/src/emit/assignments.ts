@@ -11,7 +11,7 @@ import { augmentedOperators, binaryOperators, inPlaceOperators, magicMethods } f
 import { emitBuiltin, emitOperator, insertList, insertTuple, tryConvert } from './schema-matching.ts';
 import { fail } from './script-error.ts';
 import type { SugaredValue } from './sugared-value.ts';
-import { SimpleValue } from './sugared-value.ts';
+import { SimpleValue } from './simple-value.ts';
 import { indexTensor, optionalTensor } from './subscripts.ts';
 import { resolveType } from './type-expressions.ts';
 

@@ -11,7 +11,8 @@ import type { RefinementPair, Refinements } from './refinements.ts';
 import { bothRefinements, eitherRefinements, negateRefinements, noRefinements } from './refinements.ts';
 import { emitOperator } from './schema-matching.ts';
 import { fail } from './script-error.ts';
-import { SimpleValue, SpecialForm } from './sugared-value.ts';
+import { SpecialForm } from './callable-values.ts';
+import { SimpleValue } from './simple-value.ts';
 import { resolveType } from './type-expressions.ts';
 
 export interface Condition {

@@ -5,7 +5,7 @@ import type * as tree from '../frontend/tree.ts';
 import { constantValue } from './constants.ts';
 import type { Resolver } from './resolver.ts';
 import { fail } from './script-error.ts';
-import { LiveConstant, SimpleValue } from './sugared-value.ts';
+import { LiveConstant, SimpleValue } from './simple-value.ts';
 
 /** The value of a default expression for a parameter of type `type`. */
 export function defaultValue(

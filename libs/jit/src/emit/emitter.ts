@@ -21,7 +21,9 @@ import type { Resolver } from './resolver.ts';
 import { convertibleToList, emitOperator, tryConvert } from './schema-matching.ts';
 import { fail } from './script-error.ts';
 import type { SugaredValue } from './sugared-value.ts';
-import { ClosureValue, ExceptionClass, ExceptionInstance, RangeValue, SimpleValue } from './sugared-value.ts';
+import { ClosureValue, ExceptionClass, ExceptionInstance } from './callable-values.ts';
+import { RangeValue } from './iterable-values.ts';
+import { SimpleValue } from './simple-value.ts';
 import { resolveType } from './type-expressions.ts';
 import { emitWith } from './with-statement.ts';
 

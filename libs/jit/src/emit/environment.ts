@@ -7,7 +7,7 @@ import { annotationString } from '@weft/ir';
 import { tryConvert } from './schema-matching.ts';
 import { ScriptError, fail } from './script-error.ts';
 import type { SugaredValue } from './sugared-value.ts';
-import { SimpleValue } from './sugared-value.ts';
+import { SimpleValue } from './simple-value.ts';
 
 /** Names that show in printed graphs: all but temporaries (`$…`) and `_0`, `_1`, …. */
 export const isMeaningful = (name: string): boolean =>

@@ -28,7 +28,9 @@ import { emitBuiltin, emitOperator, insertList, insertTuple, tryConvert } from '
 import { fail } from './script-error.ts';
 import { emitSpecialForm } from './special-forms.ts';
 import type { SugaredValue } from './sugared-value.ts';
-import { RangeValue, SimpleValue, SpecialForm } from './sugared-value.ts';
+import { SpecialForm } from './callable-values.ts';
+import { RangeValue } from './iterable-values.ts';
+import { SimpleValue } from './simple-value.ts';
 import { emitSubscript } from './subscripts.ts';
 import { markRecord, resolveType } from './type-expressions.ts';
 

@@ -13,7 +13,9 @@ import type { NamedValue } from './schema-matching.ts';
 import { emitOperator, insertTuple, tryConvert } from './schema-matching.ts';
 import { fail } from './script-error.ts';
 import type { SugaredValue } from './sugared-value.ts';
-import { ClassValue, ClosureValue, RangeValue, SimpleValue, Zipped } from './sugared-value.ts';
+import { ClassValue, ClosureValue } from './callable-values.ts';
+import { RangeValue, Zipped } from './iterable-values.ts';
+import { SimpleValue } from './simple-value.ts';
 import { resolveType } from './type-expressions.ts';
 
 type Form = (e: Emitter, apply: tree.Apply, hint: Type | undefined) => SugaredValue;

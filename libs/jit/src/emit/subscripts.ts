@@ -10,7 +10,8 @@ import { emitExpression, emitSugared } from './expressions.ts';
 import { emitBuiltin, emitOperator, insertList, insertTuple, unpackTuple } from './schema-matching.ts';
 import { fail } from './script-error.ts';
 import type { SugaredValue } from './sugared-value.ts';
-import { SimpleValue, TupleOfSugared } from './sugared-value.ts';
+import { TupleOfSugared } from './iterable-values.ts';
+import { SimpleValue } from './simple-value.ts';
 
 export const optionalTensor: Type = optionalOf(AnyTensorType);
 

@@ -5,7 +5,7 @@ import type * as tree from '../frontend/tree.ts';
 import type { Emitter } from './emitter.ts';
 import { emitExpression } from './expressions.ts';
 import { fail } from './script-error.ts';
-import { SimpleValue } from './sugared-value.ts';
+import { SimpleValue } from './simple-value.ts';
 
 export function emitWith(e: Emitter, statement: tree.With): void {
   const entered: Value[] = [];

@@ -6,7 +6,8 @@ import type { Emitter } from '../emitter.ts';
 import { noRefinements } from '../refinements.ts';
 import { emitOperator } from '../schema-matching.ts';
 import { fail } from '../script-error.ts';
-import { SimpleValue, SugaredValue } from '../sugared-value.ts';
+import { SimpleValue } from '../simple-value.ts';
+import { SugaredValue } from '../sugared-value.ts';
 import { textOf } from './template.ts';
 
 /** Math's functions and constants. */

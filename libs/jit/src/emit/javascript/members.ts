@@ -11,7 +11,8 @@ import { emitExpression, emitSugared } from '../expressions.ts';
 import { emitOperator, tryConvert } from '../schema-matching.ts';
 import { fail } from '../script-error.ts';
 import type { SugaredValue } from '../sugared-value.ts';
-import { LiveConstant, MethodValue, SimpleValue } from '../sugared-value.ts';
+import { MethodValue } from '../callable-values.ts';
+import { LiveConstant, SimpleValue } from '../simple-value.ts';
 
 /** PyTorch's name of a TypeScript name: `maskedFill` → `masked_fill`, `add_` stays. */
 export const snakeCase = (name: string): string =>

@@ -13,7 +13,7 @@ import { emitOperator, tryConvert } from '../schema-matching.ts';
 import { fail } from '../script-error.ts';
 import { enumerated } from '../special-forms.ts';
 import type { SugaredValue } from '../sugared-value.ts';
-import { SimpleValue } from '../sugared-value.ts';
+import { SimpleValue } from '../simple-value.ts';
 import { sliceValue } from '../subscripts.ts';
 import { strictlyEqual } from './arithmetic.ts';
 

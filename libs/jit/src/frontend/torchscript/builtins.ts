@@ -5,13 +5,9 @@ import { insertConstant } from '../../emit/constants.ts';
 import type { Emitter } from '../../emit/emitter.ts';
 import { NamespaceValue } from '../../emit/javascript/library.ts';
 import type { NamedValue } from '../../emit/schema-matching.ts';
-import {
-  BuiltinFunction,
-  LiveConstant,
-  SimpleValue,
-  SpecialForm,
-  SugaredValue,
-} from '../../emit/sugared-value.ts';
+import { SpecialForm } from '../../emit/callable-values.ts';
+import { BuiltinFunction, LiveConstant, SimpleValue } from '../../emit/simple-value.ts';
+import { SugaredValue } from '../../emit/sugared-value.ts';
 
 /** `int(x)`, `float(x)`, …: the value itself when it has that type already. */
 class CastFunction extends SugaredValue {

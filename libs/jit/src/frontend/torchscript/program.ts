@@ -20,14 +20,9 @@ import { declaredSchema } from '../../emit/emitter.ts';
 import { NamespaceValue } from '../../emit/javascript/library.ts';
 import type { Resolver } from '../../emit/resolver.ts';
 import { fail } from '../../emit/script-error.ts';
-import {
-  ClassValue,
-  EnumClassValue,
-  FunctionValue,
-  NamedTupleValue,
-  SimpleValue,
-  SugaredValue,
-} from '../../emit/sugared-value.ts';
+import { ClassValue, EnumClassValue, FunctionValue, NamedTupleValue } from '../../emit/callable-values.ts';
+import { SimpleValue } from '../../emit/simple-value.ts';
+import { SugaredValue } from '../../emit/sugared-value.ts';
 import { dottedName, resolveType } from '../../emit/type-expressions.ts';
 import type * as tree from '../tree.ts';
 import { pythonBuiltin } from './builtins.ts';

@@ -3,7 +3,7 @@ import type { ClassType, Value } from '@weft/ir';
 import type TS from 'typescript';
 import { ts } from './typescript.ts';
 import type { SelfBinding } from '../../emit/emitter.ts';
-import { SimpleValue } from '../../emit/sugared-value.ts';
+import { SimpleValue } from '../../emit/simple-value.ts';
 import { resolveType } from '../../emit/type-expressions.ts';
 import type * as tree from '../tree.ts';
 import { Converter } from './converter.ts';

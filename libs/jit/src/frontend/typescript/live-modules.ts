@@ -16,13 +16,9 @@ import type TS from 'typescript';
 import type { Emitter, SelfBinding } from '../../emit/emitter.ts';
 import { ScriptError, fail } from '../../emit/script-error.ts';
 import type { NamedValue } from '../../emit/schema-matching.ts';
-import {
-  SimpleValue,
-  SugaredValue,
-  TupleOfSugared,
-  insertGetAttr,
-  LiveConstant,
-} from '../../emit/sugared-value.ts';
+import { TupleOfSugared } from '../../emit/iterable-values.ts';
+import { SimpleValue, insertGetAttr, LiveConstant } from '../../emit/simple-value.ts';
+import { SugaredValue } from '../../emit/sugared-value.ts';
 import { constantValue, insertConstant, typeOfValue } from '../../emit/constants.ts';
 import { resolveType } from '../../emit/type-expressions.ts';
 import { Conversion } from '../../values.ts';

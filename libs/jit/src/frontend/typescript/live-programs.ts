@@ -12,14 +12,8 @@ import type { SelfBinding } from '../../emit/emitter.ts';
 import { NamespaceValue } from '../../emit/javascript/library.ts';
 import { fail } from '../../emit/script-error.ts';
 import type { SugaredValue } from '../../emit/sugared-value.ts';
-import {
-  BuiltinFunction,
-  ClassValue,
-  EnumClassValue,
-  ExceptionClass,
-  FunctionValue,
-  LiveConstant,
-} from '../../emit/sugared-value.ts';
+import { ClassValue, EnumClassValue, ExceptionClass, FunctionValue } from '../../emit/callable-values.ts';
+import { BuiltinFunction, LiveConstant } from '../../emit/simple-value.ts';
 import type * as tree from '../tree.ts';
 import { Converter } from './converter.ts';
 import { freeVariable, inspecting } from './inspector.ts';

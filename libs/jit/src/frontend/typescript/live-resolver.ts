@@ -3,7 +3,7 @@ import type { SourceRange, Type } from '@weft/ir';
 import { ts } from './typescript.ts';
 import type { Resolver } from '../../emit/resolver.ts';
 import type { SugaredValue } from '../../emit/sugared-value.ts';
-import { EnumClassValue, SpecialForm } from '../../emit/sugared-value.ts';
+import { EnumClassValue, SpecialForm } from '../../emit/callable-values.ts';
 import { NamespaceValue, PrintFunction, libraryValue } from '../../emit/javascript/library.ts';
 import { declaredEnum } from './enums.ts';
 import { freeVariable } from './inspector.ts';

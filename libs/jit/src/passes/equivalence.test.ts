@@ -138,7 +138,9 @@ class Writer {
           break;
         case 'loop':
           if (depth > 1) break;
-          emit(`%${fresh} : Tensor = prim::Loop(%two, %true, %${pick(this.tensors, a)})`);
+          emit(
+            `%${fresh} : Tensor = prim::Loop(%${pick(['two', 'n'], b)}, %true, %${pick(this.tensors, a)})`,
+          );
           this.tensors.push(`${fresh}p`);
           this.block(
             body,

@@ -10,10 +10,13 @@ import { coreSumsPass } from './core-sums.ts';
 import { deadCodePass } from './dead-code.ts';
 import { evaluateNode } from './evaluate.ts';
 import { inlinePass } from './inline.ts';
+import { loopInvariantsPass } from './loop-invariants.ts';
+import { loopUnrollingPass } from './loop-unrolling.ts';
 import { lowerSimpleTuplesPass } from './lower-simple-tuples.ts';
 import type { Pass } from './pass.ts';
 import { registerPass } from './pass.ts';
 import { peepholePass } from './peephole.ts';
+import { removeListMutationPass, removeTensorMutationPass } from './remove-mutation.ts';
 import { scalarOperandsPass } from './scalar-operands.ts';
 import { simplifyCorePass } from './simplify-core.ts';
 
@@ -50,11 +53,15 @@ const countNodes = (graph: Graph): number => {
 const pipeline: readonly Pass[] = [
   inlinePass,
   lowerSimpleTuplesPass,
+  removeListMutationPass,
+  removeTensorMutationPass,
   peepholePass,
   scalarOperandsPass,
   constantPropagationPass,
+  loopUnrollingPass,
   commonSubexpressionsPass,
   constantPoolingPass,
+  loopInvariantsPass,
   deadCodePass,
   simplifyCorePass,
   coreSlicesPass,

@@ -1,4 +1,4 @@
-// Every second or fourth element of memory to a vector, and four vectors element by element to memory.
+// Every second or fourth element of memory to a vector, and two or four vectors element by element to memory.
 #pragma once
 #include <utility>
 #include "vector.h"
@@ -31,6 +31,16 @@ inline Vector<T, lanesOf<T>> everyFourth(const T* from) {
   const W low = lanesOfTwo<T>(loadVector<W>(from), loadVector<W>(from + L), fourths);
   const W high = lanesOfTwo<T>(loadVector<W>(from + 2 * L), loadVector<W>(from + 3 * L), fourths);
   return lanesOfTwo<T>(low, high, [](int i) constexpr { return i < lanesOf<T> / 2 ? i : i + lanesOf<T> / 2; });
+}
+
+/** a[0], b[0], a[1], … */
+template <class T>
+inline void interleaveTwo(T* to, const T* a, const T* b) {
+  constexpr int L = lanesOf<T>;
+  using W = Vector<T, L>;
+  const W x = loadVector<W>(a), y = loadVector<W>(b);
+  storeVector(to, lanesOfTwo<T>(x, y, [](int i) constexpr { return i / 2 + i % 2 * lanesOf<T>; }));
+  storeVector(to + L, lanesOfTwo<T>(x, y, [](int i) constexpr { return i / 2 + lanesOf<T> / 2 + i % 2 * lanesOf<T>; }));
 }
 
 /** a[0], b[0], c[0], d[0], a[1], … */

@@ -55,7 +55,14 @@ struct ConvolutionShape {
       for (int64_t* word : {&axis.in, &axis.kernel, &axis.out, &axis.step, &axis.low, &axis.inDilation, &axis.kernelDilation, &axis.inStride,
                             &axis.kernelStride, &axis.outStride})
         *word = reader.next();
+    settle();
+  }
+
+  /** Computes what follows from strides and dimensions. */
+  void settle() {
     int64_t dense = 1;
+    taps = 1;
+    isDense = true;
     for (size_t axis = axes.size(); axis-- > 0;) {
       if (axes[axis].out > 1 && axes[axis].outStride != dense) isDense = false;
       dense *= axes[axis].out;

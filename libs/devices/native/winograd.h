@@ -46,9 +46,11 @@ class Winograd final : ConvolutionShape {
       T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, points * sumStride() * int64_t(sizeof(T))));
       std::memset(static_cast<void*>(work), 0, size_t(points * (chunk + slack) + 6 * lineSize()) * sizeof(T));
       std::vector<Segment> segments;
+      std::vector<Range> ranges;
       for (int64_t task = begin; task < end; task++) {
         const int64_t group = task / chunks, first = task % chunks * chunk, count = std::min(chunk, tiles - first);
         place(segments, first, count);
+        if (epilogue.pointwise != nullptr) join(ranges, segments);
         for (int64_t channel = 0; channel < channels; channel++) {
           for (const Segment& segment : segments) gather(work, line, in + group * inGroup + segment.image * inImage + channel * inChannel, segment);
           for (int64_t at = 0; at < count; at += L) transformInput(inputs + inputAt(at, channel), work + at);
@@ -57,7 +59,10 @@ class Winograd final : ConvolutionShape {
         for (int64_t row = 0; row < rows; row++) {
           for (int64_t at = 0; at < count; at += L) transformOutput(work + at, sums + row * chunk + at);
           const int64_t feature = group * rows + row;
-          for (const Segment& segment : segments) spread(out, work, line, segment, group * outGroup + row * outRow + segment.image * outImage, feature, slots, epilogue);
+          const int64_t element = group * outGroup + row * outRow;
+          for (const Segment& segment : segments) spread(out, work, line, segment, element + segment.image * outImage, feature, epilogue);
+          if (epilogue.pointwise == nullptr) continue;
+          for (const Range& range : ranges) epilogue.finish(slots, out + element + range.at, range.count, feature, element + range.at);
         }
       }
     });
@@ -82,6 +87,23 @@ class Winograd final : ConvolutionShape {
       const int64_t there = std::min(across - x, count - at);
       segments.push_back({line / down, line % down, x, there, at});
       at += there;
+    }
+  }
+
+  /** Elements of a feature's result that are side by side and computed by one task. */
+  struct Range {
+    int64_t at, count;
+  };
+  void join(std::vector<Range>& ranges, const std::vector<Segment>& segments) const {
+    ranges.clear();
+    const int64_t width = axes[1].out;
+    for (const Segment& segment : segments) {
+      const int64_t height = std::min(tile, axes[0].out - segment.y * tile), there = std::min(segment.count * tile, width - segment.x * tile);
+      for (int64_t y = 0; y < height; y++) {
+        const int64_t at = segment.image * outImage + (segment.y * tile + y) * width + segment.x * tile;
+        if (!ranges.empty() && ranges.back().at + ranges.back().count == at) ranges.back().count += there;
+        else ranges.push_back({at, there});
+      }
     }
   }
 
@@ -236,7 +258,7 @@ class Winograd final : ConvolutionShape {
   }
 
   /** The tiles of a segment to rows of the result. */
-  void spread(T* out, const T* work, T* line, const Segment& segment, int64_t element, int64_t feature, Slots slots, const FeatureEpilogue<T>& epilogue) const {
+  void spread(T* out, const T* work, T* line, const Segment& segment, int64_t element, int64_t feature, const FeatureEpilogue<T>& epilogue) const {
     const ConvolutionAxis &outer = axes[0], &inner = axes[1];
     const int64_t width = std::min(segment.count * tile, inner.out - segment.x * tile);
     for (int64_t y = 0; y < tile && segment.y * tile + y < outer.out; y++) {
@@ -249,12 +271,8 @@ class Winograd final : ConvolutionShape {
           for (int64_t x = 0; x < tile; x++) line[t * tile + x] = from[x * (chunk + slack) + t];
       }
       const int64_t at = element + (segment.y * tile + y) * inner.out + segment.x * tile;
-      if (epilogue.affine != nullptr) {
-        epilogue.affine->apply(out + at, line, width, feature, at);
-      } else {
-        copyFew(out + at, line, width);
-        epilogue.finish(slots, out + at, width, feature, at);
-      }
+      if (epilogue.affine != nullptr) epilogue.affine->apply(out + at, line, width, feature, at);
+      else copyFew(out + at, line, width);
     }
   }
 

@@ -104,6 +104,9 @@ function emitConvolution(site: NativeSite): void {
     else axes[axes.length - 1] = both;
   });
   if (axes.length === 0) axes.push(point);
+  // Positions that see the same taps are computed apart, then interleaved.
+  const isDilated = axes.some(({ inputDilation }) => inputDilation > 1);
+  const apart = isDilated ? site.scratch(input.dtype, numel(sizes)) : result.slot;
   const { featureGroups, batchGroups } = plan;
   const groups = Math.max(featureGroups, batchGroups);
   const [images, features] = [sizes[plan.output[0]], sizes[plan.output[1]] / groups];
@@ -134,6 +137,7 @@ function emitConvolution(site: NativeSite): void {
     axes.length,
     ...axes.flatMap(wordsOf),
     site.constancy(1),
+    apart,
     ...site.epilogue(),
   );
   result.narrow();
@@ -158,7 +162,7 @@ export const convolutionFamily: NativeFamily = {
     const { output, featureGroups, batchGroups } = convolutionPlan(node);
     const positions = output.slice(2).map((dimension) => sizes[dimension]);
     const isTapByTap = sizes[output[1]] / Math.max(featureGroups, batchGroups) <= 2;
-    return (isTapByTap ? (positions.at(-1) ?? 1) : numel(positions)) >= 64;
+    return (isTapByTap ? (positions.at(-1) ?? 1) : numel(positions)) >= 256;
   },
   affineFeature(node) {
     const { dtype } = specOf(node.output);

@@ -1,0 +1,152 @@
+// Convolutions with a dilated input, as data gradients of strided convolutions and transposed convolutions are: positions of the result
+// that are a multiple of the dilation apart (a phase) see the same taps on elements of the input, the other taps on zeros between
+// them. Each phase is a convolution of the input as it is with those taps; all are computed densely and interleaved.
+#pragma once
+#include <numeric>
+#include "interleave.h"
+#include "way.h"
+
+namespace weft {
+
+template <class T>
+class Phases {
+ public:
+  static bool takes(const ConvolutionShape& shape) {
+    int64_t count = 1;
+    bool isDilated = false;
+    for (const ConvolutionAxis& axis : shape.axes) {
+      isDilated = isDilated || axis.inDilation > 1;
+      count *= phasesOf(axis);
+    }
+    return isDilated && count <= most && count <= shape.positions;
+  }
+
+  explicit Phases(const ConvolutionShape& given) : shape(given) {
+    const int64_t zero = 0;
+    Reader reader(&zero, 1);
+    nothing = std::make_unique<FeatureEpilogue<T>>(reader);
+    int64_t count = 1;
+    for (const ConvolutionAxis& axis : shape.axes) count *= phasesOf(axis);
+    int64_t at = 0;
+    for (int64_t number = 0; number < count; number++) {
+      ConvolutionShape part = shape;
+      Phase phase{{}, 0, 0, at, {}};
+      int64_t rest = number;
+      bool sees = true;
+      for (size_t axis = shape.axes.size(); axis-- > 0;) {
+        const int64_t all = phasesOf(shape.axes[axis]);
+        sees = narrow(part.axes[axis], rest % all, phase.kernelOffset) && sees;
+        phase.first[axis] = rest % all;
+        rest /= all;
+      }
+      int64_t dense = 1;
+      for (size_t axis = part.axes.size(); axis-- > 0;) {
+        part.axes[axis].outStride = dense;
+        dense *= part.axes[axis].out;
+      }
+      phase.positions = part.outRow = dense;
+      part.outGroup = shape.rows * dense;
+      part.outImage = shape.groups * shape.rows * dense;
+      at += shape.images * part.outImage;
+      if (sees) {
+        part.settle();
+        phase.way = std::make_unique<ConvolutionWay<T>>(part);
+      }
+      phases.push_back(std::move(phase));
+    }
+  }
+
+  /** @param apart memory for as many elements as the result has */
+  void run(const T* in, const T* kernel, int64_t stamp, T* out, T* apart, Slots slots, const FeatureEpilogue<T>& epilogue) {
+    for (const Phase& phase : phases)
+      if (phase.way != nullptr) phase.way->run(in, kernel + phase.kernelOffset, stamp, apart + phase.at, slots, *nothing);
+    const int64_t features = shape.groups * shape.rows, width = shape.axes.back().out;
+    const int64_t inner = phasesOf(shape.axes.back());
+    parallelFor(shape.images * features, divideUp(1 << 13, shape.positions), [&](int64_t begin, int64_t end) {
+      for (int64_t plane = begin; plane < end; plane++) {
+        const int64_t feature = plane % features;
+        const int64_t element = plane / features * shape.outImage + feature / shape.rows * shape.outGroup + feature % shape.rows * shape.outRow;
+        for (int64_t line = 0; line < shape.positions / width; line++) {
+          // The line among those of each phase that it is made of.
+          int64_t rest = line, number = 0, within = 0, to = element, lines = 1, all = 1;
+          for (size_t axis = shape.axes.size() - 1; axis-- > 0;) {
+            const ConvolutionAxis& outer = shape.axes[axis];
+            const int64_t position = rest % outer.out, count = phasesOf(outer);
+            rest /= outer.out;
+            to += position * outer.outStride;
+            within += position / count * lines;
+            lines *= divideUp(outer.out - position % count, count);
+            number += position % count * all;
+            all *= count;
+          }
+          weave(out + to, phases.data() + number * inner, apart, plane, within);
+        }
+        if (shape.isDense) epilogue.finish(slots, out + element, shape.positions, feature, element);
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t most = 64;
+
+  struct Phase {
+    int64_t first[8];
+    int64_t kernelOffset, positions, at;
+    /** None where no tap sees the input. */
+    std::unique_ptr<ConvolutionWay<T>> way;
+  };
+
+  /** After how many positions the same taps see the input. */
+  static int64_t phasesOf(const ConvolutionAxis& axis) { return std::min(axis.out, axis.inDilation / std::gcd(axis.step, axis.inDilation)); }
+
+  /** Makes an axis that of a phase's positions; whether any tap sees the input. */
+  static bool narrow(ConvolutionAxis& axis, int64_t first, int64_t& kernelOffset) {
+    const int64_t dilation = axis.inDilation, apart = dilation / std::gcd(axis.step, dilation);
+    const int64_t taps = dilation / std::gcd(axis.kernelDilation, dilation), start = first * axis.step - axis.low;
+    int64_t tap = 0;
+    while (tap < std::min(axis.kernel, taps) && (start + tap * axis.kernelDilation) % dilation != 0) tap++;
+    axis.out = divideUp(axis.out - first, apart);
+    if (tap >= std::min(axis.kernel, taps)) return false;
+    kernelOffset += tap * axis.kernelStride;
+    axis.low = -((start + tap * axis.kernelDilation) / dilation);
+    axis.kernel = divideUp(axis.kernel - tap, taps);
+    axis.kernelStride *= taps;
+    axis.kernelDilation = taps * axis.kernelDilation / dilation;
+    axis.step = axis.step * apart / dilation;
+    axis.inDilation = 1;
+    return true;
+  }
+
+  /** A line of the result from one of each phase along the last dimension. */
+  void weave(T* to, const Phase* from, const T* apart, int64_t plane, int64_t line) const {
+    const ConvolutionAxis& inner = shape.axes.back();
+    const int64_t count = phasesOf(inner);
+    const auto lineOf = [&](int64_t phase) {
+      return apart + from[phase].at + plane * from[phase].positions + line * divideUp(inner.out - phase, count);
+    };
+    if (count == 1 && inner.outStride == 1 && from->way != nullptr) return copyFew(to, lineOf(0), inner.out);
+    if (count == 2 && inner.outStride == 1 && from[0].way != nullptr && from[1].way != nullptr) return weaveTwo(to, lineOf(0), lineOf(1), inner.out);
+    for (int64_t phase = 0; phase < count; phase++) {
+      const int64_t there = divideUp(inner.out - phase, count), step = count * inner.outStride;
+      T* target = to + phase * inner.outStride;
+      if (from[phase].way == nullptr) {
+        for (int64_t i = 0; i < there; i++) target[i * step] = T(0);
+      } else {
+        const T* elements = lineOf(phase);
+        for (int64_t i = 0; i < there; i++) target[i * step] = elements[i];
+      }
+    }
+  }
+  static void weaveTwo(T* to, const T* even, const T* odd, int64_t count) {
+    constexpr int L = lanesOf<T>;
+    int64_t i = 0;
+    for (; i + 2 * L <= count; i += 2 * L) interleaveTwo<T>(to + i, even + i / 2, odd + i / 2);
+    for (; i < count; i++) to[i] = (i % 2 == 0 ? even : odd)[i / 2];
+  }
+
+  ConvolutionShape shape;
+  std::vector<Phase> phases;
+  std::unique_ptr<FeatureEpilogue<T>> nothing;
+};
+
+}  // namespace weft

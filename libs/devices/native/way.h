@@ -1,0 +1,39 @@
+// Which way a convolution whose input is not dilated is computed.
+#pragma once
+#include "depthwise.h"
+#include "patches.h"
+#include "plane-products.h"
+#include "taps.h"
+#include "winograd.h"
+
+namespace weft {
+
+template <class T>
+class ConvolutionWay {
+ public:
+  explicit ConvolutionWay(const ConvolutionShape& shape) {
+    if (PlaneSums<T>::takes(shape)) planes = std::make_unique<PlaneSums<T>>(shape);
+    else if (PlaneProducts<T>::takes(shape)) products = std::make_unique<PlaneProducts<T>>(shape);
+    else if (shape.rows <= 2) taps = std::make_unique<TapSums<T>>(shape);
+    else if (Winograd<T>::takes(shape)) winograd = std::make_unique<Winograd<T>>(shape);
+    else patches = std::make_unique<PatchProduct<T>>(shape);
+  }
+
+  /** @param stamp whether the kernel is the one of the last run (kept.h) */
+  void run(const T* in, const T* kernel, int64_t stamp, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
+    if (planes != nullptr) planes->run(in, kernel, out, slots, epilogue);
+    else if (products != nullptr) products->run(in, kernel, out, slots, epilogue);
+    else if (taps != nullptr) taps->run(in, kernel, out, slots, epilogue);
+    else if (winograd != nullptr) winograd->run(in, kernel, stamp, out, slots, epilogue);
+    else patches->run(in, kernel, stamp, out, slots, epilogue);
+  }
+
+ private:
+  std::unique_ptr<PlaneSums<T>> planes;
+  std::unique_ptr<PlaneProducts<T>> products;
+  std::unique_ptr<TapSums<T>> taps;
+  std::unique_ptr<Winograd<T>> winograd;
+  std::unique_ptr<PatchProduct<T>> patches;
+};
+
+}  // namespace weft

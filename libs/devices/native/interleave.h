@@ -1,4 +1,4 @@
-// Every second or fourth element of memory to a vector, and two or four vectors element by element to memory.
+// Every second or fourth element of memory to vectors, and two or four vectors element by element to memory.
 #pragma once
 #include <utility>
 #include "vector.h"
@@ -22,15 +22,20 @@ inline Vector<T, lanesOf<T>> everySecond(const T* from) {
   return lanesOfTwo<T>(loadVector<W>(from), loadVector<W>(from + lanesOf<T>), [](int i) constexpr { return 2 * i; });
 }
 
-/** Elements 0, 4, 8, … of 4 L. */
+/** Of 4 L elements 0, 4, 8, …; 1, 5, 9, …; and so on. */
 template <class T>
-inline Vector<T, lanesOf<T>> everyFourth(const T* from) {
+inline void dealFour(Vector<T, lanesOf<T>> (&to)[4], const T* from) {
   constexpr int L = lanesOf<T>;
   using W = Vector<T, L>;
-  const auto fourths = [](int i) constexpr { return 4 * i % (2 * lanesOf<T>); };
-  const W low = lanesOfTwo<T>(loadVector<W>(from), loadVector<W>(from + L), fourths);
-  const W high = lanesOfTwo<T>(loadVector<W>(from + 2 * L), loadVector<W>(from + 3 * L), fourths);
-  return lanesOfTwo<T>(low, high, [](int i) constexpr { return i < lanesOf<T> / 2 ? i : i + lanesOf<T> / 2; });
+  const auto even = [](int i) constexpr { return 2 * i; };
+  const auto odd = [](int i) constexpr { return 2 * i + 1; };
+  const W a = loadVector<W>(from), b = loadVector<W>(from + L), c = loadVector<W>(from + 2 * L), d = loadVector<W>(from + 3 * L);
+  const W evenLow = lanesOfTwo<T>(a, b, even), evenHigh = lanesOfTwo<T>(c, d, even);
+  const W oddLow = lanesOfTwo<T>(a, b, odd), oddHigh = lanesOfTwo<T>(c, d, odd);
+  to[0] = lanesOfTwo<T>(evenLow, evenHigh, even);
+  to[1] = lanesOfTwo<T>(oddLow, oddHigh, even);
+  to[2] = lanesOfTwo<T>(evenLow, evenHigh, odd);
+  to[3] = lanesOfTwo<T>(oddLow, oddHigh, odd);
 }
 
 /** a[0], b[0], a[1], … */

@@ -59,6 +59,24 @@ const cases: [string, Shapes, Options][] = [
   ['kernel of the whole input', { input: [4, 6, 5, 7], kernel: [9, 6, 5, 7] }, plane(0)],
   ['dilated kernel', { input: [1, 4, 17, 19], kernel: [6, 4, 3, 2] }, { ...plane(2), rhsDilation: [2, 3] }],
   ['dilated input', { input: [2, 4, 6, 5], kernel: [5, 4, 3, 3] }, { ...plane(1), lhsDilation: [2, 3] }],
+  [
+    'dilated input of many features',
+    { input: [3, 20, 9, 17], kernel: [19, 20, 3, 3] },
+    { ...plane(1), lhsDilation: [2, 2] },
+  ],
+  [
+    'dilated input, five by five',
+    { input: [2, 17, 14, 9], kernel: [18, 17, 5, 5] },
+    { ...plane(2), lhsDilation: [2, 2] },
+  ],
+  ['dilated input and kernel', { input: [2, 3, 9, 8], kernel: [4, 3, 3, 4] }, { windowStrides: [1, 1], padding: [[-1, 5], [3, 2]], lhsDilation: [2, 4], rhsDilation: [3, 2] }], // prettier-ignore
+  [
+    'dilated input wider than the kernel',
+    { input: [2, 3, 4, 5], kernel: [4, 3, 2, 1] },
+    { ...plane(3), lhsDilation: [4, 3] },
+  ],
+  ['dilated input of planes', { input: [2, 5, 12, 40], kernel: [5, 1, 4, 4] }, { ...plane(2), lhsDilation: [2, 2], featureGroupCount: 5 }], // prettier-ignore
+  ['dilated input, more phases than are computed apart', { input: [1, 3, 5, 40], kernel: [4, 3, 3, 3] }, { ...plane(1), lhsDilation: [9, 8] }], // prettier-ignore
   ['dilated input and stride', { input: [1, 3, 9, 8], kernel: [4, 3, 3, 3] }, { ...plane(2, 2), lhsDilation: [3, 2] }], // prettier-ignore
   ['reversed', { input: [1, 3, 8, 9], kernel: [5, 3, 3, 2] }, { ...plane(1), windowReversal: [true, false] }],
   ['uneven and negative padding', { input: [2, 3, 9, 12], kernel: [4, 3, 2, 5] }, { windowStrides: [1, 2], padding: [[3, -1], [-2, 4]] }], // prettier-ignore

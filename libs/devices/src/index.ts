@@ -13,4 +13,6 @@ export type { Ceilings } from './cpu/ceilings.ts';
 export * from './partition.ts';
 export * from './plugin.ts';
 export * from './registry.ts';
+export { schedule, sourcesOf, valuesRead } from './reference/schedule.ts';
+export type { FusionRules, Unit } from './reference/schedule.ts';
 export { referenceDevice, referencePlugin } from './reference/device.ts';

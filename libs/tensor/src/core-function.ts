@@ -96,6 +96,11 @@ export class CoreFunction {
     return (this.compiled = body);
   }
 
+  /** Bytes of temporary memory that the last run took; 0 before the first. */
+  get memory(): number {
+    return this.lastPlan?.executable.memory ?? 0;
+  }
+
   get operandCount(): number {
     return this.inputs.length - this.requests.length;
   }

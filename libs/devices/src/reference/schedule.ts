@@ -1,6 +1,7 @@
 // The order in which a block runs: its nodes as units, each a single node or a group of elementwise nodes of one shape
-// that become one loop. A group stays open, and moves to the place of its last member, until anything outside of it reads a
-// value of it; so two open groups never depend on each other and may be merged.
+// that become one loop. A group stays open until anything outside of it reads a value of it, and stands in front of that reader; so
+// two open groups never depend on each other and may be merged. A group that nothing reads (results of the block) stands where its
+// last member did, so that what it reads is free from there on.
 import type { Block, Node, Value } from '@weft/ir';
 import { coreOperator, numel } from '@weft/ir';
 import { elementwiseStep } from './elementwise.ts';
@@ -141,8 +142,43 @@ export function schedule(block: Block, rules: FusionRules = referenceRules): Uni
     target.nodes.push(node);
     groupOf.set(node.output, target);
   }
-  for (const group of groups) close(group);
-  return units;
+  const unread = groups.filter(({ open }) => open);
+  if (unread.length === 0) return units;
+  for (const group of unread) close(group);
+  return atLastMembers(units, unread, order, rules);
+}
+
+/**
+ * The units with the groups that nothing reads, now the last, moved up to where their last members stand: behind what they read, and
+ * behind earlier nodes that no loop computes, which may be the last to read memory that such a group writes over.
+ */
+function atLastMembers(
+  units: readonly Unit[],
+  unread: readonly OpenGroup[],
+  order: ReadonlyMap<Node, number>,
+  { isView }: FusionRules,
+): Unit[] {
+  const others = units.slice(0, units.length - unread.length);
+  const lastOf = (nodes: readonly Node[]): number => order.get(nodes.at(-1)!)!;
+  const placeOf = new Map<Value, number>();
+  others.forEach((unit, place) => {
+    for (const node of unit.kind === 'node' ? [unit.node] : unit.nodes)
+      for (const output of node.outputs) placeOf.set(output, place);
+  });
+  // Places behind which all single nodes before a point of the order stand; these are in the order.
+  const singles = others.flatMap((unit, place) =>
+    unit.kind === 'node' ? [{ at: order.get(unit.node)!, place }] : [],
+  );
+  const byPlace = others.map((): Unit[] => []);
+  const first: Unit[] = [];
+  for (const { nodes } of [...unread].sort((a, b) => lastOf(a.nodes) - lastOf(b.nodes))) {
+    let place = singles.findLast(({ at }) => at < lastOf(nodes))?.place ?? -1;
+    for (const node of nodes)
+      for (const value of node.inputs)
+        for (const source of sourcesOf(value, isView)) place = Math.max(place, placeOf.get(source) ?? -1);
+    (place < 0 ? first : byPlace[place]).push({ kind: 'group', nodes });
+  }
+  return [...first, ...others.flatMap((unit, place) => [unit, ...byPlace[place]])];
 }
 
 /** The nodes on which the block's outputs, or effects, depend. */

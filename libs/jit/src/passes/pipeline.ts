@@ -4,6 +4,7 @@ import type { Graph } from '@weft/ir';
 import { commonSubexpressionsPass, coreCommonSubexpressionsPass } from './common-subexpressions.ts';
 import { constantPoolingPass } from './constant-pooling.ts';
 import { propagateConstants } from './constant-propagation.ts';
+import { coreEarlyResultsPass } from './core-early-results.ts';
 import { coreLoopInvariantsPass } from './core-loop-invariants.ts';
 import { coreSlicesPass } from './core-slices.ts';
 import { coreSumsPass } from './core-sums.ts';
@@ -69,5 +70,6 @@ const pipeline: readonly Pass[] = [
   coreCommonSubexpressionsPass,
   coreSumsPass,
   coreDeadCodePass,
+  coreEarlyResultsPass,
 ];
 for (const pass of pipeline) registerPass(pass);

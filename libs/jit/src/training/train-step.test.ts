@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { cpuDevice } from '@weft/devices';
 import type { Tensor } from '@weft/tensor';
 import { F, manualSeed, nn, optim, randint, randn, tensor, useHostDevice } from '@weft/tensor';
+import { switchOffPasses } from '../passes/index.ts';
 import { script } from '../script.ts';
 import { trainStep } from './train-step.ts';
 
@@ -14,6 +15,19 @@ class Classifier extends nn.Module {
   second = new nn.Linear(8, 3);
   forward(x: Tensor, y: Tensor): Tensor {
     return F.crossEntropy(this.second.forward(F.relu(this.norm.forward(this.first.forward(x)))), y);
+  }
+}
+
+class Deep extends nn.Module {
+  readonly layers: nn.ModuleList<nn.Linear>;
+  constructor(depth: number, width: number) {
+    super();
+    this.layers = new nn.ModuleList(Array.from({ length: depth }, () => new nn.Linear(width, width)));
+  }
+  forward(x: Tensor): Tensor {
+    let y = x;
+    for (const layer of this.layers) y = F.tanh(layer.forward(y));
+    return y.square().mean();
   }
 }
 
@@ -136,6 +150,21 @@ describe('a compiled training step', () => {
     expect(step.state).toBe('there are gradients already');
     step(x.clone().requiresGrad_(), y);
     expect(step.state).toBe('an argument requires a gradient');
+  });
+  test('updates each parameter as soon as its gradient is there, so that gradients are not kept', () => {
+    const memoryOf = (off: readonly string[]): number => {
+      const before = switchOffPasses(off);
+      manualSeed(1);
+      const module = new Deep(8, 64);
+      const step = trainStep(module, new optim.Adam(module.parameters(), { lr: 0.01 }));
+      step(randn([256, 64]));
+      switchOffPasses(before);
+      expect(step.state).toBe('compiled');
+      return step.memory;
+    };
+    const kept = 256 * 64 * 4;
+    expect(memoryOf(['core-early-results'])).toBeGreaterThan(14 * kept);
+    expect(memoryOf([])).toBeLessThan(11 * kept);
   });
   test('refuses what it cannot do', () => {
     const { module } = made();

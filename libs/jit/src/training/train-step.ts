@@ -27,6 +27,8 @@ export interface TrainStep {
   (...inputs: unknown[]): Tensor;
   /** How the last call ran: `compiled` as one graph, or why it was not. */
   readonly state: string;
+  /** Bytes of temporary memory (activations, gradients) that the last compiled step took; 0 before there is one. */
+  readonly memory: number;
 }
 
 interface Seen {
@@ -58,12 +60,16 @@ export function trainStep(
   const runner = new StepRunner(callee, optimizer, { clipGradNorm, accumulate });
   const step = (...given: unknown[]): Tensor =>
     runner.run(argumentsOf(callee, given, scripted.object).inputs);
-  return Object.defineProperty(step, 'state', { get: () => runner.state }) as unknown as TrainStep;
+  return Object.defineProperties(step, {
+    state: { get: () => runner.state },
+    memory: { get: () => runner.memory },
+  }) as unknown as TrainStep;
 }
 
 /** @internal Steps on values as the interpreter has them. */
 export class StepRunner {
   state = 'not called yet';
+  memory = 0;
   private readonly seen: Seen[] = [];
   private calls = 0;
 
@@ -102,6 +108,7 @@ export class StepRunner {
       }
     }
     const loss = entry.graph?.run(tensors);
+    if (loss !== undefined) this.memory = entry.graph!.memory;
     this.state = loss !== undefined ? 'compiled' : (entry.refusal ?? 'its guard failed');
     // What it was made for is gone: made again at the next call.
     if (loss === undefined) entry.graph = undefined;

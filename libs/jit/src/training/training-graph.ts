@@ -23,6 +23,7 @@ export class TrainingGraph {
   private readonly loss: number;
   private readonly trained: readonly Tensor[];
   private readonly made = new Map<string, Made>();
+  private last: CoreFunction | undefined;
 
   /** Throws UnsupportedError, or the program's own error, when no graph can stand for such calls. */
   constructor(
@@ -67,6 +68,7 @@ export class TrainingGraph {
     if (this.hasSharedWrites(operands)) return undefined;
     const plan = this.plan();
     const { fn, firstTarget } = this.functionFor(plan);
+    this.last = fn;
     const device = operands[0]?.storage.device ?? hostDevice();
     const before = condition !== undefined && requests.length > 0 ? defaultGenerator.getState() : undefined;
     const all = [
@@ -86,6 +88,11 @@ export class TrainingGraph {
     }
     plan.commit();
     return results[this.loss];
+  }
+
+  /** Bytes of temporary memory that the last step took. */
+  get memory(): number {
+    return this.last?.memory ?? 0;
   }
 
   private bind(tensors: readonly Tensor[]): Tensor[] {

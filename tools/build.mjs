@@ -1,8 +1,19 @@
 // Builds packages into their dist/, and the cpu device's native library (libs/devices/native): `node tools/build.mjs [package folder …]`, all packages without arguments.
-// esbuild turns each file of src/ into one file of dist/, with source maps that carry the sources. Files are not bundled:
-// `jit.script` reads the variables that a live function sees by the names its source gives them, and bundling renames them.
+// A package that names its `entries` (package.json) becomes one file for each of them, and one for what several of them share: Node
+// takes about a millisecond a module, so that hundreds of small ones are what a program would wait for. Other packages are
+// never part of a bundle, so that every class and registry is there once. A package without entries is built file by file.
+// Either way source maps carry the sources: `jit.script` finds there what its variables are called where they run.
 import { build } from 'esbuild';
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildNative } from '../libs/devices/native/build.mjs';
@@ -29,30 +40,57 @@ const keepImports = {
   },
 };
 
+const sourcesOf = (source) =>
+  readdirSync(source, { recursive: true })
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.endsWith('.d.ts'))
+    .map((name) => join(source, name));
+
+/** Throws where bundling gave a class that users see another name: the name is in what errors and modules print. */
+function refuseRenamedClasses(folder, outputs) {
+  for (const { path, text } of outputs) {
+    if (!path.endsWith('.js')) continue;
+    for (const [, given, name] of text.matchAll(/^ {2}(\w+) as (\w+),?$/gm)) {
+      if (
+        new RegExp(`^(?:var ${given} = )?class ${given}\\b|^var ${given} = class\\b`, 'm').test(text) &&
+        given !== name &&
+        name !== 'default'
+      )
+        throw new Error(
+          `${folder}: several classes are called '${name}'; rename those that are not exported`,
+        );
+    }
+  }
+}
+
 async function buildPackage(folder) {
   const source = join(folder, 'src');
   if (!existsSync(source)) return;
-  const files = readdirSync(source, { recursive: true })
-    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.endsWith('.d.ts'))
-    .map((name) => join(source, name));
+  const { entries } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   // The new files take the place of the old ones at once, and only when all could be built.
   const fresh = mkdtempSync(join(folder, '.dist-'));
   const old = `${fresh}-old`;
   try {
-    await build({
+    const { outputFiles } = await build({
       absWorkingDir: folder,
-      entryPoints: files,
+      ...(entries === undefined
+        ? { entryPoints: sourcesOf(source), plugins: [keepImports] }
+        : { entryPoints: entries.map((name) => join(source, name)), packages: 'external', splitting: true }),
       outdir: fresh,
       outbase: source,
       bundle: true,
-      plugins: [keepImports],
       platform: 'node',
       format: 'esm',
       target: 'node20',
       sourcemap: true,
       sourcesContent: true,
+      write: false,
       logLevel: 'warning',
     });
+    refuseRenamedClasses(folder, outputFiles);
+    for (const { path, contents } of outputFiles) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, contents);
+    }
     // Renamed away first: a process that starts meanwhile finds one or the other, but for an instant.
     const target = join(folder, 'dist');
     if (existsSync(target)) renameSync(target, old);

@@ -1,6 +1,8 @@
 // What a program pays for that only adds tensors: none of the packages for scripting and clusters.
 import { expect, test } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire, isBuiltin } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -24,4 +26,29 @@ console.log(JSON.stringify({ sum, before, after: loaded() }));`;
   expect(before.filter((path) => heavy.test(path))).toEqual([]);
   // The list does tell what is loaded.
   expect(after.some((path) => /node_modules\/typescript\//.test(path))).toBe(true);
+});
+
+/** The modules that Node loads for an import of `path`: it and what is imported there, statically. */
+function modulesOf(path: string, found = new Set<string>()): Set<string> {
+  if (found.has(path)) return found;
+  found.add(path);
+  for (const [, name] of readFileSync(path, 'utf8').matchAll(
+    /^(?:import|export|\}) ?[^'"\n]*?["']([^"'\n]+)["'];$/gm,
+  )) {
+    if (isBuiltin(name)) continue;
+    if (name.startsWith('.')) modulesOf(resolve(dirname(path), name), found);
+    else if (/^(?:@weft\/|weft$)/.test(name))
+      modulesOf(resolve(dirname(path), `../../${name.replace('@weft/', '')}/dist/index.js`), found);
+    else found.add(createRequire(path).resolve(name));
+  }
+  return found;
+}
+
+test('the import is of few files, which is what it takes its time for', () => {
+  const modules = [...modulesOf(fileURLToPath(built))];
+  expect(modules.length).toBeGreaterThan(6);
+  expect(
+    modules.filter((path) => !/libs\/\w+\/dist\/(?:index|chunk-\w+)\.js$/.test(path)).length,
+  ).toBeLessThan(10);
+  expect(modules.length).toBeLessThan(30);
 });

@@ -132,7 +132,7 @@ async function refuseForeign(name: string, options: dev.DeviceOptions): Promise<
 }
 
 async function inProcess(request: BenchRequest): Promise<BenchAnswer> {
-  const child = fork(fileURLToPath(new URL('../bench-process.js', import.meta.url)), {
+  const child = fork(fileURLToPath(new URL('./bench-process.js', import.meta.url)), {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     serialization: 'advanced',
   });

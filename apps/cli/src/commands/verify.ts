@@ -137,7 +137,7 @@ class Runner {
   }
 
   private async start(): Promise<ChildProcess> {
-    const child = fork(fileURLToPath(new URL('../verify-process.js', import.meta.url)), {
+    const child = fork(fileURLToPath(new URL('./verify-process.js', import.meta.url)), {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       serialization: 'advanced',
     });

@@ -147,7 +147,7 @@ class Local implements LocalCluster {
       ...(host === undefined ? {} : { host }),
     };
     const began = Date.now();
-    const child = spawn(process.execPath, [builtFile('worker/main.js'), JSON.stringify(workerOptions)], {
+    const child = spawn(process.execPath, [builtFile('worker/process.js'), JSON.stringify(workerOptions)], {
       stdio: ['pipe', 'ignore', 'pipe'],
       // The machine's cores are shared out, unless the user said how.
       env: { WEFT_CPU_THREADS: String(this.threadsOfWorker()), ...process.env },

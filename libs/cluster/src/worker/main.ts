@@ -1,6 +1,5 @@
 // A worker as a process of its own. `workerMain` is what every way of starting one ends in: it ties the process to the signals, and
 // to its parent when the parent holds its standard input, so that no worker outlives who started it.
-import { fileURLToPath } from 'node:url';
 import { messageOf } from '../errors.ts';
 import type { WorkerOptions } from './shell.ts';
 import { runWorker } from './shell.ts';
@@ -42,10 +41,4 @@ export async function workerMain(options: WorkerMainOptions): Promise<number> {
     process.stderr.write(`weft worker: ${messageOf(error)}\n`);
     return 1;
   }
-}
-
-// Started by a local cluster: the options come as JSON.
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const options = JSON.parse(process.argv[2] ?? '{}') as WorkerMainOptions;
-  void workerMain(options).then((code) => process.exit(code));
 }

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type * as Koffi from 'koffi';
+import { InternalError } from '@weft/ir';
 import { DeviceError } from '../errors.ts';
 
 /** The address of memory or of a native object. */
@@ -33,7 +34,15 @@ export interface NativeLibrary {
   ceiling(kind: number, bytes: number): number;
 }
 
-const nativeFolder = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'native');
+/** The package's folder of native sources and libraries: above this file in src/ as in dist/. */
+function findNativeFolder(): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    const candidate = join(folder, 'native');
+    if (existsSync(join(candidate, 'instruction-sets.json'))) return candidate;
+    if (dirname(folder) === folder)
+      throw new InternalError("the folder 'native' is not above the devices package");
+  }
+}
 const extension = process.platform === 'darwin' ? 'dylib' : process.platform === 'win32' ? 'dll' : 'so';
 
 type InstructionSets = Readonly<
@@ -51,6 +60,7 @@ function featuresOfMachine(): ReadonlySet<string> {
 
 /** The library of the best instruction set that is built and that this machine has. */
 function findLibrary(forced: string | undefined): { path: string; instructionSet: string } | string {
+  const nativeFolder = findNativeFolder();
   const sets = (JSON.parse(readFileSync(join(nativeFolder, 'instruction-sets.json'), 'utf8')) as InstructionSets)[process.arch] ?? {}; // prettier-ignore
   const pathOf = (name: string) => join(nativeFolder, 'lib', `weft-${name}.${extension}`);
   if (forced !== undefined) {

@@ -43,9 +43,9 @@ export function moveNodesBefore(block: Block, before: Node): void {
 }
 
 /** A chain of tables, one a block. */
-class Frame<T> {
+class ScopeFrame<T> {
   private readonly table = new Map<string, T>();
-  constructor(readonly parent: Frame<T> | undefined) {}
+  constructor(readonly parent: ScopeFrame<T> | undefined) {}
   get names(): string[] {
     return [...this.table.keys()].sort();
   }
@@ -73,8 +73,8 @@ function storedType(store: Node): Type {
   return annotated?.kind === 'tys' ? annotated.value[0] : store.inputs[0].type;
 }
 
-function addControlFlowVariables(block: Block, parent: Frame<Type> | undefined): Frame<Type> {
-  const frame = new Frame(parent);
+function addControlFlowVariables(block: Block, parent: ScopeFrame<Type> | undefined): ScopeFrame<Type> {
+  const frame = new ScopeFrame(parent);
   for (const node of block.nodes()) {
     switch (node.kind) {
       case 'prim::If':
@@ -110,7 +110,7 @@ function addNodeOutput(node: Node, name: string, type: Type): void {
 
 const displayName = (name: string): string => name.replace(/(?<=.)\$.*$/, '');
 
-function addIfVariables(node: Node, parent: Frame<Type>): void {
+function addIfVariables(node: Node, parent: ScopeFrame<Type>): void {
   const frames = node.blocks.map((block) => addControlFlowVariables(block, parent));
   const names = new Set<string>();
   for (const [index, frame] of frames.entries()) {
@@ -126,7 +126,7 @@ function addIfVariables(node: Node, parent: Frame<Type>): void {
   }
 }
 
-function addLoopVariables(node: Node, parent: Frame<Type>): void {
+function addLoopVariables(node: Node, parent: ScopeFrame<Type>): void {
   const [body] = node.blocks;
   const frame = addControlFlowVariables(body, parent);
   for (const name of frame.names) {
@@ -231,8 +231,8 @@ function inlineLoopConditions(block: Block): void {
 
 // ---- 4. Loads and stores --------------------------------------------------------------------------------------------
 
-function eraseLoadsAndStores(block: Block, parent: Frame<Value> | undefined): void {
-  const frame = new Frame(parent);
+function eraseLoadsAndStores(block: Block, parent: ScopeFrame<Value> | undefined): void {
+  const frame = new ScopeFrame(parent);
   for (const node of [...block.nodes()]) {
     switch (node.kind) {
       case 'prim::Store':

@@ -10,6 +10,9 @@ import { rangeOf } from './source-file.ts';
 import { convertStatements } from './statements.ts';
 import { optionalExpression, typeExpression } from './types.ts';
 
+/** The key in `Converter.free` of the place where the member's own name stands. */
+export const memberPlace = (name: string, member: string): string => `${name}..${member}`;
+
 export class Converter {
   private scopes: Map<string, string>[] = [new Map()];
   private readonly taken = new Set<string>();
@@ -82,10 +85,12 @@ export class Converter {
     }
     const start = identifier.getStart(this.file);
     if (!this.free.has(identifier.text)) this.free.set(identifier.text, start);
-    // Bundlers replace `F.relu`, with F a namespace, by the function itself: such a member has a place of its own.
+    // Bundlers replace `F.relu`, with F a namespace, by the function itself: such a member has a place of its own, which maps
+    // give as that of `F` or as that of `relu`.
     const { parent } = identifier;
     if (ts.isPropertyAccessExpression(parent) && parent.expression === identifier) {
       this.free.set(`${identifier.text}.${parent.name.text}`, start);
+      this.free.set(memberPlace(identifier.text, parent.name.text), parent.name.getStart(this.file));
     }
     return { kind: 'Name', name: identifier.text, range };
   }

@@ -5,6 +5,7 @@ import type { Resolver } from '../../emit/resolver.ts';
 import type { SugaredValue } from '../../emit/sugared-value.ts';
 import { EnumClassValue, SpecialForm } from '../../emit/callable-values.ts';
 import { NamespaceValue, PrintFunction, libraryValue } from '../../emit/javascript/library.ts';
+import { memberPlace } from './converter.ts';
 import { declaredEnum } from './enums.ts';
 import { freeVariable } from './inspector.ts';
 import type { LivePrograms } from './live-programs.ts';
@@ -85,9 +86,10 @@ export class LiveResolver implements Resolver {
   }
 
   private member(name: string, member: string): { value: unknown } | undefined {
-    const offset = this.offsets.get(`${name}.${member}`);
-    const generated = offset === undefined ? undefined : generatedName(this.syntax, offset);
-    if (generated !== undefined) {
+    for (const place of [`${name}.${member}`, memberPlace(name, member)]) {
+      const offset = this.offsets.get(place);
+      const generated = offset === undefined ? undefined : generatedName(this.syntax, offset);
+      if (generated === undefined) continue;
       const [base, own] = generated.split('.');
       const found = freeVariable(this.fn, base);
       // Without a member, the bundler has put the function itself in place.

@@ -1,0 +1,80 @@
+// The packages as they are installed, bundled: what scripting reads back from a bundle, and that nothing is there twice.
+import { expect, test } from '@jest/globals';
+import { build } from 'esbuild';
+import { execFileSync } from 'node:child_process';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const libs = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const url = (path: string): string => JSON.stringify(pathToFileURL(join(libs, path)).href);
+
+/** What a program prints that runs with the built packages, in a process of its own. */
+function output(program: string): unknown {
+  const text = execFileSync(process.execPath, ['--input-type=module', '-'], {
+    cwd: join(libs, 'jit'),
+    input: program,
+    encoding: 'utf8',
+  });
+  return JSON.parse(text);
+}
+
+test('every class of modules is scripted from its source in the bundle', async () => {
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `
+import { moduleCases, plainResult } from './nn-module-cases.ts';
+import { jit, manualSeed } from 'weft';
+const failed = [];
+for (const [name, { make, inputs }] of moduleCases) {
+  manualSeed(0);
+  const module = make().eval();
+  const given = inputs();
+  try {
+    const scripted = JSON.stringify(plainResult(jit.script(module).forward(...given)));
+    if (scripted !== JSON.stringify(plainResult(module.forward(...given)))) failed.push(name);
+  } catch (error) {
+    failed.push(name + ': ' + error.message);
+  }
+}
+console.log(JSON.stringify({ count: moduleCases.size ?? moduleCases.length, failed }));`,
+      resolveDir: join(libs, 'jit/src'),
+    },
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+  });
+  const { count, failed } = output(outputFiles[0].text) as { count: number; failed: string[] };
+  expect(failed).toEqual([]);
+  expect(count).toBeGreaterThan(50);
+});
+
+test('classes and registries of a package are those that the public package gives', () => {
+  expect(
+    output(`
+const [weft, tensor, jit, ir, devices, cluster] = await Promise.all(
+  [${['weft', 'tensor', 'jit', 'ir', 'devices', 'cluster'].map((name) => url(`${name}/dist/index.js`)).join(', ')}]
+    .map((path) => import(path)));
+console.log(JSON.stringify([
+  weft.Tensor === tensor.Tensor,
+  weft.nn.Module === tensor.nn.Module,
+  weft.jit.script === jit.script,
+  weft.WeftError === ir.WeftError,
+  new cluster.ClusterError('') instanceof ir.WeftError,
+  weft.devices.deviceRegistry === devices.deviceRegistry,
+  new weft.nn.Linear(1, 1).constructor.name,
+]));`),
+  ).toEqual([true, true, true, true, true, true, 'Linear']);
+});
+
+test('a user error names the line of the user, with its class', () => {
+  const program = `
+import { OperatorError, ones } from 'weft';
+try {
+  ones(2, 3).matmul(ones(2, 3));
+} catch (error) {
+  console.log(JSON.stringify([error instanceof OperatorError, error.constructor.name, error.name]));
+}`;
+  expect(output(program)).toEqual([true, 'OperatorError', 'OperatorError']);
+});

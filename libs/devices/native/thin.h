@@ -24,7 +24,7 @@ struct DotTiling {
 #else
   static constexpr int rows = 2;
 #endif
-  /** Columns of a tile; twice as many when there is one row only. */
+  /** Columns of a tile. */
   static constexpr int columns = 4;
 };
 
@@ -108,16 +108,80 @@ __attribute__((noinline)) void dotColumns(Matrix<T> a, int64_t rows, const T* b,
   }
 }
 
+/** The sums of a row times S columns wherever they are, all dense along the depth; `ahead` elements further on is what is read next. */
+template <class T, int S>
+inline void columnSums(const T* a, const T* const (&from)[S], int64_t depth, int64_t ahead, Vector<T, lanesOf<T>> (&totals)[S]) {
+  constexpr int L = lanesOf<T>, chains = 8 / S;
+  using W = Vector<T, L>;
+  W sums[S][chains]{};
+  int64_t k = 0;
+  for (; k + chains * L <= depth; k += chains * L) {
+#pragma GCC unroll 8
+    for (int i = 0; i < chains; i++) {
+      const W left = loadVector<W>(a + k + i * L);
+#pragma GCC unroll 8
+      for (int s = 0; s < S; s++) {
+        if (vectorBytes >= alignment || (k + i * L) % (alignment / int(sizeof(T))) == 0) __builtin_prefetch(from[s] + ahead + k + i * L, 0, 2);
+        sums[s][i] += left * loadVector<W>(from[s] + k + i * L);
+      }
+    }
+  }
+  for (; k + L <= depth; k += L)
+    for (int s = 0; s < S; s++) sums[s][0] += loadVector<W>(a + k) * loadVector<W>(from[s] + k);
+  if (k < depth) {
+    const size_t bytes = size_t(depth - k) * sizeof(T);
+    W left{};
+    std::memcpy(&left, a + k, bytes);
+    for (int s = 0; s < S; s++) {
+      W right{};
+      std::memcpy(&right, from[s] + k, bytes);
+      sums[s][1] += left * right;
+    }
+  }
+#pragma GCC unroll 8
+  for (int s = 0; s < S; s++) {
+    totals[s] = sums[s][0];
+    for (int i = 1; i < chains; i++) totals[s] += sums[s][i];
+  }
+}
+
+/**
+ * A row by columns first … last - 1 of B, both dense along the depth. Four stretches of columns are walked at once, each from one end to
+ * the other with what comes next fetched into the second-level cache: memory gives more so than to one walk.
+ */
+template <class T>
+inline void rowByColumns(const T* a, const T* b, int64_t bColumn, int64_t depth, T* c, int64_t first, int64_t last) {
+  constexpr int L = lanesOf<T>, S = 4;
+  const int64_t ahead = divideUp(4096 / int64_t(sizeof(T)), depth) * bColumn;
+  const int64_t part = (last - first) / S;
+  for (int64_t j = first; j < first + part; j++) {
+    const T* from[S];
+    for (int s = 0; s < S; s++) from[s] = b + (j + s * part) * bColumn;
+    Vector<T, L> totals[S];
+    columnSums<T, S>(a, from, depth, ahead, totals);
+    T sums[S];
+    storeSums<T, L>(sums, totals);
+    for (int s = 0; s < S; s++) c[j + s * part] = sums[s];
+  }
+  for (int64_t j = first + S * part; j < last; j++) {
+    const T* const from[1] = {b + j * bColumn};
+    Vector<T, L> totals[1];
+    columnSums<T, 1>(a, from, depth, 0, totals);
+    c[j] = sumOf<T, L>(totals[0]);
+  }
+}
+
 /** A times B with both dense along the depth; `finish(first, last)` follows columns. */
 template <class T, class Finish>
 void multiplyDots(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, int64_t columns, int64_t depth, const Finish& finish) {
   constexpr int C = DotTiling<T>::columns;
   parallelFor(divideUp(columns, 2 * C), divideUp(columnGrain<T>(rows, depth), 2 * C), [&](int64_t begin, int64_t end) {
     const int64_t first = begin * 2 * C, last = std::min(columns, end * 2 * C);
-    int64_t j = first;
     if (rows == 1) {
-      for (; j + 2 * C <= last; j += 2 * C) dotProducts<T, 1, 2 * C>(a.at, 0, b.at + j * b.columnStride, b.columnStride, depth, c + j, cRow);
+      rowByColumns<T>(a.at, b.at, b.columnStride, depth, c, first, last);
+      return finish(first, last);
     }
+    int64_t j = first;
     for (; j + C <= last; j += C) dotColumns<T, C>(a, rows, b.at + j * b.columnStride, b.columnStride, depth, c + j, cRow);
     for (; j < last; j++) dotColumns<T, 1>(a, rows, b.at + j * b.columnStride, b.columnStride, depth, c + j, cRow);
     finish(first, last);
@@ -132,7 +196,7 @@ inline void rowTimesMatrix(const T* a, int64_t aDepth, Matrix<T> b, int64_t dept
   constexpr int L = lanesOf<T>;
   using W = Vector<T, L>;
   // Sums of so many columns stay in the first-level cache.
-  constexpr int64_t stretch = 8192 / int(sizeof(T));
+  constexpr int64_t stretch = 16384 / int(sizeof(T));
   const auto addRows = [&]<int K>(std::integral_constant<int, K>, int64_t k, int64_t first, int64_t last) {
     W left[K];
 #pragma GCC unroll 8
@@ -143,6 +207,9 @@ inline void rowTimesMatrix(const T* a, int64_t aDepth, Matrix<T> b, int64_t dept
       W low = k > 0 ? loadVector<W>(c + j) : W{}, high = k > 0 ? loadVector<W>(c + j + L) : W{};
 #pragma GCC unroll 8
       for (int i = 0; i < K; i++) {
+        // The rows after these.
+#pragma GCC unroll 4
+        for (int at = 0; at < 2 * vectorBytes; at += int(alignment)) __builtin_prefetch(reinterpret_cast<const char*>(from + (i + K) * b.rowStride + j) + at, 0, 2);
         low += left[i] * loadVector<W>(from + i * b.rowStride + j);
         high += left[i] * loadVector<W>(from + i * b.rowStride + j + L);
       }

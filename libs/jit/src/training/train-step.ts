@@ -11,15 +11,12 @@ import { executorSettings } from '../executor/settings.ts';
 import { argumentsOf } from '../script-function.ts';
 import { ScriptModule } from '../script-module.ts';
 import { script } from '../script.ts';
+import type { Ending, TrainingGraphOptions } from './training-graph.ts';
 import { TrainingGraph } from './training-graph.ts';
 
-export interface TrainStepOptions {
+export interface TrainStepOptions extends TrainingGraphOptions {
   /** The method that computes the loss; default `forward`. */
   readonly method?: string;
-  /** Bounds the norm of all gradients, taken together, before the update. */
-  readonly clipGradNorm?: number;
-  /** Calls that share one update, with the mean of their gradients; default 1. */
-  readonly accumulate?: number;
 }
 
 export interface TrainStep {
@@ -76,30 +73,30 @@ export class StepRunner {
   constructor(
     private readonly callee: ScriptFunction,
     private readonly optimizer: optim.Optimizer,
-    private readonly options: { readonly clipGradNorm?: number; readonly accumulate?: number },
+    private readonly options: TrainingGraphOptions,
   ) {}
 
   /** @param args the object of the method first */
   run(args: readonly IValue[]): Tensor {
     const { accumulate = 1 } = this.options;
     if (executorSettings.mode === 'interpret') this.state = 'WEFT_EXECUTOR=interpret';
-    else if (accumulate > 1) this.state = 'gradients are accumulated';
-    else if (hasGradients(this.optimizer)) this.state = 'there are gradients already';
     else {
-      const loss = this.compiled(args);
-      if (loss !== undefined) return loss;
+      const loss = this.compiled(args, (this.calls + 1) % accumulate === 0 ? 'update' : 'keep');
+      if (loss !== undefined) {
+        this.calls++;
+        return loss;
+      }
     }
     return this.apart(args);
   }
 
   /** The step as one graph; undefined where there is none for this call. */
-  private compiled(args: readonly IValue[]): Tensor | undefined {
+  private compiled(args: readonly IValue[], ending: Ending): Tensor | undefined {
     const tensors: Tensor[] = [];
     const entry = entryFor(this.seen, args, tensors);
     if (entry.graph === undefined && entry.refusal === undefined) {
       try {
-        const { clipGradNorm } = this.options;
-        entry.graph = new TrainingGraph(this.callee, args, tensors, this.optimizer, clipGradNorm);
+        entry.graph = new TrainingGraph(this.callee, args, tensors, this.optimizer, this.options);
       } catch (error) {
         // Whatever it is, the parts can make the step; tests want to know of defects.
         const isDefect = error instanceof InternalError || error instanceof TypeError;
@@ -107,7 +104,12 @@ export class StepRunner {
         entry.refusal = error.message;
       }
     }
-    const loss = entry.graph?.run(tensors);
+    const refusal = entry.graph?.refuses();
+    if (refusal !== undefined) {
+      this.state = refusal;
+      return undefined;
+    }
+    const loss = entry.graph?.run(tensors, ending);
     if (loss !== undefined) this.memory = entry.graph!.memory;
     this.state = loss !== undefined ? 'compiled' : (entry.refusal ?? 'its guard failed');
     // What it was made for is gone: made again at the next call.
@@ -132,9 +134,6 @@ export class StepRunner {
     return loss.detach();
   }
 }
-
-const hasGradients = ({ paramGroups }: optim.Optimizer): boolean =>
-  paramGroups.some(({ parameters }) => parameters.some(({ grad }) => grad !== null));
 
 /** What is known of calls like this one, whose tensors are added to `tensors`. */
 function entryFor(seen: Seen[], args: readonly IValue[], tensors: Tensor[]): Seen {

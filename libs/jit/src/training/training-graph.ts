@@ -1,5 +1,7 @@
 // A training step as one graph: the loss of a call, the gradients of parameters, and the optimizer's update, which replaces parameters
-// and state where they are. Gradients are values inside of it and never tensors.
+// and state where they are. Gradients are values inside of it and never tensors, except those of calls that share an update: they are
+// kept in `grad`, to which the graphs of such calls add.
+import type { InPlace } from '@weft/devices';
 import type { IValue, ScriptFunction, Value } from '@weft/ir';
 import { CoreBuilder, Graph, UnsupportedError, dtypes, isComplex, numel, specOf, vjpOfGraph } from '@weft/ir';
 import type { Tensor, UpdatePlan, optim } from '@weft/tensor';
@@ -10,11 +12,35 @@ import type { ExactLowering } from '../lower/index.ts';
 import { lowerExactly } from '../lower/index.ts';
 import { optimize } from '../passes/index.ts';
 
+/** What a call does with its gradients: updates the parameters by them, or keeps them for a call that does. */
+export type Ending = 'update' | 'keep';
+
+export interface TrainingGraphOptions {
+  /** Bounds the norm of all gradients, taken together, before the update. */
+  readonly clipGradNorm?: number;
+  /**
+   * Calls that share one update, with the mean of their gradients; default 1. Until the last of them gradients are summed in `grad` of
+   * the parameters.
+   */
+  readonly accumulate?: number;
+}
+
 /** Where things are among the outputs of the graph. */
 interface Made {
   readonly fn: CoreFunction;
-  /** The first of the results that replace the plan's targets. */
+  /** The first of the results that replace the plan's targets, or that are kept. */
   readonly firstTarget: number;
+}
+
+/** A call's ending with the tensors that it is for. */
+interface Bound {
+  /** The same key is the same graph. */
+  readonly key: string;
+  readonly parameters: readonly Tensor[];
+  /** What is in `grad` of each already. */
+  readonly kept: readonly (Tensor | null)[];
+  /** Undefined where gradients are kept. */
+  readonly plan: UpdatePlan | undefined;
 }
 
 export class TrainingGraph {
@@ -31,7 +57,7 @@ export class TrainingGraph {
     args: readonly IValue[],
     tensors: readonly Tensor[],
     private readonly optimizer: optim.Optimizer,
-    private readonly clipGradNorm: number | undefined,
+    private readonly options: TrainingGraphOptions = {},
   ) {
     const { unrollLimit } = executorSettings;
     this.lowering = lowerExactly(callee, args, { unrollLimit, gradEnabled: true });
@@ -57,26 +83,43 @@ export class TrainingGraph {
     if (operands.some((tensor) => !tensor.isRowMajor))
       throw new UnsupportedError('a tensor of the module is strided');
     if (this.trained.length === 0) throw new UnsupportedError('the result depends on no trained parameter');
-    this.functionFor(this.plan());
+    this.functionFor(this.bound('update'));
+  }
+
+  /** Why calls with this ending have to be made by their parts, as things are. */
+  refuses(): string | undefined {
+    const parameters = this.optimizer.paramGroups.flatMap((group) => group.parameters);
+    for (const parameter of parameters) {
+      const { grad, storage } = parameter;
+      if (grad === null) continue;
+      if (!this.trained.includes(parameter))
+        return 'a parameter that the result does not depend on has a gradient';
+      if (!grad.isRowMajor || grad.requiresGrad || grad.storage.device !== storage.device)
+        return 'there is a gradient that is strided, elsewhere, or has a history';
+    }
+    return undefined;
   }
 
   /** Makes the step with the tensors of the arguments; undefined when the call has to be interpreted: then nothing was changed. */
-  run(tensors: readonly Tensor[]): Tensor | undefined {
+  run(tensors: readonly Tensor[], ending: Ending = 'update'): Tensor | undefined {
     if (!this.guard.holds()) return undefined;
     const { requests, condition, writes, inputs } = this.lowering;
     const operands = this.bind(tensors);
     if (this.hasSharedWrites(operands)) return undefined;
-    const plan = this.plan();
-    const { fn, firstTarget } = this.functionFor(plan);
+    const bound = this.bound(ending);
+    const { parameters, kept, plan } = bound;
+    const { fn, firstTarget } = this.functionFor(bound);
     this.last = fn;
     const device = operands[0]?.storage.device ?? hostDevice();
     const before = condition !== undefined && requests.length > 0 ? defaultGenerator.getState() : undefined;
     const all = [
       ...inputs.map((index) => operands[index]),
       ...drawRequests(requests, device),
-      ...plan.operands,
+      ...kept.filter((grad) => grad !== null),
+      ...(plan?.operands ?? []),
     ];
-    const into = fn.outputSpecs.map((_, index) => plan.targets[index - firstTarget] ?? null);
+    const targets = plan?.targets ?? kept;
+    const into = fn.outputSpecs.map((_, index) => targets[index - firstTarget] ?? null);
     const results = noGrad(() => runInto(into, fn, all, device));
     if (condition !== undefined && results[condition].element() !== true) {
       if (before !== undefined) defaultGenerator.setState(before);
@@ -86,7 +129,12 @@ export class TrainingGraph {
       operands[operand].writeBytes(results[output].bytes());
       operands[operand].storage.version++;
     }
-    plan.commit();
+    if (plan === undefined)
+      parameters.forEach((parameter, at) => (parameter.grad = results[firstTarget + at]));
+    else {
+      plan.commit();
+      if (kept.some((grad) => grad !== null)) this.optimizer.zeroGrad(true);
+    }
     return results[this.loss];
   }
 
@@ -108,28 +156,33 @@ export class TrainingGraph {
     );
   }
 
-  private plan(): UpdatePlan {
-    const plan = this.optimizer.planUpdate(this.trained);
-    if (plan === undefined) throw new UnsupportedError('the optimizer has no update that can be compiled');
-    return plan;
+  private bound(ending: Ending): Bound {
+    const plan = ending === 'update' ? this.optimizer.planUpdate(this.trained) : undefined;
+    if (ending === 'update' && plan === undefined)
+      throw new UnsupportedError('the optimizer has no update that can be compiled');
+    const parameters = plan?.parameters ?? this.trained;
+    const kept = parameters.map(({ grad }) => grad);
+    const present = kept.map((grad) => (grad === null ? '0' : '1')).join('');
+    return { key: `${plan?.key ?? 'keep'} ${present}`, parameters, kept, plan };
   }
 
-  /** The graph for the optimizer's switches as they are. */
-  private functionFor(plan: UpdatePlan): Made {
-    let made = this.made.get(plan.key);
-    if (made === undefined) this.made.set(plan.key, (made = this.make(plan)));
+  /** The graph for the optimizer's switches and the gradients that are there. */
+  private functionFor(bound: Bound): Made {
+    let made = this.made.get(bound.key);
+    if (made === undefined) this.made.set(bound.key, (made = this.make(bound)));
     return made;
   }
 
-  private make(plan: UpdatePlan): Made {
+  private make({ parameters: trained, kept, plan }: Bound): Made {
     const { graph: forward, operands, inputs: used, condition } = this.lowering;
+    const { clipGradNorm, accumulate = 1 } = this.options;
     const b = new CoreBuilder(new Graph());
     const inputs = forward.inputs.map((input) => b.input(specOf(input)));
     const seeds = forward.outputs.map((output, index) =>
-      index === this.loss ? b.full(1, specOf(output).dtype, specOf(output).sizes) : null,
+      index === this.loss ? b.full(1 / accumulate, specOf(output).dtype, specOf(output).sizes) : null,
     );
     const { outputs, cotangents } = vjpOfGraph(b, forward, inputs, seeds);
-    const places = plan.parameters.map((parameter) =>
+    const places = trained.map((parameter) =>
       used.findIndex((index) => {
         const source = operands[index];
         return source.kind === 'held' && source.tensor === parameter;
@@ -138,23 +191,32 @@ export class TrainingGraph {
     if (places.some((place) => cotangents[place] === null))
       throw new UnsupportedError('the result does not depend on a parameter that it reads');
     const parameters = places.map((place) => inputs[place]);
-    const gradients = places.map((place) => cotangents[place]!);
-    const firstOperand = b.graph.inputs.length;
-    const given = plan.operands.map((operand) => b.input(operand.spec));
-    const arrived = this.clipGradNorm === undefined ? gradients : clipped(b, gradients, this.clipGradNorm);
-    const updated = plan.emit(b, parameters, arrived, given);
-    const pairs = plan.targets.map((target) => {
-      const parameter = plan.parameters.indexOf(target);
-      return parameter < 0 ? firstOperand + plan.operands.indexOf(target) : places[parameter];
+    const keptInputs = kept.map((grad) => (grad === null ? null : b.input(grad.spec)));
+    const gradients = places.map((place, at) => {
+      const own = keptInputs[at];
+      return own === null ? cotangents[place]! : b.add(own, cotangents[place]!);
     });
+    // Each result with what it replaces.
+    let results: readonly Value[] = gradients;
+    let replaced: readonly (Value | null)[] = keptInputs;
+    if (plan !== undefined) {
+      const given = plan.operands.map((operand) => b.input(operand.spec));
+      const arrived = clipGradNorm === undefined ? gradients : clipped(b, gradients, clipGradNorm);
+      results = plan.emit(b, parameters, arrived, given);
+      replaced = plan.targets.map((target) => {
+        const parameter = trained.indexOf(target);
+        return parameter < 0 ? given[plan.operands.indexOf(target)] : parameters[parameter];
+      });
+    }
     for (const output of outputs) b.graph.addOutput(output);
     const firstTarget = outputs.length;
-    updated.forEach((value, index) => {
-      const old = b.graph.inputs[pairs[index]];
+    const inPlace: InPlace[] = [];
+    results.forEach((value, at) => {
+      const old = replaced[at];
+      if (old !== null) inPlace.push({ input: b.graph.inputs.indexOf(old), output: firstTarget + at });
       // Where the run may not be used everything stays as it was.
-      b.graph.addOutput(condition === undefined ? value : b.select(outputs[condition], value, old));
+      b.graph.addOutput(condition === undefined || old === null ? value : b.select(outputs[condition], value, old)); // prettier-ignore
     });
-    const inPlace = pairs.map((input, index) => ({ input, output: firstTarget + index }));
     const fn = new CoreFunction(b.graph, { optimize: (graph) => void optimize(graph, 'core'), inPlace });
     return { fn, firstTarget };
   }

@@ -5,6 +5,8 @@ export type { TraceOptions, Traced } from './frontend/trace/trace.ts';
 export { TracerWarning } from './frontend/trace/tracer-warning.ts';
 export { ScriptModule, scriptModuleOf } from './script-module.ts';
 export type { Scripted } from './script-module.ts';
+export { freeze } from './freeze/freeze.ts';
+export type { FreezeOptions } from './freeze/freeze.ts';
 export { trainStep } from './training/train-step.ts';
 export type { TrainStep, TrainStepOptions } from './training/train-step.ts';
 export { wrapFunction } from './script-function.ts';

@@ -10,6 +10,7 @@ import { coreSlicesPass } from './core-slices.ts';
 import { coreSumsPass } from './core-sums.ts';
 import { deadCodePass } from './dead-code.ts';
 import { evaluateNode } from './evaluate.ts';
+import { foldBatchNormPass } from './fold-batch-norm.ts';
 import { inlinePass } from './inline.ts';
 import { loopInvariantsPass } from './loop-invariants.ts';
 import { loopUnrollingPass } from './loop-unrolling.ts';
@@ -17,6 +18,7 @@ import { lowerSimpleTuplesPass } from './lower-simple-tuples.ts';
 import type { Pass } from './pass.ts';
 import { registerPass } from './pass.ts';
 import { peepholePass } from './peephole.ts';
+import { removeDropoutPass } from './remove-dropout.ts';
 import { removeListMutationPass, removeTensorMutationPass } from './remove-mutation.ts';
 import { scalarOperandsPass } from './scalar-operands.ts';
 import { simplifyCorePass } from './simplify-core.ts';
@@ -60,6 +62,8 @@ const pipeline: readonly Pass[] = [
   scalarOperandsPass,
   constantPropagationPass,
   loopUnrollingPass,
+  removeDropoutPass,
+  foldBatchNormPass,
   commonSubexpressionsPass,
   constantPoolingPass,
   loopInvariantsPass,

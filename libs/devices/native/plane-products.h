@@ -80,12 +80,6 @@ class PlaneProducts final : ConvolutionShape {
 #endif
   static constexpr int64_t mostPositions = 64;
 
-  /** The axis of the convolution whose kernel's gradient this is. */
-  static ConvolutionAxis turned(ConvolutionAxis axis) {
-    std::swap(axis.kernel, axis.out);
-    std::swap(axis.kernelDilation, axis.step);
-    return axis;
-  }
   static ConvolutionAxis line() { return {1, 1, 1, 1, 0, 1, 1, 0, 0, 0}; }
 
   void copyWindow(T* to, const T* from) const {

@@ -21,6 +21,13 @@ struct ConvolutionAxis {
   }
 };
 
+/** The axis of the convolution whose kernel's gradient this is one of. */
+inline ConvolutionAxis turned(ConvolutionAxis axis) {
+  std::swap(axis.kernel, axis.out);
+  std::swap(axis.kernelDilation, axis.step);
+  return axis;
+}
+
 /** Indices first, first + spacing, … of one dimension that read from inside the input; from `at`, `step` apart. */
 struct ConvolutionRun {
   int64_t first, count, spacing, at, step;

@@ -5,6 +5,7 @@
 #include "plane-products.h"
 #include "taps.h"
 #include "winograd.h"
+#include "winograd-kernels.h"
 
 namespace weft {
 
@@ -13,6 +14,7 @@ class ConvolutionWay {
  public:
   explicit ConvolutionWay(const ConvolutionShape& shape) {
     if (PlaneSums<T>::takes(shape)) planes = std::make_unique<PlaneSums<T>>(shape);
+    else if (WinogradKernels<T>::takes(shape)) kernels = std::make_unique<WinogradKernels<T>>(shape);
     else if (PlaneProducts<T>::takes(shape)) products = std::make_unique<PlaneProducts<T>>(shape);
     else if (shape.rows <= 2) taps = std::make_unique<TapSums<T>>(shape);
     else if (Winograd<T>::takes(shape)) winograd = std::make_unique<Winograd<T>>(shape);
@@ -22,6 +24,7 @@ class ConvolutionWay {
   /** @param stamp whether the kernel is the one of the last run (kept.h) */
   void run(const T* in, const T* kernel, int64_t stamp, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
     if (planes != nullptr) planes->run(in, kernel, out, slots, epilogue);
+    else if (kernels != nullptr) kernels->run(in, kernel, out, slots, epilogue);
     else if (products != nullptr) products->run(in, kernel, out, slots, epilogue);
     else if (taps != nullptr) taps->run(in, kernel, out, slots, epilogue);
     else if (winograd != nullptr) winograd->run(in, kernel, stamp, out, slots, epilogue);
@@ -30,6 +33,7 @@ class ConvolutionWay {
 
  private:
   std::unique_ptr<PlaneSums<T>> planes;
+  std::unique_ptr<WinogradKernels<T>> kernels;
   std::unique_ptr<PlaneProducts<T>> products;
   std::unique_ptr<TapSums<T>> taps;
   std::unique_ptr<Winograd<T>> winograd;

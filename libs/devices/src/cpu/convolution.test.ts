@@ -15,12 +15,17 @@ interface Shapes {
   readonly kernel: readonly number[];
 }
 
-/** The result and the gradients of both operands where the result is the cotangent. */
+/** The result and the gradients of both operands where a part of the result is the cotangent. */
 const withGradients =
   (options: Options) =>
   (b: CoreBuilder, x: Value, w: Value): Value[] => {
     const y = b.convolution(x, w, options);
-    const gradients = coreOperator('convolution').vjp!(b, y.node, [y], { wants: () => true, add: () => {} });
+    const { dtype, sizes } = specOf(y);
+    const cotangent = b.multiply(y, b.full(0.25, dtype, sizes));
+    const gradients = coreOperator('convolution').vjp!(b, y.node, [cotangent], {
+      wants: () => true,
+      add: () => {},
+    });
     return [y, ...gradients.map((gradient) => gradient!)];
   };
 
@@ -51,6 +56,27 @@ const cases: [string, Shapes, Options][] = [
   ['3 × 3, narrow and high', { input: [3, 19, 70, 5], kernel: [17, 19, 3, 3] }, plane(1)],
   ['3 × 3, uneven padding', { input: [2, 16, 21, 30], kernel: [40, 16, 3, 3] }, { windowStrides: [1, 1], padding: [[4, -2], [-1, 3]] }], // prettier-ignore
   ['3 × 3, reversed', { input: [2, 16, 22, 26], kernel: [17, 16, 3, 3] }, { ...plane(1), windowReversal: [true, false] }], // prettier-ignore
+  [
+    '3 × 3 of many features, gradients of kernels in tiles',
+    { input: [3, 37, 13, 18], kernel: [41, 37, 3, 3] },
+    plane(1),
+  ],
+  [
+    '3 × 3 of many features, wide padding',
+    { input: [9, 24, 5, 6], kernel: [70, 24, 3, 3] },
+    {
+      windowStrides: [1, 1],
+      padding: [
+        [3, -1],
+        [0, 4],
+      ],
+    },
+  ],
+  [
+    '3 × 3 of groups of many features',
+    { input: [2, 54, 20, 24], kernel: [50, 27, 3, 3] },
+    { ...plane(1), featureGroupCount: 2 },
+  ],
   ['3 × 3 of groups', { input: [2, 54, 20, 24], kernel: [48, 18, 3, 3] }, { ...plane(1), featureGroupCount: 3 }], // prettier-ignore
   ['3 × 3, stride 2', { input: [2, 8, 15, 14], kernel: [13, 8, 3, 3] }, plane(1, 2)],
   ['7 × 7, stride 2', { input: [1, 3, 33, 37], kernel: [16, 3, 7, 7] }, plane(3, 2)],

@@ -33,11 +33,21 @@ const products = grid.flatMap(([rows, columns, depth]) =>
 const heads = (lhs, rhs) => (b, x, y) =>
   b.dotGeneral(x, y, { lhsBatching: [0], rhsBatching: [0], lhsContracting: [lhs], rhsContracting: [rhs] });
 
+/** Products of numbers narrower than a word, right operand as layers have their weights. */
+const narrow = [[1, 4096, 1024], [16, 768, 768], [128, 768, 3072], [1024, 1024, 1024]].flatMap(([rows, columns, depth]) =>
+  [['bfloat16', 'bfloat16'], ['bfloat16', 'float32'], ['int8', 'int32']].map(([dtype, result]) => [
+    `narrow product ${rows}x${columns}x${depth}, ${dtype} to ${result}`,
+    [tensorSpec(dtype, [rows, depth]), tensorSpec(dtype, [columns, depth])],
+    (b, x, y) => b.dotGeneral(x, y, { lhsContracting: [1], rhsContracting: [1] }, result),
+  ]),
+); // prettier-ignore
+
 /** Name, inputs, graph, constant inputs. Flops are those of products; bytes those of inputs and outputs. */
 const cases = [
   ['call of one element', [f32(1), f32(1)], (b, x, y) => b.add(x, y)],
   ['call of a perceptron 1x8-16-4', [f32(1, 8), f32(8, 16), f32(16, 4)], (b, x, v, w) => product(b, b.tanh(product(b, x, v)), w)],
   ...products,
+  ...narrow,
   ['linear 16x768x768, constant', [f32(16, 768), f32(768, 768)], (b, x, y) => product(b, x, y, 1, 1), [1]],
   ['linear 128x768x3072, constant', [f32(128, 768), f32(3072, 768)], (b, x, y) => product(b, x, y, 1, 1), [1]],
   ['product of 12 heads 128x128x64', [f32(12, 128, 64), f32(12, 128, 64)], heads(2, 2)],

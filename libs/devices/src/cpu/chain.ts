@@ -9,7 +9,7 @@ import { countOf, isAlias, rootOf, sourcesOf, valuesRead } from '../reference/sc
 import type { Access } from './access.ts';
 import { accessOf, isView, isViewNode } from './access.ts';
 import type { AffineEpilogue } from './affine-epilogue.ts';
-import { dotWords } from './dot.ts';
+import { dotWords, isPlainDot } from './dot.ts';
 import type { NativeLibrary } from './library.ts';
 import type { Piece, Pieces, Split } from './parts.ts';
 import { ordered, piecesOf, readsOwnPart, stridesAlong } from './parts.ts';
@@ -169,7 +169,7 @@ function isLink({ node, group, affine, chain }: FusedUnit, rules: ChainRules): b
   if (node === undefined) return isPointwise(group[0], library) && countOf(group[0].output) > 1;
   if (!isNative(node) || isHalf(specOf(node.inputs[0]).dtype) || countOf(node.outputs[0]) === 0) return false;
   if (node.kind === 'core::reduce') return countOf(node.inputs[0]) > 1;
-  return node.kind === 'core::dot_general' && affine === undefined && batchesOf(node) > 1;
+  return node.kind === 'core::dot_general' && isPlainDot(node) && affine === undefined && batchesOf(node) > 1;
 }
 
 /** How many matrices a product multiplies. */

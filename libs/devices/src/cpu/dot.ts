@@ -92,12 +92,24 @@ export function dotWords(
   ];
 }
 
+/** The kernel of a product whose operands are as narrow as memory has them: bfloat16, int8. */
+const narrowKernel = (node: Node): string =>
+  `dot.${specOf(node.inputs[0]).dtype}.${specOf(node.output).dtype}`;
+
+/** Whether the kernel is one that computes in what memory holds, with an epilogue and as a link of chains. */
+export const isPlainDot = (node: Node): boolean =>
+  [node.inputs[0], node.output].every((value) => ['float32', 'float64'].includes(specOf(value).dtype));
+
 function emitDot(site: NativeSite): void {
-  const [left, right] = [widened(site, 0), widened(site, 1)];
-  const result = wideResult(site);
+  const { node, library } = site;
+  const narrow = narrowKernel(node);
+  const isNarrow = library.operations.has(narrow);
+  const [left, right] = [0, 1].map((index) => (isNarrow ? site.operand(index) : widened(site, index)));
+  const result = isNarrow ? { slot: site.results[0], narrow: () => {} } : wideResult(site);
   if (numel(site.outSpecs[0].sizes) === 0) return;
-  const words = dotWords(site.node, left, right, result.slot, (operand, side) => copiedMatrices(site, operand, ...side)); // prettier-ignore
-  site.push(`dot.${left.dtype}`, ...words!, ...site.epilogue());
+  const words = dotWords(node, left, right, result.slot, (operand, side) => copiedMatrices(site, operand, ...side))!; // prettier-ignore
+  if (isNarrow) site.push(narrow, ...words);
+  else site.push(`dot.${left.dtype}`, ...words, ...site.epilogue());
   result.narrow();
 }
 
@@ -105,11 +117,12 @@ export const dotFamily: NativeFamily = {
   operators: ['dot_general'],
   accepts(node: Node, library) {
     const [operand, result] = [specOf(node.inputs[0]).dtype, specOf(node.output).dtype];
+    if (library.operations.has(narrowKernel(node))) return true;
     if (operand !== result) return false;
     return (
       library.operations.has(`dot.${isHalf(operand) ? 'float32' : operand}`) && canWiden(operand, { library })
     );
   },
   emit: emitDot,
-  takesEpilogue: (node) => !isHalf(specOf(node.output).dtype),
+  takesEpilogue: isPlainDot,
 };

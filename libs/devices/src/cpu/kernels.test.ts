@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { CoreBuilder, DType, Value } from '@weft/ir';
 import { specOf } from '@weft/ir';
 import type { ConformanceCase } from '../conformance/case.ts';
+import { tensor } from '../conformance/case.ts';
 import { Source, againstReference } from '../conformance/random-cases.ts';
 import { graphOfCase, runCase } from '../conformance/run.ts';
 import { CpuDevice, cpuDevice } from './device.ts';
@@ -17,7 +18,14 @@ async function agrees(kernel: ConformanceCase): Promise<void> {
 }
 
 type Layout = 'ab' | 'aTb' | 'abT' | 'batched';
-function product(dtype: DType, layout: Layout, m: number, n: number, k: number): ConformanceCase {
+function product(
+  dtype: DType,
+  layout: Layout,
+  m: number,
+  n: number,
+  k: number,
+  result = dtype,
+): ConformanceCase {
   const source = new Source(m * 31 + n * 7 + k);
   const batch = layout === 'batched' ? [3] : [];
   const lhs = source.tensor(dtype, layout === 'aTb' ? [k, m] : [...batch, m, k]);
@@ -29,8 +37,8 @@ function product(dtype: DType, layout: Layout, m: number, n: number, k: number):
     lhsContracting: [layout === 'aTb' ? 0 : first + 1],
     rhsContracting: [layout === 'abT' ? 1 : first],
   };
-  const build = (b: CoreBuilder, x: Value, y: Value) => [b.dotGeneral(x, y, dimensions)];
-  return againstReference(`${layout} ${m} ${n} ${k}`, 'dot_general', [lhs, rhs], build, tolerances[dtype]);
+  const build = (b: CoreBuilder, x: Value, y: Value) => [b.dotGeneral(x, y, dimensions, result)];
+  return againstReference(`${layout} ${m} ${n} ${k}`, 'dot_general', [lhs, rhs], build, tolerances[result]);
 }
 const tolerances: Readonly<Partial<Record<DType, number>>> = {
   float16: 0.02,
@@ -61,10 +69,29 @@ describe('products', () => {
     [300, 9, 8],
     [2, 33, 4],
   ];
+  // Vectors, tiles of each height, more rows than a block takes.
+  const narrow = [
+    [1, 1, 1],
+    [1, 70, 130],
+    [70, 1, 130],
+    [3, 37, 65],
+    [2, 33, 4],
+    [21, 33, 67],
+    [40, 40, 31],
+  ];
+  test.each(['bfloat16', 'int8'] as const)('of %s, in several blocks', async (dtype) => {
+    await agrees(product(dtype, 'abT', 100, 5, 4001, dtype === 'int8' ? 'int32' : 'float32'));
+  });
   for (const layout of ['ab', 'aTb', 'abT', 'batched'] as const) {
     test.each(sizes)(`${layout} of %d × %d × %d`, async (m, n, k) => {
       await agrees(product('float32', layout, m, n, k));
       await agrees(product('float64', layout, m, n, k));
+    });
+    test.each(narrow)(`${layout} of narrow numbers, %d × %d × %d`, async (m, n, k) => {
+      await agrees(product('bfloat16', layout, m, n, k));
+      await agrees(product('bfloat16', layout, m, n, k, 'float32'));
+      await agrees(product('int8', layout, m, n, k));
+      await agrees(product('int8', layout, m, n, k, 'int32'));
     });
   }
   test.each([
@@ -81,6 +108,20 @@ describe('products', () => {
       right[right.length - 1] = Infinity;
       const inputs = [left, right].map((array, index) => ({ ...kernel.inputs[index], bytes: new Uint8Array(array.buffer) })); // prettier-ignore
       await agrees(againstReference('not finite', 'dot_general', inputs, (b, x, y) => kernel.build(b, x, y), 2e-4)); // prettier-ignore
+    }
+  });
+  test('infinities and NaN of bfloat16, the ends of int8', async () => {
+    for (const [m, n, k] of [
+      [1, 9, 70],
+      [3, 5, 33],
+      [20, 40, 31],
+    ]) {
+      const left = tensor('bfloat16', [m, k], Array.from({ length: m * k }, (_, at) => (at === 5 ? Infinity : at === k * (m - 1) ? NaN : 1))); // prettier-ignore
+      const right = tensor('bfloat16', [n, k], Array.from({ length: n * k }, (_, at) => (at === k * (n - 1) + 5 ? 0 : at % 3))); // prettier-ignore
+      const dimensions = { lhsContracting: [1], rhsContracting: [1] };
+      await agrees(againstReference('not finite', 'dot_general', [left, right], (b, x, y) => [b.dotGeneral(x, y, dimensions)], 0.1)); // prettier-ignore
+      const ends = [m, n].map((lines, side) => tensor('int8', [lines, k], Array.from({ length: lines * k }, (_, at) => [-128n, 127n, -1n, 0n][(at * (side + 1)) % 4]))); // prettier-ignore
+      await agrees(againstReference('ends', 'dot_general', ends, (b, x, y) => [b.dotGeneral(x, y, dimensions, 'int32')])); // prettier-ignore
     }
   });
   test.each([0, 1])('over a depth of %d', async (k) => {

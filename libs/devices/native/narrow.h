@@ -76,6 +76,10 @@ struct SignedBytes {
 template <class N>
 constexpr bool isShifted = N::leftBits != 0;
 
+/** Without the instruction, panels of bfloat16 are unfolded to float32 once they are packed: cheaper than at every use. */
+template <class N, bool isNative>
+constexpr bool unfolds = !isNative && std::is_same_v<N, BrainNumbers>;
+
 struct NarrowTiling {
   static constexpr int vectors = 2;
   static constexpr int rows = Tiling<float>::rows;
@@ -114,22 +118,19 @@ __attribute__((noinline)) void narrowTile(int64_t words, const int32_t* a, const
     for (int v = 0; v < V; v++) storeVector(out + (r * V + v) * L, sums[r][v]);
 }
 
-/** Rows of a tile for so many that are left: whole ones, or the least of fewer that takes them. */
-inline int narrowRows(int64_t left) {
-  constexpr int R = NarrowTiling::rows;
-  for (const int few : {2, 4, 8})
-    if (few < R && left <= few) return few;
-  return R;
-}
+/** out[rows × columns] = a panel of A, of as many rows as `panelRows<float>` says, times one of B. */
 template <class N, bool isNative>
 inline void multiplyNarrowPanel(int rows, int64_t words, const int32_t* a, const int32_t* b, typename N::Sum* out) {
   constexpr int R = NarrowTiling::rows;
-  if (rows == R) return narrowTile<N, isNative, R>(words, a, b, out);
-  if constexpr (R > 8) {
-    if (rows == 8) return narrowTile<N, isNative, 8>(words, a, b, out);
+  if constexpr (unfolds<N, isNative>) {
+    multiplyPanel<float>(rows, words * N::each, reinterpret_cast<const float*>(a), reinterpret_cast<const float*>(b), out, NarrowTiling::columns, false, rows, NarrowTiling::columns);
+  } else {
+    if (rows == R) return narrowTile<N, isNative, R>(words, a, b, out);
+    if constexpr (R > 8) {
+      if (rows == 8) return narrowTile<N, isNative, 8>(words, a, b, out);
+    }
+    narrowTile<N, isNative, 4>(words, a, b, out);
   }
-  if (rows == 4) return narrowTile<N, isNative, 4>(words, a, b, out);
-  narrowTile<N, isNative, 2>(words, a, b, out);
 }
 
 /** One word: elements along the depth, zeros behind the last. */
@@ -167,6 +168,19 @@ inline void packWords(int32_t* to, int P, Matrix<typename N::Element> m, int64_t
     for (int64_t line = 0; line < lines; line++) to[done * P + line] = wordAt<N>(m, line, done * G, depth);
   if (bits == 0) return;
   for (int64_t at = 0; at < words * P; at++) to[at] ^= bits;
+}
+
+/** Pairs of `count` words for each step of the depth as float32, in place; there is room for twice as many words. */
+inline void unfoldPanel(int32_t* panel, int count, int64_t words) {
+  for (int64_t k = words; k-- > 0;) {
+    int32_t pairs[NarrowTiling::columns];
+    std::memcpy(pairs, panel + k * count, size_t(count) * 4);
+    int32_t* to = panel + 2 * k * count;
+    for (int i = 0; i < count; i++) {
+      to[i] = int32_t(uint32_t(pairs[i]) << 16);
+      to[count + i] = pairs[i] & int32_t(0xffff0000);
+    }
+  }
 }
 
 /** Few rows, both operands dense along the depth: C columns at a time, vectors along the depth. `a`'s rows are packed with zeros behind. */
@@ -248,22 +262,27 @@ void multiplyNarrowBlocks(Matrix<typename N::Element> a, Matrix<typename N::Elem
   constexpr int R = NarrowTiling::rows, C = NarrowTiling::columns;
   using Sum = typename N::Sum;
   const int64_t words = divideUp(depth, N::each), panels = divideUp(columns, C);
-  const int64_t blockRows = std::max<int64_t>(R, NarrowTiling::blockBytes / (words * 4) / R * R);
-  int32_t* block = reinterpret_cast<int32_t*>(scratchOf(Scratch::rows, roundUp(std::min(rows, blockRows), R) * words * 4));
+  // Words that a packed line takes.
+  const int64_t room = unfolds<N, isNative> ? 2 * words : words;
+  const int64_t blockRows = std::max<int64_t>(R, NarrowTiling::blockBytes / (room * 4) / R * R);
+  int32_t* block = reinterpret_cast<int32_t*>(scratchOf(Scratch::rows, roundUp(std::min(rows, blockRows), R) * room * 4));
   for (int64_t r0 = 0; r0 < rows; r0 += blockRows) {
     const int64_t height = std::min(blockRows, rows - r0), tiles = divideUp(height, R);
     parallelFor(tiles, divideUp(1 << 14, R * words), [&](int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; tile++) {
         const int64_t left = height - tile * R;
-        packWords<N>(block + tile * R * words, narrowRows(left), a.from(r0 + tile * R, 0), std::min<int64_t>(R, left), depth, N::leftBits);
+        int32_t* panel = block + tile * R * room;
+        packWords<N>(panel, panelRows<float>(left), a.from(r0 + tile * R, 0), std::min<int64_t>(R, left), depth, N::leftBits);
+        if constexpr (unfolds<N, isNative>) unfoldPanel(panel, panelRows<float>(left), words);
       }
     });
     parallelFor(panels, divideUp(productGrain, height * words * C), [&](int64_t begin, int64_t end) {
-      int32_t* packed = reinterpret_cast<int32_t*>(scratchOf(Scratch::panels, C * words * 4));
+      int32_t* packed = reinterpret_cast<int32_t*>(scratchOf(Scratch::panels, C * room * 4));
       Sum sums[R * C], shift[C];
       for (int64_t panel = begin; panel < end; panel++) {
         const int64_t wide = std::min<int64_t>(C, columns - panel * C);
         packWords<N>(packed, C, b.from(0, panel * C).transposed(), wide, depth, 0);
+        if constexpr (unfolds<N, isNative>) unfoldPanel(packed, C, words);
         if constexpr (isShifted<N>) {
           typename N::Sums total[NarrowTiling::vectors] = {};
           for (int64_t k = 0; k < words; k++)
@@ -273,7 +292,7 @@ void multiplyNarrowBlocks(Matrix<typename N::Element> a, Matrix<typename N::Elem
         }
         for (int64_t tile = 0; tile < tiles; tile++) {
           const int64_t left = height - tile * R;
-          multiplyNarrowPanel<N, isNative>(narrowRows(left), words, block + tile * R * words, packed, sums);
+          multiplyNarrowPanel<N, isNative>(panelRows<float>(left), words, block + tile * R * room, packed, sums);
           for (int64_t r = 0; r < std::min<int64_t>(R, left); r++) {
             Out* to = c + (r0 + tile * R + r) * cRow + panel * C;
             const Sum* from = sums + r * C;

@@ -1,5 +1,6 @@
 // What follows a kernel that makes its result feature by feature, as one formula in registers:
-//   result = clamp(factor[feature] · sum + Σ factor[feature] · other + shift[feature], low, high).
+//   result = clamp(factor[feature] · sum + Σ factor[feature] · other + shift[feature], low, high),
+// or a number where an element of another tensor is beyond a bound, as gradients of relu are.
 // Factors and shifts are arithmetic on small tensors (the statistics of a normalisation, a bias), done once a run.
 #pragma once
 #include <cmath>
@@ -13,7 +14,8 @@ constexpr int mostTerms = 2;
 /**
  * Words: arithmetic on rows of a number for each feature (operation, a, b, c), after its count: 0 a constant (bits of a double), 1 a
  * tensor (slot, offset, stride), 2 … 5 the sum, difference, product and quotient of two earlier rows; rows of the own factor and of
- * the shift; other tensors (slot, row of the factor), after their count; bits of low and high.
+ * the shift; other tensors (slot, row of the factor), after their count; bits of low and high; a gate: 0 none, 1 what replaces stands where
+ * sign · element ≤ bound, 2 where not sign · element > bound; if there is one its slot, bits of sign, of bound, of what replaces.
  */
 template <class T>
 class Affine {
@@ -34,6 +36,10 @@ class Affine {
     }
     low = T(reader.nextDouble());
     high = T(reader.nextDouble());
+    gate = reader.nextInt();
+    if (gate == 0) return;
+    gateSlot = reader.next();
+    for (T* number : {&sign, &bound, &replacement}) *number = T(reader.nextDouble());
   }
 
   /** Computes factors and shifts of `features` features; where the other tensors are. */
@@ -42,19 +48,20 @@ class Affine {
     rows.resize(size_t(features) * code.size());
     for (size_t index = 0; index < code.size(); index++) computeRow(given, code[index], rowOf(index));
     for (int other = 0; other < others; other++) at[other] = reinterpret_cast<const T*>(given[slots[other]]);
+    if (gate != 0) gateAt = reinterpret_cast<const T*>(given[gateSlot]);
   }
 
   /** Whether there are no other tensors. */
-  bool isAlone() const { return others == 0; }
+  bool isAlone() const { return others == 0 && gate == 0; }
   T factorOf(int64_t feature) const { return rowOf(own)[feature]; }
   T shiftOf(int64_t feature) const { return rowOf(shift)[feature]; }
   T low, high;
 
   /** Elements of one feature, `element` on in memory; `to` may be `from`. */
   void apply(T* to, const T* from, int64_t n, int64_t feature, int64_t element) const {
-    if (others == 0) applyTo<0>(to, from, n, feature, element);
-    else if (others == 1) applyTo<1>(to, from, n, feature, element);
-    else applyTo<2>(to, from, n, feature, element);
+    if (gate == 0) applyWith<0>(to, from, n, feature, element);
+    else if (gate == 1) applyWith<1>(to, from, n, feature, element);
+    else applyWith<2>(to, from, n, feature, element);
   }
 
  private:
@@ -90,7 +97,14 @@ class Affine {
     else each([](T x, T y) { return x / y; });
   }
 
-  template <int terms>
+  template <int gates>
+  void applyWith(T* to, const T* from, int64_t n, int64_t feature, int64_t element) const {
+    if (others == 0) applyTo<0, gates>(to, from, n, feature, element);
+    else if (others == 1) applyTo<1, gates>(to, from, n, feature, element);
+    else applyTo<2, gates>(to, from, n, feature, element);
+  }
+
+  template <int terms, int gates>
   void applyTo(T* to, const T* from, int64_t n, int64_t feature, int64_t element) const {
     const W factor = splat<W>(rowOf(own)[feature]), offset = splat<W>(rowOf(shift)[feature]);
     const W least = splat<W>(low), most = splat<W>(high);
@@ -101,17 +115,23 @@ class Affine {
       with[term] = at[term] + element;
     }
     // Comparisons let NaN through.
-    const auto formula = [&](W sum, const W* other) {
+    const W signs = splat<W>(sign), bounds = splat<W>(bound), replacements = splat<W>(replacement);
+    const T* gated = gates != 0 ? gateAt + element : nullptr;
+    const auto formula = [&](W sum, const W* other, W through) {
       W value = sum * factor + offset;
       for (int term = 0; term < terms; term++) value += other[term] * by[term];
       value = value <= least ? least : value;
-      return value >= most ? most : value;
+      value = value >= most ? most : value;
+      if constexpr (gates == 1) value = through * signs <= bounds ? replacements : value;
+      if constexpr (gates == 2) value = through * signs > bounds ? value : replacements;
+      return value;
     };
-    W other[terms + 1];
+    W other[terms + 1], through{};
     int64_t i = 0;
     for (; i + L <= n; i += L) {
       for (int term = 0; term < terms; term++) other[term] = loadVector<W>(with[term] + i);
-      storeVector(to + i, formula(loadVector<W>(from + i), other));
+      if constexpr (gates != 0) through = loadVector<W>(gated + i);
+      storeVector(to + i, formula(loadVector<W>(from + i), other, through));
     }
     if (i == n) return;
     T rest[L] = {};
@@ -122,7 +142,11 @@ class Affine {
       std::memcpy(rest, with[term] + i, bytes);
       other[term] = loadVector<W>(rest);
     }
-    storeVector(rest, formula(sum, other));
+    if constexpr (gates != 0) {
+      std::memcpy(rest, gated + i, bytes);
+      through = loadVector<W>(rest);
+    }
+    storeVector(rest, formula(sum, other, through));
     std::memcpy(to + i, rest, bytes);
   }
 
@@ -132,6 +156,10 @@ class Affine {
   int64_t slots[mostTerms];
   size_t factors[mostTerms];
   const T* at[mostTerms];
+  int gate;
+  int64_t gateSlot = 0;
+  T sign = 1, bound = 0, replacement = 0;
+  const T* gateAt = nullptr;
   int64_t count = 0;
   std::vector<T> rows;
 };

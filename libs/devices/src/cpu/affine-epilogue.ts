@@ -1,6 +1,7 @@
 // Elementwise work after a kernel that makes its result feature by feature, as one formula: a sum of tensors, each times a number of
-// its feature, plus a number of the feature, clamped. That is bias, normalisation by known statistics, residual and relu, which a
-// kernel computes in registers (native/affine.h); other groups are pointwise steps.
+// its feature, plus a number of the feature, clamped; or a number where a tensor is beyond a bound. That is bias, normalisation by
+// known statistics, residual and relu, and relu's gradient, which a kernel computes in registers (native/affine.h); other groups are
+// pointwise steps.
 import type { Node, Value } from '@weft/ir';
 import { isComplex, isFloatingPoint, numel, specOf } from '@weft/ir';
 import { scalarOf, storedOutputs } from '../reference/compile.ts';
@@ -26,8 +27,19 @@ interface Affine {
   /** Applied last: at least `low`, then at most `high`. */
   readonly low: number;
   readonly high: number;
+  readonly gate?: Gate;
   /** The value before it was clamped. */
   readonly base?: Value;
+}
+
+/** A number takes the place of the value where a tensor of the result's shape compares so. */
+interface Gate {
+  readonly tensor: Value;
+  readonly direction: 'LE' | 'GE' | 'LT' | 'GT';
+  readonly bound: number;
+  /** Whether the comparison has to fail for it, which NaN makes it do. */
+  readonly unless: boolean;
+  readonly replacement: number;
 }
 type Formula =
   | Affine
@@ -36,6 +48,8 @@ type Formula =
       readonly kind: 'test';
       readonly direction: string;
       readonly base: Value | undefined;
+      /** What is compared, where that is a tensor as it is in memory. */
+      readonly tensor: Value | undefined;
       readonly bound: number;
     };
 
@@ -62,7 +76,9 @@ function arithmetic(kind: Arithmetic, a: Row, b: Row): Row {
   return { kind, a, b };
 }
 
-const isClamped = ({ low, high }: Affine): boolean => low !== -Infinity || high !== Infinity;
+/** Whether nothing but a clamp or a gate can follow. */
+const isClamped = ({ low, high, gate }: Affine): boolean =>
+  low !== -Infinity || high !== Infinity || gate !== undefined;
 
 /**
  * The formula of a group after `node`, whose features are dimension `feature` of its result; undefined when it has none, or when more
@@ -132,7 +148,7 @@ export function affineEpilogue(
   }
   const formula = formulas.get(result.output);
   if (formula?.kind !== 'affine' || !formula.terms.has(node.output)) return undefined;
-  if (formula.terms.size > 1 + mostTerms) return undefined;
+  if (formula.terms.size > 1 + mostTerms || formula.gate?.tensor === node.output) return undefined;
   return { result, node, formula };
 }
 
@@ -162,18 +178,45 @@ function combined(node: Node, given: readonly Formula[]): Formula | undefined {
       // With `select`, relu and its like as they are differentiated.
       const bound = boundOf(b);
       if (bound === undefined || a.kind !== 'affine' || isClamped(a)) return undefined;
-      return { kind: 'test', direction: node.get('s', 'comparison_direction'), base: a.base, bound };
+      const direction = node.get('s', 'comparison_direction');
+      return { kind: 'test', direction, base: a.base, tensor: tensorOf(a), bound };
     }
-    case 'select': {
-      if (a.kind !== 'test' || c.kind !== 'affine' || c.base !== a.base || boundOf(b) !== a.bound)
-        return undefined;
-      const { direction, bound } = a;
-      if (direction === 'LE' && c.low === -Infinity && bound <= c.high) return { ...c, low: bound };
-      return direction === 'GE' && c.high === Infinity && bound >= c.low ? { ...c, high: bound } : undefined;
-    }
+    case 'select':
+      return clamped(a, b, c) ?? gated(a, b, c);
     default:
       return undefined;
   }
+}
+
+/** The tensor that a formula is, as it is in memory. */
+function tensorOf({ terms, shift }: Affine): Value | undefined {
+  const [[tensor, factor]] = terms;
+  return terms.size === 1 && isConstant(factor, 1) && isConstant(shift, 0) ? tensor : undefined;
+}
+
+/** A value, or a bound where the value is beyond it. */
+function clamped(test: Formula, bound: Formula, value: Formula): Affine | undefined {
+  if (test.kind !== 'test' || value.kind !== 'affine' || value.gate !== undefined) return undefined;
+  if (value.base !== test.base || boundOf(bound) !== test.bound) return undefined;
+  const { direction, bound: number } = test;
+  if (direction === 'LE' && value.low === -Infinity && number <= value.high) return { ...value, low: number };
+  return direction === 'GE' && value.high === Infinity && number >= value.low
+    ? { ...value, high: number }
+    : undefined;
+}
+
+/** A value, or a number where a tensor compares so. */
+function gated(test: Formula, whenTrue: Formula, whenFalse: Formula): Affine | undefined {
+  if (test.kind !== 'test' || test.tensor === undefined) return undefined;
+  const { tensor, direction, bound } = test;
+  const unless = whenTrue.kind === 'affine';
+  const [value, other] = unless ? [whenTrue, whenFalse] : [whenFalse, whenTrue];
+  const replacement = boundOf(other);
+  if (value.kind !== 'affine' || value.gate !== undefined || replacement === undefined) return undefined;
+  // The comparisons that native/affine.h knows.
+  const isKnown = unless ? direction === 'GT' || direction === 'LT' : direction === 'LE' || direction === 'GE'; // prettier-ignore
+  if (!isKnown) return undefined;
+  return { ...value, gate: { tensor, direction: direction as Gate['direction'], bound, unless, replacement } }; // prettier-ignore
 }
 
 function sum(kind: 'add' | 'subtract', a: Formula, b: Formula): Formula | undefined {
@@ -213,7 +256,7 @@ function atLeast(a: Formula, by: Formula): Affine | undefined {
 }
 function atMost(a: Formula, by: Formula): Affine | undefined {
   const high = boundOf(by);
-  if (high === undefined || a.kind !== 'affine' || a.high !== Infinity) return undefined;
+  if (high === undefined || a.kind !== 'affine' || a.high !== Infinity || a.gate !== undefined) return undefined; // prettier-ignore
   return { ...a, high };
 }
 
@@ -254,5 +297,18 @@ export function affineWords({ node, formula }: AffineEpilogue, slotOf: (value: V
     ...others,
     doubleWord(formula.low),
     doubleWord(formula.high),
+    ...gateWords(formula.gate, slotOf),
+  ];
+}
+
+function gateWords(gate: Gate | undefined, slotOf: (value: Value) => number): Word[] {
+  if (gate === undefined) return [0];
+  const sign = gate.direction === 'LE' || gate.direction === 'GT' ? 1 : -1;
+  return [
+    gate.unless ? 2 : 1,
+    slotOf(gate.tensor),
+    doubleWord(sign),
+    doubleWord(sign * gate.bound),
+    doubleWord(gate.replacement),
   ];
 }

@@ -144,6 +144,24 @@ describe('epilogues of convolutions', () => {
       const y = same(b, x, w);
       return [b.add(b.add(b.add(y, x), y), full(b, x, 0.25))];
     }],
+    ['the gradient of relu', 1, (b, x, w, row) => {
+      const y = b.add(b.add(same(b, x, w), x), spread(b, row));
+      return [b.select(b.compare(x, full(b, x, 0.1), 'LE'), full(b, x, 0), y)];
+    }],
+    ['gates of every comparison', 4, (b, x, w, row) => (['LE', 'GE', 'LT', 'GT'] as const).map((direction) => {
+      const y = b.multiply(same(b, x, w), spread(b, row));
+      const test = b.compare(x, full(b, x, -0.25), direction);
+      return direction.endsWith('E') ? b.select(test, full(b, x, 3), y) : b.select(test, y, full(b, x, 3));
+    })],
+    ['a gate, and a step for what follows', 2, (b, x, w, row) => {
+      const y = b.select(b.compare(x, full(b, x, 0), 'LE'), full(b, x, 0), same(b, x, w));
+      return [b.multiply(y, spread(b, row)), y];
+    }],
+    ['no gate: by the other comparison', 2, (b, x, w) => [b.select(b.compare(x, full(b, x, 0), 'LT'), full(b, x, 0), same(b, x, w))]],
+    ['no gate: by the result itself', 2, (b, x, w) => {
+      const y = same(b, x, w);
+      return [b.select(b.compare(y, full(b, x, 0.5), 'LE'), full(b, x, 0), y)];
+    }],
     ['two convolutions', 3, (b, x, w, row, other) => {
       const left = b.multiply(same(b, x, w), spread(b, row));
       const right = b.add(same(b, x, b.negate(w)), spread(b, other));
@@ -164,6 +182,18 @@ describe('epilogues of convolutions', () => {
       }
     }
   }); // prettier-ignore
+
+  test('NaN opens and closes gates as comparisons with it say', async () => {
+    const source = new Source(9);
+    const inputs = [image, [6, 6, 3, 3]].map((shape) => source.tensor('float32', shape));
+    const gate = source.tensor('float32', image);
+    for (const at of [0, 40, 4 * 700])
+      new DataView(gate.bytes.buffer, gate.bytes.byteOffset).setFloat32(at, NaN, true);
+    await agrees([...inputs, gate], (b, x, w, through) => [
+      b.select(b.compare(through, full(b, x, 0), 'LE'), full(b, x, 0), same(b, x, w)),
+      b.select(b.compare(through, full(b, x, 0), 'GT'), same(b, x, w), full(b, x, 0)),
+    ], 2); // prettier-ignore
+  });
 
   test('NaN goes through clamps', async () => {
     const source = new Source(8);

@@ -37,6 +37,8 @@ export function withEpilogues(units: readonly Unit[], library: NativeLibrary, vi
       if (joined !== undefined) fused.splice(joined.index, 1);
       fused.push(joined?.unit ?? { node: undefined, group: unit.nodes });
     }
+    const rest = unit.nodes.slice(joined?.unit.group.length ?? unit.nodes.length);
+    if (rest.length > 0) fused.push({ node: undefined, group: rest });
   }
   return fused;
 }
@@ -57,6 +59,12 @@ function epilogueAt(
     if (!isEpilogue(node, group, views) || (!stays && isReadIn(later, node))) continue;
     const affine = affineOf(node, group, views);
     if (affine !== undefined) return { index, unit: { node, group, affine }, stays };
+    // A gradient that comes back through relu is whole: what follows is another layer's, and better joins what that one needs of it.
+    for (let count = group.length - 1; count > 0; count--) {
+      const head = affineOf(node, group.slice(0, count), views);
+      if (head?.formula.gate !== undefined)
+        return { index, unit: { node, group: group.slice(0, count), affine: head }, stays };
+    }
     if (nativeFamilyOf(node)!.takesEpilogue?.(node) === true) return { index, unit: { node, group }, stays };
   }
   return undefined;

@@ -1,7 +1,7 @@
 // `weft profile` as a user runs it: a trace that viewers read, a table of the slowest, errors that say what to do.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -34,17 +34,49 @@ interface Event {
   readonly cat?: string;
   readonly ts: number;
   readonly dur: number;
-  readonly args?: { readonly source: string };
+  readonly args?: { readonly source: string | readonly string[]; readonly operators?: readonly string[] };
 }
 
-test('a trace and a table', async () => {
-  const { status, text } = await weft('profile', 'model.pt', '--input-spec', 'float32[2,4]', '--top', '3');
+const traced = (): Event[] =>
+  (JSON.parse(readFileSync(join(folder, 'trace.json'), 'utf8')) as { traceEvents: Event[] }).traceEvents;
+
+test('a trace and a table of the kernels of a compiled method', async () => {
+  const { status, text } = await weft('profile', 'model.pt', '--input-spec', 'float32[2,4]', '--runs', '4');
+  expect([status, text]).toEqual([
+    0,
+    expect.stringMatching(/kernel +operators +result.*float32\[2, 8\].*trace\.json/s),
+  ]);
+  const events = traced();
+  const runs = events.filter(({ cat }) => cat === 'run');
+  const kernels = events.filter(({ cat }) => cat === 'kernel');
+  expect([runs.length, kernels.length % 4]).toEqual([4, 0]);
+  const operators = new Set(kernels.flatMap(({ args }) => args!.operators!));
+  for (const name of ['dot_general', 'tanh']) expect(operators).toContain(name);
+  for (const { ts, dur, args } of kernels) {
+    expect([dur >= 0, runs.some((run) => run.ts <= ts && ts + dur <= run.ts + run.dur)]).toEqual([true, true]); // prettier-ignore
+    expect(args!.source).toContainEqual(expect.stringMatching(/:\d+:\d+$/));
+  }
+});
+
+test('a method that is not compiled is profiled by operators, with the reason', async () => {
+  class Length extends nn.Module {
+    forward(text: string): number {
+      return text.length;
+    }
+  }
+  jit.save(jit.script(new Length()), join(folder, 'length.pt'));
+  writeFileSync(join(folder, 'text.json'), '"four"');
+  const { status, text } = await weft('profile', 'length.pt', '--input', 'text.json');
+  expect([status, text]).toEqual([0, expect.stringMatching(/forward is not compiled.*aten::len/s)]);
+});
+
+test('a trace and a table of operators', async () => {
+  const { status, text } = await weft('profile', 'model.pt', '--input-spec', 'float32[2,4]', '--interpreted', '--top', '3'); // prettier-ignore
   expect([status, text]).toEqual([
     0,
     expect.stringMatching(/operator +calls +self ms.*source.*trace\.json/s),
   ]);
-  const trace = JSON.parse(readFileSync(join(folder, 'trace.json'), 'utf8')) as { traceEvents: Event[] };
-  const operators = trace.traceEvents.filter(({ cat }) => cat === 'operator');
+  const operators = traced().filter(({ cat }) => cat === 'operator');
   expect(operators.map(({ name }) => name)).toEqual(expect.arrayContaining(['aten::linear', 'aten::tanh']));
   for (const { name, ph, ts, dur, args } of operators) {
     expect([ph, ts >= 0, dur >= 0]).toEqual(['X', true, true]);

@@ -1,5 +1,5 @@
-// weft profile: where the time of a method goes, operator by operator, as the interpreter runs it.
-import { writeFileSync } from 'node:fs';
+// weft profile: where the time of a method goes, kernel by kernel as it runs compiled, or operator by operator as the interpreter
+// runs it.
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { DeviceFlags } from '@weft/worker';
@@ -10,13 +10,18 @@ import type { ImageFlags } from '../images.ts';
 import { addImageOptions } from '../images.ts';
 import { openDevices } from '../open-devices.ts';
 import { Output } from '../output.ts';
+import { kernelProfile } from '../profile/kernels.ts';
+import { operatorLines, operatorSpans, operatorTrace } from '../profile/operators.ts';
+import { writeTrace } from '../profile/trace.ts';
 
 interface Flags extends DeviceFlags, ImageFlags {
   readonly input?: readonly string[];
   readonly inputSpec?: readonly string[];
   readonly method: string;
+  readonly interpreted?: boolean;
+  readonly runs: number;
   readonly seed?: number;
-  readonly trace?: string;
+  readonly trace: string;
   readonly top: number;
   readonly json?: boolean;
 }
@@ -24,9 +29,7 @@ interface Flags extends DeviceFlags, ImageFlags {
 export function profileCommand(program: Command): void {
   const command = program
     .command('profile')
-    .description(
-      'show where the time of a method goes: a span for each operator, with its line of the source',
-    )
+    .description('show where the time of a method goes: a span for each kernel, with its line of the source')
     .argument('<archive>', 'a .pt file')
     .option(
       '--input <[name=]file>',
@@ -35,6 +38,8 @@ export function profileCommand(program: Command): void {
     )
     .option('--input-spec <[name=]spec>', 'or arguments of zeros, such as float32[1,3,224,224]', collect)
     .option('--method <name>', 'the method', 'forward')
+    .option('--interpreted', 'operators as the interpreter runs them, not kernels of the compiled method')
+    .option('--runs <count>', 'runs whose kernels are timed', positive, 10)
     .option('--seed <number>', 'seed of the random numbers', count)
     .option('--trace <file>', 'where the trace goes, for Perfetto or chrome://tracing', 'trace.json')
     .option('--top <count>', 'lines of the table', positive, 20);
@@ -44,24 +49,15 @@ export function profileCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-The method runs once for warming up and once for the profile, both times interpreted, so that each operator is seen by itself; a
-compiled method (weft bench) merges them and is faster. self is the time without that of called functions.
+The method is compiled for the arguments and run: three times for warming up, then as many times as --runs says, then as often with
+each kernel between two readings of the clock. A line of the table is one kernel of the compiled graph, with the core operators that
+it computes and the place of the source that the first of them comes from; times are medians of a run. A method that cannot be
+compiled is profiled as --interpreted does: one run, operator by operator; self is the time without that of called functions.
 
 Example:
   weft profile model.pt --input image.npy --trace trace.json`,
     )
     .action(profile);
-}
-
-/** What one operator took at one place of the source, in all. */
-interface Line {
-  readonly operator: string;
-  readonly source: string;
-  readonly code: string;
-  calls: number;
-  /** Milliseconds. */
-  total: number;
-  self: number;
 }
 
 async function profile(archive: string, flags: Flags): Promise<void> {
@@ -71,26 +67,66 @@ async function profile(archive: string, flags: Flags): Promise<void> {
   const devices = await openDevices({ ...flags, device: flags.device ?? ['cpu'] });
   if (devices.length !== 1) throw new WeftError('--device: a profile is of one device');
   useHostDevice(devices[0]);
+  // Compiled at once, without the interpreter's runs before that.
+  jit.setExecutor({ profileRuns: 0 });
   const module = jit.load(archive);
   const callee = calleeOf(module, flags.method);
-  const values = async (): ReturnType<typeof argumentsFromFiles> =>
+  const given = async (): ReturnType<typeof argumentsFromFiles> =>
     flags.inputSpec === undefined
       ? argumentsFromFiles(callee, flags.input ?? [], flags)
       : argumentsFromSpecs(callee, flags.inputSpec);
-  const run = async (): Promise<jit.SpanRecorder> => {
-    const tracer = new jit.SpanRecorder();
-    const given = await values();
+  const run = (values: Awaited<ReturnType<typeof given>>, tracer?: jit.SpanRecorder): void => {
     if (flags.seed !== undefined) manualSeed(flags.seed);
-    noGrad(() => jit.runMethod(module.object, flags.method, given, { print: () => undefined, tracer }));
-    return tracer;
+    noGrad(() => jit.runMethod(module.object, flags.method, values, { print: () => undefined, tracer }));
   };
-  await run();
-  const { spans, dropped } = await run();
-  const path = flags.trace ?? 'trace.json';
-  write(path, traceOf(spans, basename(archive)));
-  const lines = linesOf(spans);
+  const name = basename(archive);
+  if (flags.interpreted !== true) {
+    const values = await given();
+    const { lines, spans, recorded, unrecorded, dropped } = kernelProfile(() => run(values), flags.runs);
+    const states = jit.executorState(module.method(flags.method), module.object);
+    if (lines.length > 0 && states.some(({ state }) => state === 'compiled')) {
+      writeTrace(flags.trace, name, 'kernels', spans);
+      const total = lines.reduce((sum, { median }) => sum + median, 0);
+      output.record('profile', {
+        kind: 'kernels',
+        milliseconds: unrecorded,
+        recorded,
+        trace: flags.trace,
+        dropped,
+        lines,
+      });
+      output.table(
+        ['kernel', 'operators', 'result', 'calls', 'ms', 'share', 'GFLOP/s', 'source', 'called from'],
+        lines
+          .slice(0, flags.top)
+          .map(({ kernel, operators, result, calls, median, flops, source, code }) => [
+            kernel,
+            operators,
+            result,
+            calls,
+            median.toFixed(3),
+            `${((100 * median) / total).toFixed(1)} %`,
+            flops === undefined ? '-' : (flops / 1e9).toFixed(1),
+            source,
+            code,
+          ]),
+      );
+      output.line(
+        `\n${unrecorded.toFixed(3)} ms a run, ${recorded.toFixed(3)} with ${lines.length} kernels timed one by one; the trace is in ${flags.trace}`,
+      );
+      if (dropped > 0) output.line(`${dropped} more spans were not kept`);
+      return;
+    }
+    const reason = states.find((state) => state.reason !== undefined)?.reason?.split('\n')[0];
+    output.line(
+      `${flags.method} is not compiled${reason === undefined ? '' : ` (${reason})`}, or the device tells of no kernels: operators as the interpreter runs them\n`,
+    );
+  }
+  const { spans, dropped } = await operatorSpans(async (tracer) => run(await given(), tracer));
+  writeTrace(flags.trace, name, 'interpreter', operatorTrace(spans));
+  const lines = operatorLines(spans);
   const total = spans[0].duration;
-  output.record('profile', { milliseconds: total, trace: path, dropped, lines });
+  output.record('profile', { kind: 'operators', milliseconds: total, trace: flags.trace, dropped, lines });
   output.table(
     ['operator', 'calls', 'self ms', 'share', 'total ms', 'source', 'code'],
     lines
@@ -105,64 +141,6 @@ async function profile(archive: string, flags: Flags): Promise<void> {
         code,
       ]),
   );
-  output.line(`\n${total.toFixed(3)} ms in all, ${spans.length} spans; the trace is in ${path}`);
+  output.line(`\n${total.toFixed(3)} ms in all, ${spans.length} spans; the trace is in ${flags.trace}`);
   if (dropped > 0) output.line(`${dropped} more spans were not kept`);
-}
-
-/** The slowest first. */
-function linesOf(spans: readonly jit.Span[]): Line[] {
-  const lines = new Map<string, Line>();
-  for (const { name, node, duration, inside } of spans) {
-    if (node === undefined) continue;
-    const { source, code } = placeOf(node.source);
-    const key = `${name} ${source}`;
-    let line = lines.get(key);
-    if (line === undefined)
-      lines.set(key, (line = { operator: name, source, code, calls: 0, total: 0, self: 0 }));
-    line.calls++;
-    line.total += duration;
-    line.self += duration - inside;
-  }
-  return [...lines.values()].sort((a, b) => b.self - a.self);
-}
-
-type Source = NonNullable<jit.Span['node']>['source'];
-
-/** `file:line`, and what stands there. */
-function placeOf(source: Source): { source: string; code: string } {
-  if (source === undefined) return { source: '-', code: '' };
-  const { written } = source;
-  const [text] = written.text.slice(written.start, written.end).split('\n');
-  return {
-    source: `${basename(written.file)}:${written.line}`,
-    code: text.length > 48 ? `${text.slice(0, 47)}…` : text,
-  };
-}
-
-/** The format of chrome://tracing and Perfetto: complete events, times in microseconds. */
-function traceOf(spans: readonly jit.Span[], process: string): string {
-  const origin = spans[0].start;
-  const events: object[] = [
-    { name: 'process_name', ph: 'M', pid: 1, args: { name: `weft profile ${process}` } },
-    { name: 'thread_name', ph: 'M', pid: 1, tid: 1, args: { name: 'interpreter' } },
-  ];
-  for (const { name, node, start, duration } of spans) {
-    const at = { ph: 'X', pid: 1, tid: 1, ts: 1000 * (start - origin), dur: 1000 * duration };
-    if (node === undefined) events.push({ name, cat: 'function', ...at });
-    else {
-      const args = { source: node.source?.toString() ?? '', code: placeOf(node.source).code };
-      events.push({ name, cat: 'operator', ...at, args });
-    }
-  }
-  return `${JSON.stringify({ traceEvents: events, displayTimeUnit: 'ms' })}\n`;
-}
-
-function write(path: string, text: string): void {
-  try {
-    writeFileSync(path, text);
-  } catch (error) {
-    throw new WeftError(
-      `${path} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)}); name another file with --trace`,
-    );
-  }
 }

@@ -2,8 +2,8 @@
 // device for the rest, over the same memory. A block's nodes become units (epilogues.ts, chain.ts), units get memory
 // (placement.ts, slots.ts), and each writes the words of its steps. Operands that are only walked differently (transposes,
 // slices, broadcasts) are read where they are by kernels that take strides (views.ts).
-import type { Block, DType, Graph, Node, TensorSpec, Value } from '@weft/ir';
-import { InternalError, coreOperator, numel, specOf } from '@weft/ir';
+import type { Block, DType, Graph, Node, SourceRange, TensorSpec, Value } from '@weft/ir';
+import { InternalError, asTensorSpec, coreOperator, numel, specOf } from '@weft/ir';
 import type { CompileOptions, Cost, InPlace } from '../device.ts';
 import { openComposites } from '../reference/compile.ts';
 import type { RegisterPlan } from '../reference/compile.ts';
@@ -22,10 +22,11 @@ import { affineWords } from './affine-epilogue.ts';
 import type { Chain, FusedUnit } from './chain.ts';
 import { insideOf, nodesOf, resultsOf, withChains } from './chain.ts';
 import { chainWords } from './chain-words.ts';
-import type { Code, ControlSite } from './control.ts';
+import type { Code, ControlSite, KernelOrigin } from './control.ts';
 import { emitIf, emitWhile } from './control.ts';
 import { copyWords, moveWords } from './copy.ts';
 import { withEpilogues } from './epilogues.ts';
+import type { KernelInfo } from '../kernel-profile.ts';
 import { nativeFamilyOf } from './families.ts';
 import { hostGroup } from './host-group.ts';
 import { pairsInPlace, resultInPlaceOf } from './in-place.ts';
@@ -48,6 +49,8 @@ export interface CpuProgram {
   /** Where not all of the program is native: kernels that run in turn; native ones run a range of steps through `link`. */
   readonly kernels: readonly Kernel[] | undefined;
   readonly link: NativeLink;
+  /** The parts of the program one by one, for whoever times them. */
+  readonly parts: readonly Part[];
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   /** Bytes of the arena. */
@@ -57,6 +60,9 @@ export interface CpuProgram {
   /** Nodes that have no native kernel, by operator and operand types. */
   readonly onHost: readonly Node[];
 }
+
+/** A native step by number, or a kernel of the host. */
+export type Part = { readonly info: KernelInfo } & ({ readonly step: number } | { readonly kernel: Kernel });
 
 /** Runs native steps from the middle of a program; set when the program is loaded. */
 export interface NativeLink {
@@ -117,6 +123,7 @@ class Compiler {
     const results = graph.outputs.map((output, index) => slots.addOutput(output, index));
     for (const { input, output } of inPlace) slots.overwritten.set(results[output], graph.inputs[input]);
     const { code } = this.compileBlock(graph.block, results);
+    const parts = this.partsOf(code);
     const kernels = this.kernelsOf(code);
     const isAllNative = code.every(({ kind }) => kind === 'native');
     return {
@@ -125,6 +132,7 @@ class Compiler {
       steps: this.steps,
       kernels: isAllNative ? undefined : kernels,
       link: this.link,
+      parts,
       inputs: graph.inputs.map(specOf),
       outputs: graph.outputs.map(specOf),
       scratch: slots.scratch,
@@ -132,6 +140,18 @@ class Compiler {
       inPlace,
       onHost: this.onHost,
     };
+  }
+
+  /** The parts of code that becomes the next steps of the program. */
+  private partsOf(code: readonly Code[]): Part[] {
+    const names = new Map([...this.library.operations].map(([name, number]) => [number, name]));
+    let step = this.steps.length;
+    return code.map((part) => {
+      const of = part.of ?? { operators: [], sources: [], flops: 0, bytes: 0 };
+      if (part.kind === 'host')
+        return { info: { name: `host ${of.operators[0] ?? 'copy'}`, ...of }, kernel: part.kernel };
+      return { info: { name: names.get(Number(part.words[0]))!, ...of }, step: step++ };
+    });
   }
 
   /** Code as kernels of the host: native steps are added to the program, and a run of them is one kernel. */
@@ -228,14 +248,14 @@ class Compiler {
   }
 
   private emitUnit(unit: FusedUnit, code: Code[]): void {
-    for (const node of nodesOf(unit)) {
-      const cost = coreOperator(node.operator).cost(node);
-      this.flops += cost.flops;
-      this.bytes += cost.bytes;
-    }
+    const first = code.length;
+    const of = originOf(nodesOf(unit));
+    this.flops += of.flops;
+    this.bytes += of.bytes;
     if (unit.chain !== undefined) this.emitChain(unit.chain, code);
     else if (unit.node === undefined) this.emitGroup(unit.group, code);
     else this.emitNode(unit.node, code, unit.group, unit.affine);
+    for (let at = first; at < code.length; at++) code[at] = { ...code[at], of };
   }
 
   /** @param group elementwise nodes that the node's kernel computes too */
@@ -381,4 +401,18 @@ class Compiler {
     });
     this.push(code, 'chain', ...words);
   }
+}
+
+function originOf(nodes: readonly Node[]): KernelOrigin {
+  const sources = new Set<SourceRange>();
+  let [flops, bytes] = [0, 0];
+  for (const node of nodes) {
+    const cost = coreOperator(node.operator).cost(node);
+    flops += cost.flops;
+    bytes += cost.bytes;
+    if (node.source !== undefined) sources.add(node.source);
+  }
+  const operators = nodes.map(({ operator }) => operator);
+  const result = asTensorSpec(nodes.at(-1)!.outputs[0].type);
+  return { operators, result, sources: [...sources], flops, bytes };
 }

@@ -2,13 +2,21 @@
 import { specOf } from '@weft/ir';
 import type { Block, Node, TensorSpec } from '@weft/ir';
 import type { Kernel } from '../reference/program.ts';
+import type { KernelInfo } from '../kernel-profile.ts';
 import type { Slots } from './slots.ts';
 import type { Word } from './step.ts';
 
 /** A part of a program, in running order. */
-export type Code =
+export type Code = (
   | { readonly kind: 'native'; readonly words: readonly Word[] }
-  | { readonly kind: 'host'; readonly kernel: Kernel };
+  | { readonly kind: 'host'; readonly kernel: Kernel }
+) & {
+  /** What it computes; absent for moves of results. */
+  readonly of?: KernelOrigin;
+};
+
+/** Where a part of a program comes from. */
+export type KernelOrigin = Omit<KernelInfo, 'name'>;
 
 /** What control asks of the program around it. */
 export interface ControlSite {

@@ -6,6 +6,8 @@ import type { BufferView, Cost, DeviceBuffer, Executable, InPlace } from '../dev
 import { DeviceError } from '../errors.ts';
 import type { Registers } from '../reference/program.ts';
 import { describeSpec, runKernels } from '../reference/program.ts';
+import type { KernelRecorder } from '../kernel-profile.ts';
+import { activeRecorder } from '../kernel-profile.ts';
 import type { TypedArray } from '../reference/typed-array.ts';
 import { viewOf } from '../reference/typed-array.ts';
 import type { CpuProgram } from './compile.ts';
@@ -77,17 +79,28 @@ export class CpuExecutable implements Executable {
     this.bind('input', inputs, program.inputs, 0);
     this.bind('output', outputs, program.outputs, program.inputs.length);
     if (program.stamps.length > 0) this.stampInputs(inputs);
-    if (program.kernels === undefined) {
+    const recorder = activeRecorder();
+    if (program.kernels === undefined && recorder === undefined) {
       this.check(this.library.runAll(this.handle));
       return;
     }
     this.bindArrays(inputs, 0);
     this.bindArrays(outputs, inputs.length);
     try {
-      runKernels(program.kernels, this.registers);
+      if (recorder !== undefined) this.runRecorded(recorder);
+      else runKernels(program.kernels!, this.registers);
     } finally {
       // Nothing of the caller's is kept alive.
       this.registers.fill(nothing, 0, inputs.length + outputs.length);
+    }
+  }
+
+  private runRecorded(recorder: KernelRecorder): void {
+    for (const part of this.program.parts) {
+      const start = performance.now();
+      if ('step' in part) this.check(this.library.run(this.handle, part.step, part.step + 1));
+      else part.kernel(this.registers);
+      recorder.add({ device: 'cpu', kernel: part.info, start, duration: performance.now() - start });
     }
   }
 

@@ -2,6 +2,7 @@
 import type { DType, IValue } from '@weft/ir';
 import { Complex, OperatorError, TensorLiteral, dtypes, numel } from '@weft/ir';
 import { deviceNamed, hostDevice } from './devices.ts';
+import { expectDType } from './dtype-names.ts';
 import type { Element, TypedArray } from './elements.ts';
 import { dtypeOfArray, writeElement } from './elements.ts';
 import { Tensor } from './tensor.ts';
@@ -20,6 +21,7 @@ export interface TensorOptions {
  * float32, as in PyTorch: JavaScript does not tell `1.0` from `1`, so ask for `dtype: 'float32'` where it matters.
  */
 export function tensor(data: TensorData, options: TensorOptions = {}): Tensor {
+  if (options.dtype !== undefined) expectDType('tensor()', options.dtype);
   if (data instanceof Tensor) {
     const copy = data.detach().clone() as Tensor;
     return finish(options.dtype === undefined ? copy : (copy.to(options.dtype) as Tensor), options);

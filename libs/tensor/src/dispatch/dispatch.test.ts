@@ -107,6 +107,15 @@ test('arguments that fit no overload are answered with all of them', () => {
   );
 });
 
+test('dtypes that there are not are named, with those that there are', () => {
+  for (const make of [
+    () => w.zeros([2], { dtype: 'double' as never }),
+    () => w.tensor([1], { dtype: 'double' as never }),
+  ])
+    // prettier-ignore
+    expect(make).toThrow(/"double" is no dtype; those are uint8, int8, .*float64/);
+});
+
 test('the observer sees the user’s calls, not those that operators make', () => {
   const x = w.randn(3, 3).requiresGrad_();
   expect(

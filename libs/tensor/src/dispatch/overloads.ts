@@ -5,7 +5,6 @@ import {
   Complex,
   DeviceValue,
   OperatorError,
-  dtypeNames,
   dtypes,
   qualifiedName,
   schemaToString,
@@ -14,6 +13,7 @@ import {
 import type { DType } from '@weft/ir';
 import { Tensor } from '../tensor.ts';
 import { scalarTensor } from '../creation.ts';
+import { isDTypeName, unknownDType } from '../dtype-names.ts';
 import { invoke } from './call.ts';
 import type { Operator } from './operator.ts';
 import { findOperator, isCallable } from './operator.ts';
@@ -295,7 +295,7 @@ function kindOf(value: unknown): string {
     case 'boolean':
       return 'b';
     case 'string':
-      return dtypeNames.includes(value as DType) ? 'd' : 's';
+      return isDTypeName(value) ? 'd' : 's';
     default:
       if (value === null || value === undefined) return '_';
       if (value instanceof Tensor) return 'T';
@@ -316,7 +316,12 @@ function noOverload(family: Family, args: readonly unknown[], keywords: Keywords
     family.overloads.length === 0
       ? `${name}() is not supported: no overload of ${family.name} has a meaning`
       : `${name}() received an invalid combination of arguments - got (${shown.join(', ')}), but expected one of:\n${expected}`;
-  return new OperatorError(message, userLine(new Error().stack));
+  const dtype = keywords?.dtype;
+  const isUnknown = typeof dtype === 'string' && !isDTypeName(dtype);
+  return new OperatorError(
+    isUnknown ? `${message}\n${unknownDType(dtype)}` : message,
+    userLine(new Error().stack),
+  );
 }
 
 function describe(value: unknown): string {

@@ -3,6 +3,7 @@
 import type { DType } from '@weft/ir';
 import { WeftError } from '@weft/ir';
 import { noGrad } from '../autograd/grad-mode.ts';
+import { expectDType } from '../dtype-names.ts';
 import { Tensor } from '../tensor.ts';
 import { Parameter } from './parameter.ts';
 
@@ -125,6 +126,7 @@ export abstract class Module {
 
   /** Converts floating-point parameters and buffers in place. */
   to(dtype: DType): this {
+    expectDType('Module.to()', dtype);
     noGrad(() => {
       for (const tensor of [...this.parameters(), ...this.buffers()]) {
         if (!tensor.dtype.includes('float')) continue;

@@ -162,6 +162,14 @@ test('modules convert, clear their gradients, and print as PyTorch’s', () => {
   );
 });
 
+test('a dtype that there is not is refused, and nothing is converted', () => {
+  const layer = new nn.Linear(2, 2);
+  expect(() => layer.to('half' as never)).toThrow(
+    /Module\.to\(\): "half" is no dtype; those are uint8, .*bfloat16/,
+  );
+  expect(layer.weight.dtype).toBe('float32');
+});
+
 test('initialisers reach the statistics that they promise', () => {
   manualSeed(5);
   const x = w.empty(200, 300);

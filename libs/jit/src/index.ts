@@ -9,6 +9,7 @@ export { freeze } from './freeze/freeze.ts';
 export type { FreezeOptions } from './freeze/freeze.ts';
 export { trainStep } from './training/train-step.ts';
 export type { TrainStep, TrainStepOptions } from './training/train-step.ts';
+export { MemoryLimitError, limitInBytes, recomputePass } from './memory/limit.ts';
 export { wrapFunction } from './script-function.ts';
 export type { ScriptedFunction } from './script-function.ts';
 export { ArgumentError, Conversion } from './values.ts';

@@ -38,8 +38,11 @@ export interface CoreFunctionOptions {
   readonly views?: boolean;
   /** Operands that outputs may be written over, as pairs of their numbers; `into` says at each run whether they are. */
   readonly inPlace?: readonly InPlace[];
-  /** Improves the graphs that are compiled: this one, and those of its derivative. Signatures stay. */
-  readonly optimize?: (graph: Graph) => void;
+  /**
+   * Improves the graphs that are compiled: this one, and those of its derivative. Signatures stay.
+   * @param inPlace pairs of the graph's inputs and outputs that a device is asked to give one memory
+   */
+  readonly optimize?: (graph: Graph, inPlace?: readonly InPlace[]) => void;
 }
 
 export class CoreFunction {
@@ -92,7 +95,7 @@ export class CoreFunction {
     const kept = positions.map((position) => body.outputs[position]);
     while (body.outputs.length > 0) body.block.removeOutput(body.outputs.length - 1);
     kept.forEach((value) => body.addOutput(value));
-    options.optimize?.(body);
+    options.optimize?.(body, this.pairs);
     return (this.compiled = body);
   }
 

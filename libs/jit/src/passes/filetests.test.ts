@@ -7,13 +7,15 @@
 //   ---
 //   graph(%x : Tensor): …
 //
-// With `# run: rewrite` the pattern and the replacement come first, each followed by `---`. Names that are numbers count by
-// their place only. The graph is verified before and after.
+// With `# run: rewrite` the pattern and the replacement come first, each followed by `---`; `# run: recompute 64` is for so many bytes.
+// Names that are numbers count by their place only. The graph is verified before and after.
 import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { parseGraph, printGraph, verifyGraph } from '@weft/ir';
 import type { Graph } from '@weft/ir';
+import { recomputePass } from '../memory/limit.ts';
+import type { Pass } from './index.ts';
 import { rewrite, runPass } from './index.ts';
 
 const folder = fileURLToPath(new URL('filetests', import.meta.url));
@@ -38,6 +40,9 @@ function readCases(file: string): Case[] {
   });
 }
 
+const passNamed = (name: string): Pass | string =>
+  name.startsWith('recompute ') ? recomputePass(Number(name.slice('recompute '.length))) : name;
+
 const normalise = (graph: Graph): string => {
   const numbers = new Map<string, number>();
   return printGraph(graph).replace(/%(\d+)\b(?!\.)/g, (_, number: string) => {
@@ -51,7 +56,7 @@ describe.each(readdirSync(folder).filter((file) => file.endsWith('.ir')))('%s', 
     const graph = parseGraph(parts.at(-2)!, { file });
     verifyGraph(graph);
     if (passes[0] === 'rewrite') rewrite(graph, [{ pattern: parts[0], replacement: parts[1] }]);
-    else for (const pass of passes) runPass(pass, graph, { verify: true });
+    else for (const pass of passes) runPass(passNamed(pass), graph, { verify: true });
     verifyGraph(graph);
     expect(normalise(graph)).toBe(normalise(parseGraph(parts.at(-1)!, { file })));
   });

@@ -8,6 +8,7 @@ import { runFunction } from '../executor/index.ts';
 import type { Pattern } from '../executor/pattern.ts';
 import { allMatch, patternOf } from '../executor/pattern.ts';
 import { executorSettings } from '../executor/settings.ts';
+import { MemoryLimitError, limitInBytes } from '../memory/limit.ts';
 import { argumentsOf } from '../script-function.ts';
 import { ScriptModule } from '../script-module.ts';
 import { script } from '../script.ts';
@@ -41,20 +42,23 @@ interface Seen {
  *     optimizer.zeroGrad(true); const loss = module.forward(...inputs); loss.backward(); optimizer.step();
  *
  * but `grad` of the parameters is null afterwards. The loss is a tensor of one element, without history. Throws WeftError for an optimizer
- * that evaluates the loss several times a step (LBFGS).
+ * that evaluates the loss several times a step (LBFGS), and MemoryLimitError from a call whose `memoryLimit` cannot be kept: because
+ * it is too low, or because the call is not one graph.
  */
 export function trainStep(
   module: ScriptModule | nn.Module,
   optimizer: optim.Optimizer,
-  { method = 'forward', clipGradNorm, accumulate = 1 }: TrainStepOptions = {},
+  { method = 'forward', ...options }: TrainStepOptions = {},
 ): TrainStep {
+  const { accumulate = 1, memoryLimit } = options;
   if (optimizer instanceof optim.LBFGS)
     throw new WeftError('LBFGS evaluates the loss several times a step: call optimizer.step(closure)');
   if (!Number.isInteger(accumulate) || accumulate < 1)
     throw new WeftError(`accumulate is ${accumulate}; it is a number of calls, 1 or more`);
+  if (memoryLimit !== undefined) limitInBytes(memoryLimit);
   const scripted = module instanceof ScriptModule ? module : script(module);
   const callee = scripted.method(method);
-  const runner = new StepRunner(callee, optimizer, { clipGradNorm, accumulate });
+  const runner = new StepRunner(callee, optimizer, options);
   const step = (...given: unknown[]): Tensor =>
     runner.run(argumentsOf(callee, given, scripted.object).inputs);
   return Object.defineProperties(step, {
@@ -104,14 +108,15 @@ export class StepRunner {
         entry.refusal = error.message;
       }
     }
-    const refusal = entry.graph?.refuses();
+    const refusal = entry.refusal ?? entry.graph?.refuses();
     if (refusal !== undefined) {
       this.state = refusal;
-      return undefined;
+      if (this.options.memoryLimit === undefined) return undefined;
+      throw new MemoryLimitError(`memoryLimit cannot be kept, since the step is not one graph: ${refusal}`);
     }
     const loss = entry.graph?.run(tensors, ending);
     if (loss !== undefined) this.memory = entry.graph!.memory;
-    this.state = loss !== undefined ? 'compiled' : (entry.refusal ?? 'its guard failed');
+    this.state = loss !== undefined ? 'compiled' : 'its guard failed';
     // What it was made for is gone: made again at the next call.
     if (loss === undefined) entry.graph = undefined;
     return loss;

@@ -10,6 +10,7 @@ import { executorSettings } from '../executor/settings.ts';
 import { StateGuard } from '../executor/state-guard.ts';
 import type { ExactLowering } from '../lower/index.ts';
 import { lowerExactly } from '../lower/index.ts';
+import { fitMemory, limitInBytes } from '../memory/limit.ts';
 import { optimize } from '../passes/index.ts';
 
 /** What a call does with its gradients: updates the parameters by them, or keeps them for a call that does. */
@@ -23,6 +24,11 @@ export interface TrainingGraphOptions {
    * the parameters.
    */
   readonly accumulate?: number;
+  /**
+   * Bytes, or text such as `512MB`, of temporary memory that a call may take: activations and gradients, beside its arguments, the parameters
+   * and their state. Activations are computed again in the backward pass where that is needed to keep it.
+   */
+  readonly memoryLimit?: number | string;
 }
 
 /** Where things are among the outputs of the graph. */
@@ -175,7 +181,7 @@ export class TrainingGraph {
 
   private make({ parameters: trained, kept, plan }: Bound): Made {
     const { graph: forward, operands, inputs: used, condition } = this.lowering;
-    const { clipGradNorm, accumulate = 1 } = this.options;
+    const { clipGradNorm, accumulate = 1, memoryLimit } = this.options;
     const b = new CoreBuilder(new Graph());
     const inputs = forward.inputs.map((input) => b.input(specOf(input)));
     const seeds = forward.outputs.map((output, index) =>
@@ -217,7 +223,16 @@ export class TrainingGraph {
       // Where the run may not be used everything stays as it was.
       b.graph.addOutput(condition === undefined || old === null ? value : b.select(outputs[condition], value, old)); // prettier-ignore
     });
-    const fn = new CoreFunction(b.graph, { optimize: (graph) => void optimize(graph, 'core'), inPlace });
+    const fn = new CoreFunction(b.graph, {
+      inPlace,
+      optimize: (graph, pairs = []) => {
+        optimize(graph, 'core');
+        if (memoryLimit === undefined) return;
+        const device = this.trained[0].storage.device;
+        const measure = (tried: Graph): number => device.compile(tried, { inPlace: pairs }).memory;
+        fitMemory(graph, limitInBytes(memoryLimit), measure);
+      },
+    });
     return { fn, firstTarget };
   }
 }

@@ -2,7 +2,7 @@
 // stack.
 import { describe, expect, test } from '@jest/globals';
 import type { IValue, ScriptFunction } from '@weft/ir';
-import { parseGraph } from '@weft/ir';
+import { parseGraph, printGraph } from '@weft/ir';
 import { wrap } from '@weft/ops';
 import fc from 'fast-check';
 import { Frame, codeOf } from '../runtime/index.ts';
@@ -181,6 +181,33 @@ graph(%text : str):
       expect(generateJavaScript(wordCount.graph).text.match(/\.get\(|\.has\(/g)).toHaveLength(1);
     },
   );
+
+  const words = (count: number, letters: string): string =>
+    Array.from({ length: count }, (_, at) => letters + (at % 2 === 0 ? 'w' : 'W') + String(at % 300)).join(
+      ' ',
+    );
+  /** The way of `wordCount` with keys in another case, or told apart further on. */
+  const variants = {
+    lower: wordCount,
+    upper: graph(printGraph(wordCount.graph).replace('aten::lower', 'aten::upper')),
+    'as they are': graph(printGraph(wordCount.graph).replace('%key : str = aten::lower(%word)', '%key : str = aten::add(%word, %none)').replace(/%key(?=[,)])/g, '%word').replace('%one : int', '%none : str = prim::Constant[value=""]()\n  %one : int')), // prettier-ignore
+    'two ways': graph(printGraph(wordCount.graph).replace('-> (%true)', ' = aten::_set_item(%counts, %word, %one)\n      -> (%true)')), // prettier-ignore
+  };
+  test.each(
+    Object.entries(variants).flatMap(([name, compiled]) =>
+      [
+        words(1000, 'a'),
+        words(500, ''),
+        words(400, 'É'),
+        'ſ S s ß',
+        `${words(3, 'x')}  ${words(3, 'x')} `,
+      ].map((text) => [name, text.slice(0, 20), compiled, text] as const),
+    ),
+  )('keys %s of words %j', (_name, _start, compiled, text) => {
+    const [generated, interpreted] = both(compiled, text) as Map<string, bigint>[];
+    expect([...generated]).toEqual([...interpreted]);
+    expect(generateJavaScript(compiled.graph).text).toContain('R.textKeys(');
+  });
 
   test.each([0n, 1n, 5n, 2n ** 60n])('entries of a dict of integers, key %s', (key) => {
     const compiled = graph(`

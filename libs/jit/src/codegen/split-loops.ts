@@ -3,6 +3,7 @@
 import type { Graph, Node, Value } from '@weft/ir';
 import { qualifiedName, schemaOfNode } from '@weft/ir';
 import { runtimeConstant } from '../runtime/constants.ts';
+import type { TextCase } from './text-keys.ts';
 
 export interface SplitLoop {
   readonly split: Node;
@@ -11,13 +12,25 @@ export interface SplitLoop {
   /** What reads the part of the turn. */
   readonly readers: ReadonlySet<Node>;
   readonly separator: string;
+  /** The dict that the parts are keys of, when there is one. */
+  readonly keys?: PartKeys;
 }
 
-/** The loops of a graph that go over the parts of a text which nothing else looks at. */
-export function splitLoops(graph: Graph): ReadonlyMap<Node, SplitLoop> {
+export interface PartKeys {
+  readonly dict: Value;
+  /** The part in a case, as the keys are, wherever it is computed. */
+  readonly values: ReadonlySet<Value>;
+  readonly textCase: TextCase;
+}
+
+/**
+ * The loops of a graph that go over the parts of a text which nothing else looks at.
+ * @param dicts those that only the graph sees
+ */
+export function splitLoops(graph: Graph, dicts: ReadonlySet<Value>): ReadonlyMap<Node, SplitLoop> {
   const found = new Map<Node, SplitLoop>();
   const visit = (node: Node): void => {
-    const loop = isCalled(node, 'aten::split.str') ? loopOver(node) : undefined;
+    const loop = isCalled(node, 'aten::split.str') ? loopOver(node, dicts) : undefined;
     if (loop !== undefined) found.set(...loop);
     for (const block of node.blocks) for (const inner of block.nodes()) visit(inner);
   };
@@ -33,7 +46,7 @@ function isCalled(node: Node, name: string): boolean {
 const constantOf = (value: Value): unknown =>
   value.node.kind === 'prim::Constant' ? runtimeConstant(value.node) : undefined;
 
-function loopOver(split: Node): [Node, SplitLoop] | undefined {
+function loopOver(split: Node, dicts: ReadonlySet<Value>): [Node, SplitLoop] | undefined {
   const separator = constantOf(split.inputs[1]);
   const most = split.inputs.length < 3 ? -1n : constantOf(split.inputs[2]);
   if (typeof separator !== 'string' || separator === '' || typeof most !== 'bigint' || most >= 0n)
@@ -49,5 +62,29 @@ function loopOver(split: Node): [Node, SplitLoop] | undefined {
   if (loop.block !== split.block) return undefined;
   const [index] = loop.blocks[0].inputs;
   if (!readers.every(({ user: node }) => node.inputs[1] === index)) return undefined;
-  return [loop, { split, length, readers: new Set(readers.map(({ user: node }) => node)), separator }];
+  const parts = readers.map(({ user }) => user);
+  const keys = separator.length === 1 ? keysOf(loop, parts, dicts) : undefined;
+  return [loop, { split, length, readers: new Set(parts), separator, keys }];
+}
+
+const casing: ReadonlyMap<TextCase, string> = new Map([
+  ['lower', 'aten::lower'],
+  ['upper', 'aten::upper'],
+]);
+
+/** The first dict from outside the loop that parts are keys of, as they are or in a case. */
+function keysOf(loop: Node, parts: readonly Node[], dicts: ReadonlySet<Value>): PartKeys | undefined {
+  const candidates: [TextCase, Value[]][] = [['as it is', parts.map(({ output }) => output)]];
+  for (const [textCase, kind] of casing) {
+    const cased = parts.flatMap(({ output }) => output.uses.flatMap(({ user }) => (user.kind === kind ? [user.output] : []))); // prettier-ignore
+    candidates.push([textCase, cased]);
+  }
+  for (const [textCase, values] of candidates) {
+    for (const { user, index } of values.flatMap(({ uses }) => uses)) {
+      const [dict] = user.inputs;
+      if (index !== 1 || !dicts.has(dict) || loop.blocks[0].encloses(dict.node.block!)) continue;
+      return { dict, values: new Set(values), textCase };
+    }
+  }
+  return undefined;
 }

@@ -7,6 +7,8 @@ import { isInstance } from '../runtime/is-instance.ts';
 import { methodOf } from '../runtime/methods.ts';
 import type { Integer } from './integers.ts';
 import * as integers from './integers.ts';
+import type { TextCase } from './text-keys.ts';
+import { TextKeys } from './text-keys.ts';
 
 function hostOperator(name: string): (...args: IValue[]) => IValue {
   const meaning = operatorMeaning(name);
@@ -27,6 +29,13 @@ function cased(name: string, first: number, change: (text: string) => string): (
     return isChanged ? change(text) : text;
   };
 }
+
+const split = hostOperator('aten::split.str');
+const inCase: Readonly<Record<TextCase, (text: string) => IValue>> = {
+  'as it is': (text) => text,
+  lower: cased('aten::lower', 0x41, (text) => text.toLowerCase()),
+  upper: cased('aten::upper', 0x61, (text) => text.toUpperCase()),
+};
 
 export const support = {
   ...integers,
@@ -66,9 +75,18 @@ export const support = {
     for (const [held, cell] of cells) dict.set(key(held), value(cell.value));
     return tagContainer(dict, type);
   },
-  split: hostOperator('aten::split.str'),
-  lower: cased('aten::lower', 0x41, (text) => text.toLowerCase()),
-  upper: cased('aten::upper', 0x61, (text) => text.toUpperCase()),
+  split,
+  /** The parts of a text as keys. `isWhole` tells that it has no parts of characters. */
+  textKeys: (text: string, separator: string, textCase: TextCase, isWhole: boolean): TextKeys<object> =>
+    new TextKeys(
+      text,
+      separator,
+      textCase,
+      inCase[textCase],
+      isWhole ? null : (split(text, separator, -1n) as string[]),
+    ),
+  lower: inCase.lower,
+  upper: inCase.upper,
 
   list: (items: IValue[], type: Type | undefined): IValue =>
     type === undefined ? items : tagContainer(items, type),

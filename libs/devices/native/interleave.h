@@ -22,6 +22,17 @@ inline Vector<T, lanesOf<T>> everySecond(const T* from) {
   return lanesOfTwo<T>(loadVector<W>(from), loadVector<W>(from + lanesOf<T>), [](int i) constexpr { return 2 * i; });
 }
 
+/** `count` elements, `step` apart. */
+template <class T>
+inline void copyEvery(T* to, const T* from, int64_t step, int64_t count) {
+  constexpr int L = lanesOf<T>;
+  if (step == 1) return copyFew(to, from, count);
+  int64_t i = 0;
+  if (step == 2)
+    for (; i + L < count; i += L) storeVector(to + i, everySecond<T>(from + 2 * i));
+  for (; i < count; i++) to[i] = from[i * step];
+}
+
 /** Of 4 L elements 0, 4, 8, …; 1, 5, 9, …; and so on. */
 template <class T>
 inline void dealFour(Vector<T, lanesOf<T>> (&to)[4], const T* from) {

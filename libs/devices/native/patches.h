@@ -4,6 +4,7 @@
 #pragma once
 #include "epilogue.h"
 #include "gemm.h"
+#include "interleave.h"
 #include "kept.h"
 #include "spatial.h"
 
@@ -88,7 +89,7 @@ class PatchProduct final : ConvolutionShape {
         for (; piece != last; piece++) {
           T* target = to + piece->column;
           const T* source = from + piece->offset;
-          if (piece->step == 1 && piece->spacing == 1) copyFew(target, source, piece->count);
+          if (piece->spacing == 1) copyEvery(target, source, piece->step, piece->count);
           else
             for (int i = 0; i < piece->count; i++) target[i * piece->spacing] = source[i * piece->step];
         }

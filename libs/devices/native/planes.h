@@ -55,11 +55,7 @@ class Planes {
           continue;
         }
         const T* line = plane + from * y.inStride + columns.at * x.inStride;
-        T* target = to + columns.first;
-        const int64_t step = columns.step * x.inStride;
-        if (step == 1) copyFew(target, line, columns.count);
-        else if (step == 2) copyEven(target, line, columns.count);
-        else for (int64_t i = 0; i < columns.count; i++) target[i] = line[i * step];
+        copyEvery(to + columns.first, line, columns.step * x.inStride, columns.count);
       }
     }
   }
@@ -69,14 +65,6 @@ class Planes {
   static constexpr int64_t slack = 8 * lanesOf<T>;
 
  private:
-  /** Every second element. */
-  static void copyEven(T* to, const T* from, int64_t count) {
-    constexpr int L = lanesOf<T>;
-    int64_t i = 0;
-    for (; i + L < count; i += L) storeVector(to + i, everySecond<T>(from + 2 * i));
-    for (; i < count; i++) to[i] = from[2 * i];
-  }
-
   struct Phase {
     int64_t y, x;
   };

@@ -1,6 +1,7 @@
 // `reduce_window.*`: windows folded by one operator, row by row of the result; `select_and_scatter.*`: sources added where windows have
 // their greatest or least element. Dimensions are those of a convolution.
 #include "fold.h"
+#include "interleave.h"
 #include "program.h"
 #include "spatial.h"
 
@@ -40,10 +41,12 @@ class ReduceWindow final : public Step {
     const bool countsPadding = Op::widens && start != Op::template identity<A>();
     parallelFor(lines, divideUp(8192, inner.out * outerTaps * inner.kernel), [&](int64_t begin, int64_t end) {
       A* sums = reinterpret_cast<A*>(scratchOf(Scratch::sums, inner.out * int64_t(sizeof(A))));
-      T* row = reinterpret_cast<T*>(scratchOf(Scratch::rows, inner.out * int64_t(sizeof(T))));
+      T* row = reinterpret_cast<T*>(scratchOf(Scratch::rows, (inner.out + inner.in) * int64_t(sizeof(T))));
+      T* whole = row + inner.out;
       for (int64_t line = begin; line < end; line++) {
         for (int64_t o = 0; o < inner.out; o++) sums[o] = start;
-        foldLine(source, line, start, countsPadding, sums, row);
+        if (!Op::widens && inner.inStride == 1 && inner.kernel > 1) foldRows(source, line, sums, row, whole);
+        else foldLine(source, line, start, countsPadding, sums, row);
         T* result = target + line * inner.out;
         for (int64_t o = 0; o < inner.out; o++) result[o] = T(sums[o]);
       }
@@ -53,24 +56,57 @@ class ReduceWindow final : public Step {
  private:
   using A = AccumulatorOf<Op, T>;
 
-  void foldLine(const T* source, int64_t line, A start, bool countsPadding, A* sums, T* row) const {
+  /** Operators that may fold in any order, and as they are: whole rows of the operand first, then along the row that they give. */
+  void foldRows(const T* source, int64_t line, A* sums, T* row, T* whole) const {
     int64_t at[16];
+    locate(line, at);
+    bool isFirst = true;
+    for (int64_t outer = 0; outer < outerTaps; outer++) {
+      const int64_t base = baseOf(at, outer);
+      if (base == outside) continue;
+      if (isFirst) std::memcpy(whole, source + base, size_t(inner.in) * sizeof(T));
+      else foldRow<Op, T>(reinterpret_cast<A*>(whole), source + base, inner.in);
+      isFirst = false;
+    }
+    if (isFirst) return;
+    for (const ConvolutionRun& run : runs) {
+      if (run.spacing == 1) {
+        copyEvery(row, whole + run.at, run.step, run.count);
+        foldRow<Op, T>(sums + run.first, row, run.count);
+      } else {
+        for (int64_t i = 0; i < run.count; i++) sums[run.first + i * run.spacing] = foldPair<Op, A>(sums[run.first + i * run.spacing], A(whole[run.at + i * run.step]));
+      }
+    }
+  }
+
+  /** Where a line of the result is along each outer dimension. */
+  void locate(int64_t line, int64_t* at) const {
     for (size_t axis = axes.size(); axis-- > 0;) {
       at[axis] = line % axes[axis].out;
       line /= axes[axis].out;
     }
+  }
+  static constexpr int64_t outside = INT64_MIN;
+  /** Where the row of the operand under a tap of the outer dimensions begins, or `outside`. */
+  int64_t baseOf(const int64_t* at, int64_t tap) const {
+    int64_t base = 0;
+    for (size_t axis = axes.size(); axis-- > 0;) {
+      const int64_t index = axes[axis].at(at[axis], tap % axes[axis].kernel);
+      tap /= axes[axis].kernel;
+      if (index < 0) return outside;
+      base += index * axes[axis].inStride;
+    }
+    return base;
+  }
+
+  void foldLine(const T* source, int64_t line, A start, bool countsPadding, A* sums, T* row) const {
+    int64_t at[16];
+    locate(line, at);
     for (int64_t outer = 0; outer < outerTaps; outer++) {
-      int64_t rest = outer, base = 0;
-      bool isInside = true;
-      for (size_t axis = axes.size(); axis-- > 0;) {
-        const int64_t index = axes[axis].at(at[axis], rest % axes[axis].kernel);
-        rest /= axes[axis].kernel;
-        isInside = isInside && index >= 0;
-        base += index * axes[axis].inStride;
-      }
+      const int64_t base = baseOf(at, outer);
       for (int64_t tap = 0; tap < inner.kernel; tap++) {
-        const ConvolutionRun run = isInside ? runs[size_t(tap)] : ConvolutionRun{0, 0, 1, 0, 0};
-        const T* elements = source + base + run.at * inner.inStride;
+        const ConvolutionRun run = base != outside ? runs[size_t(tap)] : ConvolutionRun{0, 0, 1, 0, 0};
+        const T* elements = source + (base != outside ? base : 0) + run.at * inner.inStride;
         const int64_t step = run.step * inner.inStride;
         if (countsPadding) {
           for (int64_t o = 0; o < inner.out; o++) {
@@ -84,7 +120,7 @@ class ReduceWindow final : public Step {
         } else if (step == 1) {
           foldRow<Op, T>(sums + run.first, elements, run.count);
         } else {
-          for (int64_t i = 0; i < run.count; i++) row[i] = elements[i * step];
+          copyEvery(row, elements, step, run.count);
           foldRow<Op, T>(sums + run.first, row, run.count);
         }
       }

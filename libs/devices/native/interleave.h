@@ -33,6 +33,15 @@ inline void copyEvery(T* to, const T* from, int64_t step, int64_t count) {
   for (; i < count; i++) to[i] = from[i * step];
 }
 
+/** Of 2 L elements 0, 2, 4, …; and 1, 3, 5, …. */
+template <class T>
+inline void dealTwo(Vector<T, lanesOf<T>> (&to)[2], const T* from) {
+  using W = Vector<T, lanesOf<T>>;
+  const W a = loadVector<W>(from), b = loadVector<W>(from + lanesOf<T>);
+  to[0] = lanesOfTwo<T>(a, b, [](int i) constexpr { return 2 * i; });
+  to[1] = lanesOfTwo<T>(a, b, [](int i) constexpr { return 2 * i + 1; });
+}
+
 /** Of 4 L elements 0, 4, 8, …; 1, 5, 9, …; and so on. */
 template <class T>
 inline void dealFour(Vector<T, lanesOf<T>> (&to)[4], const T* from) {

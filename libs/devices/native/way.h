@@ -17,7 +17,8 @@ class ConvolutionWay {
     else if (WinogradKernels<T>::takes(shape)) kernels = std::make_unique<WinogradKernels<T>>(shape);
     else if (PlaneProducts<T>::takes(shape)) products = std::make_unique<PlaneProducts<T>>(shape);
     else if (shape.rows <= 2) taps = std::make_unique<TapSums<T>>(shape);
-    else if (Winograd<T>::takes(shape)) winograd = std::make_unique<Winograd<T>>(shape);
+    else if (winogradTile<T>(shape) == 4) fours = std::make_unique<Winograd<T, 4>>(shape);
+    else if (winogradTile<T>(shape) == 2) twos = std::make_unique<Winograd<T, 2>>(shape);
     else patches = std::make_unique<PatchProduct<T>>(shape);
   }
 
@@ -27,7 +28,8 @@ class ConvolutionWay {
     else if (kernels != nullptr) kernels->run(in, kernel, out, slots, epilogue);
     else if (products != nullptr) products->run(in, kernel, out, slots, epilogue);
     else if (taps != nullptr) taps->run(in, kernel, out, slots, epilogue);
-    else if (winograd != nullptr) winograd->run(in, kernel, stamp, out, slots, epilogue);
+    else if (fours != nullptr) fours->run(in, kernel, stamp, out, slots, epilogue);
+    else if (twos != nullptr) twos->run(in, kernel, stamp, out, slots, epilogue);
     else patches->run(in, kernel, stamp, out, slots, epilogue);
   }
 
@@ -36,7 +38,8 @@ class ConvolutionWay {
   std::unique_ptr<WinogradKernels<T>> kernels;
   std::unique_ptr<PlaneProducts<T>> products;
   std::unique_ptr<TapSums<T>> taps;
-  std::unique_ptr<Winograd<T>> winograd;
+  std::unique_ptr<Winograd<T, 4>> fours;
+  std::unique_ptr<Winograd<T, 2>> twos;
   std::unique_ptr<PatchProduct<T>> patches;
 };
 

@@ -71,7 +71,7 @@ class WinogradKernels final : ConvolutionShape {
   }
 
  private:
-  using Tiles = WinogradTiles<T>;
+  using Tiles = WinogradTiles<T, 4>;
   using Segment = typename Tiles::Segment;
   static constexpr int L = lanesOf<T>, C = Tiling<T>::columns;
   /** Rows of a panel of the left operand: they divide a vector. */

@@ -1,8 +1,9 @@
-// Convolutions with windows of 3 × 3 that move by one, after Winograd: the result in tiles of 4 × 4, each from 6 × 6 elements of the
-// input with 36 products of an input feature and an output feature where 144 are done otherwise. Tiles are the columns of 36
-// matrix products. See Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2015). Errors are relative to the terms of
-// a whole tile, not of an element, so that only float32 is computed so.
+// Convolutions with windows of 3 × 3 that move by one, after Winograd: the result in tiles of M × M, each from (M + 2)² elements of the
+// input with as many products of an input feature and an output feature: for M = 4 36 where 144 are done otherwise, for M = 2 16
+// where 36 are. Tiles are the columns of a matrix product for each point. See Lavin and Gray, Fast Algorithms for Convolutional
+// Neural Networks (2015). Errors are relative to the terms of a whole tile, not of an element, so that only float32 is computed so.
 #pragma once
+#include <limits>
 #include "epilogue.h"
 #include "gemm.h"
 #include "kept.h"
@@ -10,20 +11,35 @@
 
 namespace weft {
 
+/** What a thread reads from memory meanwhile, and what transformed kernels may take. */
+inline constexpr double bytesOfCycle = 8, mostKept = 24 << 20;
+
+/** How many elements M a side of tiles has that suit a convolution, or 0 where there are none. */
 template <class T>
+inline int winogradTile(const ConvolutionShape& shape) {
+  if (!std::is_same_v<T, float> || shape.axes.size() != 2 || !shape.isDense || shape.rows < 16 || shape.channels < 16) return 0;
+  for (const ConvolutionAxis& axis : shape.axes)
+    if (!WinogradTiles<T, 4>::takes(axis)) return 0;
+  if (shape.axes[1].inStride != 1) return 0;
+  // Estimates of cycles: products of vectors, kernels read from memory, transforms.
+  constexpr int64_t L = lanesOf<T>;
+  const double weights = double(shape.rows * shape.channels), planes = double(shape.rows + shape.channels);
+  const auto cycles = [&](int64_t points, int64_t columns, double transform) {
+    const double vectors = double(divideUp(columns, L));
+    return double(points) * weights * (vectors + double(sizeof(T)) / bytesOfCycle) + planes * vectors * transform;
+  };
+  const auto tiled = [&](int64_t tile, double transform) {
+    const int64_t points = (tile + 2) * (tile + 2);
+    if (double(shape.groups * points) * weights * double(sizeof(T)) > mostKept) return std::numeric_limits<double>::infinity();
+    return cycles(points, shape.images * divideUp(shape.axes[0].out, tile) * divideUp(shape.axes[1].out, tile), transform);
+  };
+  const double plain = 0.9 * cycles(shape.taps, shape.images * shape.positions, 0), two = tiled(2, 150), four = tiled(4, 400);
+  if (plain < std::min(two, four)) return 0;
+  return two < four ? 2 : 4;
+}
+template <class T, int M>
 class Winograd final : ConvolutionShape {
  public:
-  static bool takes(const ConvolutionShape& shape) {
-    if (!std::is_same_v<T, float> || shape.axes.size() != 2 || !shape.isDense || shape.rows < 16 || shape.channels < 16) return false;
-    for (const ConvolutionAxis& axis : shape.axes)
-      if (!Tiles::takes(axis)) return false;
-    if (shape.axes[1].inStride != 1) return false;
-    // The transformed kernel is four times as long: there has to be enough to multiply it with.
-    const int64_t tiles = shape.images * divideUp(shape.axes[0].out, tile) * divideUp(shape.axes[1].out, tile);
-    if (tiles < 32) return false;
-    return 3 * points * roundUp(tiles, L) <= 2 * shape.taps * roundUp(shape.images * shape.positions, L);
-  }
-
   explicit Winograd(const ConvolutionShape& shape) : ConvolutionShape(shape), tiles(axes[0], axes[1], images) {
     // Tiles of a task: their transforms stay in the second-level cache, or pay for reading a long kernel.
     const int64_t fit = (1 << 20) / (points * (channels + rows) * int64_t(sizeof(T)));
@@ -67,10 +83,11 @@ class Winograd final : ConvolutionShape {
   }
 
  private:
-  using Tiles = WinogradTiles<T>;
+  using Tiles = WinogradTiles<T, M>;
   using Segment = typename Tiles::Segment;
   static constexpr int L = lanesOf<T>, C = Tiling<T>::columns, R = Tiling<T>::rows;
   static constexpr int64_t tile = Tiles::tile, points = Tiles::points;
+  static constexpr int S = Tiles::side;
   using W = Vector<T, L>;
 
   /** Elements of a feature's result that are side by side and computed by one task. */
@@ -114,14 +131,14 @@ class Winograd final : ConvolutionShape {
           T* target = to + group * points * kernelStride() + row * channels;
           for (int64_t channel = 0; channel < channels; channel++, target += panel) {
             // Rows of a panel are lanes.
-            W g[9][N] = {}, half[18][N], whole[points][N];
+            W g[9][N] = {}, half[3 * S][N], whole[points][N];
             for (int r = 0; r < there; r++) {
               const T* from = kernel + group * kernelGroup + (row + r) * kernelRow + channel * kernelChannel;
               for (int tap = 0; tap < 9; tap++) g[tap][r / L][r % L] = from[tapOffsets[size_t(tap)]];
             }
             for (int n = 0; n < N; n++) {
               for (int x = 0; x < 3; x++) Tiles::kernelToPoints(g[x] + n, 3 * N, half[x] + n, 3 * N);
-              for (int y = 0; y < 6; y++) Tiles::kernelToPoints(half[3 * y] + n, N, whole[6 * y] + n, N);
+              for (int y = 0; y < S; y++) Tiles::kernelToPoints(half[3 * y] + n, N, whole[S * y] + n, N);
             }
             for (int point = 0; point < points; point++) copyFew(target + point * kernelStride(), reinterpret_cast<const T*>(whole[point]), panel);
           }
@@ -138,9 +155,9 @@ class Winograd final : ConvolutionShape {
 #pragma GCC unroll 36
     for (int point = 0; point < points; point++) d[point] = loadVector<W>(work + point * Tiles::pitchOf(chunk));
 #pragma GCC unroll 6
-    for (int x = 0; x < 6; x++) Tiles::inputToPoints(d + x, 6);
+    for (int x = 0; x < S; x++) Tiles::inputToPoints(d + x, S);
 #pragma GCC unroll 6
-    for (int y = 0; y < 6; y++) Tiles::inputToPoints(d + 6 * y, 1);
+    for (int y = 0; y < S; y++) Tiles::inputToPoints(d + S * y, 1);
 #pragma GCC unroll 36
     for (int point = 0; point < points; point++) storeVector(to + point * inputStride(), d[point]);
   }
@@ -169,15 +186,15 @@ class Winograd final : ConvolutionShape {
   // ---- the result ---------------------------------------------------------------------------------------------------
 
   void transformOutput(T* work, const T* sums) const {
-    W m[points], half[24], whole[16];
+    W m[points], half[M * S], whole[M * M];
 #pragma GCC unroll 36
     for (int point = 0; point < points; point++) m[point] = loadVector<W>(sums + point * sumStride());
 #pragma GCC unroll 6
-    for (int x = 0; x < 6; x++) Tiles::pointsToResult(m + x, 6, half + x, 6);
+    for (int x = 0; x < S; x++) Tiles::pointsToResult(m + x, S, half + x, S);
 #pragma GCC unroll 4
-    for (int y = 0; y < 4; y++) Tiles::pointsToResult(half + 6 * y, 1, whole + 4 * y, 1);
+    for (int y = 0; y < M; y++) Tiles::pointsToResult(half + S * y, 1, whole + M * y, 1);
 #pragma GCC unroll 16
-    for (int at = 0; at < 16; at++) storeVector(work + at * Tiles::pitchOf(chunk), whole[at]);
+    for (int at = 0; at < M * M; at++) storeVector(work + at * Tiles::pitchOf(chunk), whole[at]);
   }
 
   /** The tiles of a segment to rows of the result. */

@@ -175,7 +175,9 @@ class Winograd final : ConvolutionShape {
           for (int64_t row = 0; row < rows;) {
             const int size = panelRows<T>(rows - row);
             const T* from = left + point * kernelStride() + row * channels + k * size;
-            multiplyPanel<T>(size, there, from, right, sums + point * sumStride() + row * chunk + column, chunk, k > 0, rows - row, cols);
+            // A long kernel comes from memory: the next rows meanwhile.
+            const Ahead next{reinterpret_cast<const char*>(from + size * channels), size * int64_t(sizeof(T))};
+            multiplyPanel<T>(size, there, from, right, sums + point * sumStride() + row * chunk + column, chunk, k > 0, rows - row, cols, next);
             row += size;
           }
         }

@@ -43,41 +43,56 @@ class Winograd final : ConvolutionShape {
   explicit Winograd(const ConvolutionShape& shape) : ConvolutionShape(shape), tiles(axes[0], axes[1], images) {
     // Tiles of a task: their transforms stay in the second-level cache, or pay for reading a long kernel.
     const int64_t fit = (1 << 20) / (points * (channels + rows) * int64_t(sizeof(T)));
-    const int64_t fair = divideUp(tiles.count, int64_t(pool().size()) * (pool().size() > 1 ? 2 : 1));
-    chunk = roundUp(std::min(std::max<int64_t>(fit, rows * channels > (1 << 15) ? 2 * C : C), std::min(fair, tiles.count)), L);
-    if (chunk > C) chunk = roundUp(chunk, C);
+    const int64_t most = roundUp(std::max<int64_t>(fit, rows * channels > (1 << 15) ? 2 * C : C), C);
+    chunk = std::min(most, roundUp(tiles.count, tiles.count > C ? C : L));
+    const int64_t threads = pool().size();
+    isShared = threads > 1 && groups * divideUp(tiles.count, chunk) < 2 * threads;
+    if (threads == 1) return;
+    // Threads that have about as much to do each; else all of them work on each chunk.
+    const auto longest = [&](int64_t some) { return divideUp(groups * divideUp(tiles.count, some), threads) * std::min(some, tiles.count); };
+    const int64_t whole = groups * tiles.count;
+    for (int64_t some = most; some >= C; some -= C) {
+      if (longest(some) * threads * 8 > whole * 9 || (rows * channels > (1 << 15) && some < 2 * C)) continue;
+      chunk = some;
+      isShared = false;
+      break;
+    }
   }
 
   void run(const T* in, const T* kernel, int64_t stamp, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
     const T* left = kept.of(kernel, stamp, groups * points * kernelStride(), Scratch::rows, [&](T* to) { transformKernel(to, kernel); });
     const int64_t chunks = divideUp(tiles.count, chunk);
-    // Rows too short for a formula get it where they are side by side.
-    const bool isDirect = epilogue.affine != nullptr && axes[1].out >= 32;
+    const auto place = [&](Chunk& at, int64_t task) {
+      at.group = task / chunks;
+      at.first = task % chunks * chunk;
+      at.count = std::min(chunk, tiles.count - at.first);
+      tiles.place(at.segments, at.first, at.count);
+      // Rows too short for a formula get it where they are side by side.
+      at.isDirect = epilogue.affine != nullptr && axes[1].out >= 32;
+      if (!epilogue.isNone() && !at.isDirect) join(at.ranges, at.segments);
+    };
+    const int64_t inputBytes = points * inputStride() * int64_t(sizeof(T)), sumBytes = points * sumStride() * int64_t(sizeof(T));
+    if (isShared) {
+      Chunk at;
+      T* inputs = reinterpret_cast<T*>(scratchOf(Scratch::panels, inputBytes));
+      T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, sumBytes));
+      for (int64_t task = 0; task < groups * chunks; task++) {
+        place(at, task);
+        parallelFor(channels, 4, [&](int64_t begin, int64_t end) { toPoints(inputs, in, at, begin, end); });
+        parallelFor(points, 1, [&](int64_t begin, int64_t end) { multiplyPoints(inputs, left + at.group * points * kernelStride(), sums, at.count, begin, end); });
+        parallelFor(rows, 4, [&](int64_t begin, int64_t end) { fromPoints(out, sums, at, begin, end, slots, epilogue); });
+      }
+      return;
+    }
     parallelFor(groups * chunks, 1, [&](int64_t begin, int64_t end) {
-      T* inputs = reinterpret_cast<T*>(scratchOf(Scratch::panels, (points * inputStride() + Tiles::workOf(chunk)) * int64_t(sizeof(T))));
-      T* work = inputs + points * inputStride();
-      T* lines = work + points * Tiles::pitchOf(chunk);
-      T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, points * sumStride() * int64_t(sizeof(T))));
-      std::memset(static_cast<void*>(work), 0, size_t(Tiles::workOf(chunk)) * sizeof(T));
-      std::vector<Segment> segments;
-      std::vector<Range> ranges;
+      T* inputs = reinterpret_cast<T*>(scratchOf(Scratch::panels, inputBytes));
+      T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, sumBytes));
+      Chunk at;
       for (int64_t task = begin; task < end; task++) {
-        const int64_t group = task / chunks, first = task % chunks * chunk, count = std::min(chunk, tiles.count - first);
-        tiles.place(segments, first, count);
-        if (!epilogue.isNone() && !isDirect) join(ranges, segments);
-        for (int64_t channel = 0; channel < channels; channel++) {
-          tiles.gatherInput(work, lines, in + group * inGroup + channel * inChannel, inImage, segments, chunk);
-          for (int64_t at = 0; at < count; at += L) transformInput(inputs + inputAt(at, channel), work + at);
-        }
-        multiplyPoints(inputs, left + group * points * kernelStride(), sums, count);
-        for (int64_t row = 0; row < rows; row++) {
-          for (int64_t at = 0; at < count; at += L) transformOutput(work + at, sums + row * chunk + at);
-          Tiles::toLines(lines, work, count, chunk);
-          const int64_t feature = group * rows + row, element = group * outGroup + row * outRow;
-          for (const Segment& segment : segments) spread(out, lines, segment, element, feature, isDirect ? epilogue.affine.get() : nullptr);
-          if (epilogue.isNone() || isDirect) continue;
-          for (const Range& range : ranges) epilogue.finish(slots, out + element + range.at, range.count, feature, element + range.at);
-        }
+        place(at, task);
+        toPoints(inputs, in, at, 0, channels);
+        multiplyPoints(inputs, left + at.group * points * kernelStride(), sums, at.count, 0, points);
+        fromPoints(out, sums, at, 0, rows, slots, epilogue);
       }
     });
   }
@@ -93,6 +108,12 @@ class Winograd final : ConvolutionShape {
   /** Elements of a feature's result that are side by side and computed by one task. */
   struct Range {
     int64_t at, count;
+  };
+  struct Chunk {
+    int64_t group, first, count;
+    std::vector<Segment> segments;
+    std::vector<Range> ranges;
+    bool isDirect;
   };
   void join(std::vector<Range>& ranges, const std::vector<Segment>& segments) const {
     ranges.clear();
@@ -150,6 +171,22 @@ class Winograd final : ConvolutionShape {
 
   // ---- the input ----------------------------------------------------------------------------------------------------
 
+  /** Working memory of a thread. */
+  T* workOf() const {
+    const int64_t bytes = Tiles::workOf(chunk) * int64_t(sizeof(T));
+    T* work = reinterpret_cast<T*>(scratchOf(Scratch::links, bytes));
+    std::memset(static_cast<void*>(work), 0, size_t(bytes));
+    return work;
+  }
+
+  /** Input features begin … end - 1 of a chunk to points. */
+  void toPoints(T* to, const T* in, const Chunk& chunk, int64_t begin, int64_t end) const {
+    T* work = workOf();
+    for (int64_t channel = begin; channel < end; channel++) {
+      tiles.gatherInput(work, work + points * Tiles::pitchOf(this->chunk), in + chunk.group * inGroup + channel * inChannel, inImage, chunk.segments, this->chunk);
+      for (int64_t at = 0; at < chunk.count; at += L) transformInput(to + inputAt(at, channel), work + at);
+    }
+  }
   void transformInput(T* to, const T* work) const {
     W d[points];
 #pragma GCC unroll 36
@@ -164,9 +201,9 @@ class Winograd final : ConvolutionShape {
 
   // ---- the products -------------------------------------------------------------------------------------------------
 
-  void multiplyPoints(const T* inputs, const T* left, T* sums, int64_t count) const {
+  void multiplyPoints(const T* inputs, const T* left, T* sums, int64_t count, int64_t begin, int64_t end) const {
     const int64_t blocks = divideUp(channels, Tiling<T>::depth), deep = divideUp(channels, blocks);
-    for (int64_t point = 0; point < points; point++) {
+    for (int64_t point = begin; point < end; point++) {
       for (int64_t column = 0; column < count; column += C) {
         const int64_t cols = std::min<int64_t>(C, roundUp(count - column, L));
         for (int64_t k = 0; k < channels; k += deep) {
@@ -187,6 +224,19 @@ class Winograd final : ConvolutionShape {
 
   // ---- the result ---------------------------------------------------------------------------------------------------
 
+  /** Features begin … end - 1 of a chunk from points. */
+  void fromPoints(T* out, const T* sums, const Chunk& chunk, int64_t begin, int64_t end, Slots slots, const FeatureEpilogue<T>& epilogue) const {
+    T* work = workOf();
+    T* lines = work + points * Tiles::pitchOf(this->chunk);
+    for (int64_t row = begin; row < end; row++) {
+      for (int64_t at = 0; at < chunk.count; at += L) transformOutput(work + at, sums + row * this->chunk + at);
+      Tiles::toLines(lines, work, chunk.count, this->chunk);
+      const int64_t feature = chunk.group * rows + row, element = chunk.group * outGroup + row * outRow;
+      for (const Segment& segment : chunk.segments) spread(out, lines, segment, element, feature, chunk.isDirect ? epilogue.affine.get() : nullptr);
+      if (epilogue.isNone() || chunk.isDirect) continue;
+      for (const Range& range : chunk.ranges) epilogue.finish(slots, out + element + range.at, range.count, feature, element + range.at);
+    }
+  }
   void transformOutput(T* work, const T* sums) const {
     W m[points], half[M * S], whole[M * M];
 #pragma GCC unroll 36
@@ -212,6 +262,8 @@ class Winograd final : ConvolutionShape {
 
   Tiles tiles;
   int64_t chunk;
+  /** Whether threads work on a chunk together: transforms by features, products by points. */
+  bool isShared;
   Kept<T> kept;
 };
 

@@ -66,11 +66,7 @@ class Dot final : public Step {
     const Matrix<T> left{a, aRow, aDepth}, right{b, bDepth, bColumn};
     if (epilogue == nullptr) return multiply<T>(left, right, c, columns, rows, columns, depth, NoEpilogue{});
     const auto finish = [&](int64_t rowBegin, int64_t rowEnd, int64_t begin, int64_t end) {
-      if (begin == 0 && end == columns) {
-        epilogue->runRange(slots, (firstRow + rowBegin) * columns, (firstRow + rowEnd) * columns);
-      } else {
-        for (int64_t row = firstRow + rowBegin; row < firstRow + rowEnd; row++) epilogue->runRange(slots, row * columns + begin, row * columns + end);
-      }
+      epilogue->runRows(slots, (firstRow + rowBegin) * columns + begin, columns, rowEnd - rowBegin, end - begin);
     };
     multiply<T>(left, right, c, columns, rows, columns, depth, finish);
   }

@@ -30,7 +30,7 @@ void multiplyInPlace(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows,
       const auto each = [&](const T* right, int64_t rightRow, int64_t first, int64_t wide, bool isWide) {
         for (int64_t r = 0; r < rows; r += R) {
           const int there = int(std::min<int64_t>(R, rows - r));
-          const auto kernel = isWide ? wideKernel<T>(there) : directKernel<T>(there);
+          const auto kernel = isWide ? tileKernel<T, Read::direct, true>(there) : tileKernel<T, Read::direct>(there);
           kernel(depth, a.at + r * a.rowStride, a.rowStride, a.columnStride, right, rightRow, c + r * cRow + tile * C + first, cRow, false, there, wide, {}, nullptr);
         }
       };
@@ -51,6 +51,12 @@ void multiplyInPlace(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows,
   });
 }
 
+/** At least `least` tasks out of so many tiles: as many for each thread, and for each a second one where there are several. */
+inline int64_t evenTasks(int64_t least, int64_t tiles) {
+  const int64_t threads = pool().size();
+  return threads == 1 ? least : std::min(tiles, roundUp(std::max(least, 2 * threads), threads));
+}
+
 /** B is dense along the depth: its columns are rows of the left operand of Cᵀ = Bᵀ Aᵀ. */
 template <class T, class Epilogue>
 void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, int64_t columns, int64_t depth, const Epilogue& epilogue) {
@@ -67,13 +73,13 @@ void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
     }
   });
   // Columns at a time: their part of Cᵀ stays in the cache until it is turned.
-  const int64_t threads = pool().size();
   const int64_t most = std::max<int64_t>(1, 262144 / (width * int64_t(sizeof(T)) * R));
   const int64_t tiles = divideUp(columns, R);
-  const int64_t wide = std::clamp<int64_t>(tiles / (threads == 1 ? 1 : 3 * threads), 1, most);
-  const int64_t blocks = divideUp(tiles, wide);
+  const int64_t blocks = evenTasks(divideUp(tiles, most), tiles);
+  const int64_t wide = divideUp(tiles, blocks);
   parallelFor(blocks, divideUp(productGrain, rows * depth * wide * R), [&](int64_t begin, int64_t end) {
     T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, (wide + 1) * R * width * int64_t(sizeof(T))));
+    T* lines = reinterpret_cast<T*>(scratchOf(Scratch::rows, R * roundUp(kc, lanesOf<T>) * int64_t(sizeof(T))));
     int64_t done = tiles * begin / blocks * R;
     for (int64_t block = begin; block < end; block++) {
       const int64_t first = tiles * block / blocks * R, last = std::min(columns, tiles * (block + 1) / blocks * R);
@@ -86,9 +92,11 @@ void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
             // The rows of the next tile come into the cache meanwhile, some beside each panel.
             const int64_t next = std::clamp<int64_t>(columns - j - R, 0, R);
             const int64_t from = panel * next / panels, to = (panel + 1) * next / panels;
-            const Ahead ahead{reinterpret_cast<const char*>(left + (R + from) * b.columnStride), 0, to - from};
-            streamingKernel<T>(here)(there, left, b.columnStride, 1, packed + k0 * width + panel * C * there, C, sums + (j - first) * width + panel * C,
-                                     width, k0 > 0, here, C, ahead, nullptr);
+            const Ahead ahead{reinterpret_cast<const char*>(left + (R + from) * b.columnStride), b.columnStride * int64_t(sizeof(T)), to - from};
+            const T* right = packed + k0 * width + panel * C * there;
+            T* into = sums + (j - first) * width + panel * C;
+            if (panels > 1 && here == R) multiplyLines<T>(there, panel == 0 ? left : nullptr, b.columnStride, lines, right, into, width, k0 > 0, ahead);
+            else tileKernel<T, Read::streaming>(here)(there, left, b.columnStride, 1, right, C, into, width, k0 > 0, here, C, ahead, nullptr);
           }
         }
       }
@@ -140,16 +148,15 @@ void multiplyBlocks(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
   const int64_t kc = S::blockDepth(depth, S::deepDepth);
   const int64_t nc = std::min(columns, S::blockColumns);
   T* shared = reinterpret_cast<T*>(scratchOf(Scratch::panels, roundUp(nc, C) * kc * int64_t(sizeof(T))));
-  // Blocks of rows: few enough that every thread gets some, as large as the cache takes.
-  const int64_t threads = pool().size();
-  const int64_t share = threads == 1 ? rows : divideUp(rows, 2 * threads);
-  const int64_t blockRows = std::clamp<int64_t>(roundUp(divideUp(share, divideUp(share, S::blockRows)), R), R, S::blockRows);
-  const int64_t rowBlocks = divideUp(rows, blockRows);
+  // Blocks of rows, in whole tiles: as many for every thread, as large as the cache takes.
+  const int64_t rowTiles = divideUp(rows, R);
+  const int64_t rowBlocks = evenTasks(divideUp(rowTiles, S::blockRows / R), rowTiles);
+  const int64_t blockRows = divideUp(rowTiles, rowBlocks) * R;
   for (int64_t j0 = 0; j0 < columns; j0 += nc) {
     const int64_t width = std::min(nc, columns - j0);
     const int64_t panels = divideUp(width, C);
     // Blocks of columns, where rows alone give too few tasks.
-    const int64_t columnBlocks = threads == 1 ? 1 : std::clamp<int64_t>(divideUp(2 * threads, rowBlocks), 1, divideUp(panels, 8));
+    const int64_t columnBlocks = std::clamp<int64_t>(evenTasks(1, 2 * pool().size()) / rowBlocks, 1, divideUp(panels, 8));
     for (int64_t k0 = 0; k0 < depth; k0 += kc) {
       const int64_t there = std::min(kc, depth - k0);
       parallelFor(panels, divideUp(1 << 15, C * there), [&](int64_t begin, int64_t end) {
@@ -162,8 +169,8 @@ void multiplyBlocks(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
         T* block = reinterpret_cast<T*>(scratchOf(Scratch::rows, (blockRows + R) * there * int64_t(sizeof(T))));
         for (int64_t task = begin; task < end; task++) {
           const int64_t rowBlock = task / columnBlocks, columnBlock = task % columnBlocks;
-          const int64_t r0 = rowBlock * blockRows;
-          const int64_t height = std::min(blockRows, rows - r0);
+          const int64_t r0 = rowTiles * rowBlock / rowBlocks * R;
+          const int64_t height = std::min(rows, rowTiles * (rowBlock + 1) / rowBlocks * R) - r0;
           if (packedBlock != rowBlock) packRows<T>(block, a.from(r0, k0), height, there);
           packedBlock = rowBlock;
           const int64_t firstPanel = panels * columnBlock / columnBlocks, lastPanel = panels * (columnBlock + 1) / columnBlocks;

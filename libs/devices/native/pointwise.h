@@ -83,34 +83,58 @@ class Pointwise final : public Step {
 
   /** Computes elements begin … end - 1, in row-major order of the sizes. */
   void runRange(Slots slots, int64_t begin, int64_t end) const {
-    constexpr int most = 256;
-    if (operandCount() >= most) throw std::runtime_error("a pointwise step has too many operands");
-    char* at[most];
-    int64_t step[most];
-    char* tiles = tileMemory > 0 ? scratchOf(Scratch::tiles, tileMemory) : nullptr;
+    Frame frame = frameOf(slots);
+    runIn(frame, slots, begin, end);
+  }
+
+  /** Computes elements first + row · stride … first + row · stride + n - 1 for each of `rows` rows. */
+  void runRows(Slots slots, int64_t first, int64_t stride, int64_t rows, int64_t n) const {
+    if (n == stride) return runRange(slots, first, first + rows * stride);
+    Frame frame = frameOf(slots);
+    for (int64_t row = 0; row < rows; row++) runIn(frame, slots, first + row * stride, first + row * stride + n);
+  }
+
+ private:
+  static constexpr int mostOperands = 256;
+  /** Where operands are while elements are computed. */
+  struct Frame {
+    char* at[mostOperands];
+    int64_t step[mostOperands];
+    char* tiles;
+    int firstStore;
+    /** What is gathered in tiles begins with this element; -1: nothing is. */
+    int64_t gatheredFrom = -1, gatheredCount = 0;
+  };
+
+  Frame frameOf(Slots slots) const {
+    if (operandCount() >= mostOperands) throw std::runtime_error("a pointwise step has too many operands");
+    Frame frame;
+    frame.tiles = tileMemory > 0 ? scratchOf(Scratch::tiles, tileMemory) : nullptr;
     int operand = 0;
     for (const Load& load : loads) {
-      step[operand] = load.isScalar ? 0 : 1;
-      at[operand] = slots[load.slot] + load.offset * load.bytes;
-      if (load.isScalar) at[operand] = splatInto(tiles + load.tileAt, at[operand], load.bytes);
+      frame.step[operand] = load.isScalar ? 0 : 1;
+      frame.at[operand] = slots[load.slot] + load.offset * load.bytes;
+      if (load.isScalar) frame.at[operand] = splatInto(frame.tiles + load.tileAt, frame.at[operand], load.bytes);
       operand++;
     }
     for (const Constant& constant : constants) {
-      step[operand] = 0;
-      at[operand++] = const_cast<char*>(constant.bytes);
+      frame.step[operand] = 0;
+      frame.at[operand++] = const_cast<char*>(constant.bytes);
     }
-    const int firstStore = operand;
-    operand += int(stores.size());
+    frame.firstStore = operand;
+    for (size_t index = 0; index < stores.size(); index++) frame.step[operand++] = 1;
     for (size_t index = 0; index < temporaries.size(); index++) {
-      step[operand] = 1;
-      at[operand++] = tiles + temporaryAt[index];
+      frame.step[operand] = 1;
+      frame.at[operand++] = frame.tiles + temporaryAt[index];
     }
-    at[operand] = nullptr;
-    step[operand] = 0;
-    for (size_t index = 0; index < stores.size(); index++) step[size_t(firstStore) + index] = 1;
+    frame.at[operand] = nullptr;
+    frame.step[operand] = 0;
+    return frame;
+  }
 
+  void runIn(Frame& frame, Slots slots, int64_t begin, int64_t end) const {
+    auto& [at, step, tiles, firstStore, gatheredFrom, gatheredCount] = frame;
     int64_t position[mostAxes];
-    int64_t gatheredFrom = -1, gatheredCount = 0;
     for (int64_t start = begin; start < end;) {
       int64_t n = std::min(tile, end - start);
       if (byRows) {
@@ -166,6 +190,7 @@ class Pointwise final : public Step {
     }
   }
 
+ public:
   int64_t elements() const { return count; }
 
  private:

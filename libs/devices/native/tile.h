@@ -74,9 +74,9 @@ __attribute__((noinline)) void storeColumns(T* to, Vector<T, lanesOf<T>> sums, i
 /** Memory that will be read soon. */
 struct Ahead {
   const char* at = nullptr;
-  /** Bytes to go on by for each step of the depth. */
+  /** Bytes to go on by for each step of the depth; where there are rows, from each to the next. */
   int64_t step = 0;
-  /** Read::streaming: so many rows from `at` on, as far apart as A's. */
+  /** Read::streaming and multiplyLines: so many rows from `at` on. */
   int64_t rows = 0;
 };
 
@@ -136,12 +136,12 @@ __attribute__((noinline)) void multiplyTile(int64_t depth, const T* a, int64_t a
     constexpr int64_t line = alignment / int64_t(sizeof(T));
     int64_t left = depth - last;
     for (; left > 0; left -= line) {
-      for (int64_t r = 0; r < ahead.rows; r++) __builtin_prefetch(soon + r * aRow * int64_t(sizeof(T)), 0, 3);
+      for (int64_t r = 0; r < ahead.rows; r++) __builtin_prefetch(soon + r * ahead.step, 0, 3);
       soon += alignment;
       accumulate(std::min(left, line));
     }
     for (int64_t r = 0; r < ahead.rows; r++)
-      for (int64_t at = 0; at < last * int64_t(sizeof(T)); at += alignment) __builtin_prefetch(soon + r * aRow * int64_t(sizeof(T)) + at, 0, 2);
+      for (int64_t at = 0; at < last * int64_t(sizeof(T)); at += alignment) __builtin_prefetch(soon + r * ahead.step + at, 0, 2);
   } else {
     accumulate(depth - last);
   }
@@ -168,6 +168,71 @@ __attribute__((noinline)) void multiplyTile(int64_t depth, const T* a, int64_t a
   }
 }
 
+/**
+ * As a whole tile of Read::streaming, for rows of A that several panels of B are multiplied with: they stand in `lines`, a vector of each row and
+ * then the next of each, so that they are read in one piece, whatever their stride. Where `a` is given, they are copied from there by the
+ * way.
+ */
+template <class T>
+__attribute__((noinline)) void multiplyLines(int64_t depth, const T* a, int64_t aRow, T* lines, const T* b, T* c, int64_t cRow, bool adds, Ahead ahead) {
+  constexpr int L = lanesOf<T>, R = Tiling<T>::rows, V = Tiling<T>::vectors;
+  using W = Vector<T, L>;
+  W sums[R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) sums[r][v] = W{};
+  const auto copyTo = [&](T* to, int64_t k) __attribute__((always_inline)) {
+    if (k + L <= depth) {
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r++) storeVector(to + r * L, loadVector<W>(a + r * aRow + k));
+    } else if (k < depth) {
+      for (int r = 0; r < R; r++)
+        for (int64_t i = 0; i < depth - k; i++) to[r * L + i] = a[r * aRow + k + i];
+    }
+  };
+  if (a != nullptr) copyTo(lines, 0);
+  const char* soon = ahead.at;
+  const T* left = lines;
+  for (int64_t k = 0; k < depth; k += L) {
+    // What comes next, while this is multiplied.
+    if (a != nullptr) copyTo(lines + (k / L + 1) * (R * L), k + L);
+    for (int64_t r = 0; r < ahead.rows; r++) __builtin_prefetch(soon + r * ahead.step, 0, 2);
+    soon += vectorBytes;
+    if (k + 2 * L > depth) {
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) __builtin_prefetch(c + r * cRow + v * L, 1, 3);
+    }
+    const auto one = [&](int i) __attribute__((always_inline)) {
+      W right[V];
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) right[v] = loadVector<W>(b + v * L);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r++) {
+        const W value = splat<W>(left[r * L + i]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) sums[r][v] += value * right[v];
+      }
+      b += V * L;
+    };
+    if (k + L <= depth) {
+#pragma GCC unroll 4
+      for (int i = 0; i < L; i++) one(i);
+    } else {
+      for (int i = 0; i < int(depth - k); i++) one(i);
+    }
+    left += R * L;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++) {
+    T* to = c + r * cRow;
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) storeVector(to + v * L, adds ? loadVector<W>(to + v * L) + sums[r][v] : sums[r][v]);
+  }
+}
+
 /** Vectors side by side in a tile of so few rows that more fit than in a whole one. */
 template <class T>
 constexpr int wideVectors(int rows) {
@@ -175,27 +240,13 @@ constexpr int wideVectors(int rows) {
   return rows * 8 <= most ? 8 : rows * 4 <= most ? 4 : Tiling<T>::vectors;
 }
 
-/** Kernels that read A where it is, by number of rows: tiles of the usual width, those from memory, and as wide as the registers take. */
+/** The kernel that reads A where it is for so many rows, of tiles of the usual width or as wide as the registers take. */
 template <class T>
 using TileKernel = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*, int64_t, bool, int64_t, int64_t, Ahead, T*);
-template <class T>
-inline TileKernel<T> directKernel(int rows) {
+template <class T, Read mode, bool isWide = false>
+inline TileKernel<T> tileKernel(int rows) {
   static constexpr auto all = []<int... R>(std::integer_sequence<int, R...>) {
-    return std::array<TileKernel<T>, sizeof...(R)>{multiplyTile<T, R + 1, Tiling<T>::vectors, Read::direct>...};
-  }(std::make_integer_sequence<int, Tiling<T>::rows>{});
-  return all[size_t(rows - 1)];
-}
-template <class T>
-inline TileKernel<T> streamingKernel(int rows) {
-  static constexpr auto all = []<int... R>(std::integer_sequence<int, R...>) {
-    return std::array<TileKernel<T>, sizeof...(R)>{multiplyTile<T, R + 1, Tiling<T>::vectors, Read::streaming>...};
-  }(std::make_integer_sequence<int, Tiling<T>::rows>{});
-  return all[size_t(rows - 1)];
-}
-template <class T>
-inline TileKernel<T> wideKernel(int rows) {
-  static constexpr auto all = []<int... R>(std::integer_sequence<int, R...>) {
-    return std::array<TileKernel<T>, sizeof...(R)>{multiplyTile<T, R + 1, wideVectors<T>(R + 1), Read::direct>...};
+    return std::array<TileKernel<T>, sizeof...(R)>{multiplyTile<T, R + 1, isWide ? wideVectors<T>(R + 1) : Tiling<T>::vectors, mode>...};
   }(std::make_integer_sequence<int, Tiling<T>::rows>{});
   return all[size_t(rows - 1)];
 }

@@ -92,20 +92,43 @@ interface OpenChain {
   units: { readonly unit: FusedUnit; readonly at: number }[];
   chain: Chain | undefined;
   open: boolean;
+  /** The large operands that are no results of its own. */
+  readonly operands: Set<Value>;
 }
 
-/** Joins units into chains. A chain stands where its last member did, before anything outside that reads from it. */
+/**
+ * Joins units into chains. A chain stands where its last member did, before anything outside that reads from it: until then it is open, and
+ * open ones never depend on each other.
+ */
 export function withChains(units: readonly FusedUnit[], rules: ChainRules): FusedUnit[] {
   if (!rules.library.operations.has('chain')) return [...units];
   const result: FusedUnit[] = [];
   const chainOf = new Map<Value, OpenChain>();
-  const readersOf = new Map<Value, OpenChain>();
+  const readersOf = new Map<Value, Set<OpenChain>>();
   const all: OpenChain[] = [];
   const close = (chain: OpenChain): void => {
     if (!chain.open) return;
     chain.open = false;
     if (chain.chain === undefined) result.push(...chain.units.map(({ unit }) => unit));
     else result.push({ node: undefined, group: [], chain: chain.chain });
+  };
+  /** Makes one chain of open ones, if they are one together. */
+  const join = (chains: readonly OpenChain[]): OpenChain | undefined => {
+    const members = chains.flatMap((each) => each.units).sort((a, b) => a.at - b.at);
+    const chain = chainFrom(members.map((each) => each.unit), rules); // prettier-ignore
+    if (chain === undefined) return undefined;
+    const [first, ...others] = chains;
+    for (const other of others) {
+      other.open = false;
+      for (const { unit } of other.units) for (const node of nodesOf(unit)) chainOf.set(node.output, first);
+      for (const operand of other.operands) {
+        first.operands.add(operand);
+        readersOf.get(operand)!.add(first);
+      }
+    }
+    first.units = members;
+    first.chain = chain;
+    return first;
   };
   units.forEach((unit, at) => {
     const read = new Set<OpenChain>();
@@ -119,44 +142,36 @@ export function withChains(units: readonly FusedUnit[], rules: ChainRules): Fuse
         }
       }
     }
-    const member = { unit, at };
-    let joined: OpenChain | undefined;
-    if (isLink(unit, rules)) {
-      const tryAll = (chains: readonly OpenChain[]): boolean => {
-        const members = [...chains.flatMap((each) => each.units), member].sort((a, b) => a.at - b.at);
-        const chain = chainFrom(members.map((each) => each.unit), rules); // prettier-ignore
-        if (chain === undefined) return false;
-        const [first, ...others] = chains;
-        for (const other of others) {
-          other.open = false;
-          for (const { unit: moved } of other.units)
-            for (const node of nodesOf(moved)) chainOf.set(node.output, first);
-        }
-        first.units = members;
-        first.chain = chain;
-        joined = first;
-        return true;
-      };
-      const chains = [...read];
-      if (chains.length > 0 && !tryAll(chains) && chains.length > 1) chains.some((each) => tryAll([each]));
-      if (joined === undefined) {
-        // Two that read the same large operand read it once.
-        const beside = outside
-          .map((source) => readersOf.get(source))
-          .find((each) => each?.open === true && !read.has(each));
-        if (beside !== undefined && read.size === 0) tryAll([beside]);
-      }
-      for (const chain of read) if (chain !== joined && chain.open) close(chain);
-      if (joined === undefined) all.push((joined = { units: [member], chain: undefined, open: true }));
-      for (const node of nodesOf(unit)) chainOf.set(node.output, joined);
-      const count = Math.max(
-        ...nodesOf(unit).map((node) => Math.max(countOf(node.output), countOf(node.inputs[0]))),
-      );
-      for (const source of outside) if (2 * countOf(source) >= count) readersOf.set(source, joined);
+    if (!isLink(unit, rules)) {
+      for (const chain of read) close(chain);
+      result.push(unit);
       return;
     }
-    for (const chain of read) close(chain);
-    result.push(unit);
+    const count = Math.max(
+      ...nodesOf(unit).map((node) => Math.max(countOf(node.output), countOf(node.inputs[0]))),
+    );
+    const operands = new Set(outside.filter((source) => 2 * countOf(source) >= count));
+    const own: OpenChain = { units: [{ unit, at }], chain: undefined, open: true, operands };
+    all.push(own);
+    for (const node of nodesOf(unit)) chainOf.set(node.output, own);
+    for (const operand of operands) {
+      const readers = readersOf.get(operand);
+      if (readers === undefined) readersOf.set(operand, new Set([own]));
+      else readers.add(own);
+    }
+    const chains = [...read];
+    let joined = chains.length > 0 ? join([...chains, own]) : undefined;
+    if (joined === undefined && chains.length > 1) {
+      for (const each of chains) if ((joined = join([each, own])) !== undefined) break;
+    }
+    for (const chain of read) if (chain !== joined) close(chain);
+    // Those that read the same large operand read it once.
+    let last = joined ?? own;
+    const beside = new Set([...last.operands].flatMap((operand) => [...readersOf.get(operand)!]));
+    for (const other of beside) {
+      if (!other.open || other === last || (last.chain === undefined && other.chain === undefined)) continue;
+      last = join([other, last]) ?? last;
+    }
   });
   for (const chain of all) close(chain);
   return result;

@@ -4,6 +4,7 @@ import { isSubtype } from '@weft/ir';
 import type * as tree from '../frontend/tree.ts';
 import { annotationString } from '@weft/ir';
 import { refinableName } from './conditions.ts';
+import { insertConstant } from './constants.ts';
 import type { Emitter } from './emitter.ts';
 import { emitExpression, emitMagic, emitSugared, isWidening } from './expressions.ts';
 import { assignMember } from './javascript/members.ts';
@@ -167,7 +168,11 @@ function assignTuple(
   range: SourceRange,
   { count, starred }: { count: number; starred: boolean },
 ): void {
-  const parts = value.asTuple(e, range, starred ? undefined : count);
+  const takesFirst = target.kind === 'Tuple' && target.takesFirst === true;
+  if (takesFirst && value instanceof SimpleValue && value.type.kind === 'List')
+    return assignFromList(e, target.elements, value, range, count);
+  const all = value.asTuple(e, range, starred ? undefined : count);
+  const parts = takesFirst && !starred ? all.slice(0, count) : all;
   if (parts.length < count || (parts.length > count && !starred)) {
     fail(
       target.range,
@@ -175,6 +180,26 @@ function assignTuple(
     );
   }
   emitTargets(e, range, target.elements, parts);
+}
+
+/** Takes the first elements of a list, however many there are; `...rest` takes a list of the others. */
+function assignFromList(
+  e: Emitter,
+  targets: readonly tree.Expression[],
+  list: SimpleValue,
+  range: SourceRange,
+  count: number,
+): void {
+  const index = (at: number): Value => insertConstant(e.graph, BigInt(at));
+  const first = targets.slice(0, count);
+  emitTargets(e, range, first, first.map((_, at) => list.item(e, range, index(at)))); // prettier-ignore
+  const rest = targets.at(count);
+  if (rest === undefined) return;
+  if (rest.kind !== 'Starred' || rest.operand.kind !== 'Name')
+    fail(rest.range, 'the rest can only be assigned to a variable');
+  const bounds = [index(count), insertConstant(e.graph, null), index(1)];
+  const others = emitOperator(e.graph, range, 'aten::slice', [list.value, ...bounds]);
+  e.environment.set(rest.operand.range, rest.operand.name, new SimpleValue(others));
 }
 
 /** Assigns `values` to `targets` one by one. */

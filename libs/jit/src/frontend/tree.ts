@@ -274,6 +274,8 @@ export interface ListLiteral extends Ranged {
 export interface TupleLiteral extends Ranged {
   readonly kind: 'Tuple';
   readonly elements: readonly Expression[];
+  /** As a target, TypeScript's: there may be more values than targets, which take the first. */
+  readonly takesFirst?: boolean;
 }
 export interface DictLiteral extends Ranged {
   readonly kind: 'Dict';

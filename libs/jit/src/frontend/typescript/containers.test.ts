@@ -190,6 +190,27 @@ function restOfTuple(triple: [int, int, int]): int {
   const [first, ...rest] = triple;
   return first * 100 + rest[0] * 10 + rest[1];
 }
+function startOfTuple(triple: [int, int, int]): int {
+  const [first, second] = triple;
+  return first * 10 + second;
+}
+function startOfList(words: string[]): string {
+  const [first] = words;
+  const [a, b] = words.concat([first]);
+  return a + b + first;
+}
+function restOfList(words: string[]): [string, int] {
+  const [first, ...rest] = words;
+  let joined = first;
+  for (const word of rest) joined += '-' + word;
+  return [joined, rest.length];
+}
+function assignedFromList(numbers: number[]): number {
+  let [a, b] = [0, 0];
+  [a, b] = numbers;
+  [, a] = numbers;
+  return a * 100 + b;
+}
 function listOfTuples(pairs: [string, int][]): int {
   let total = 0;
   for (const [name, count] of pairs) total += name.length * count;
@@ -450,6 +471,10 @@ describe('tuples', () => {
     [tupleIndex, [[1, [2.5, 'x']]]],
     [nestedUnpacking, [[1, [2.5, 'x']]]],
     [restOfTuple, [[1, 2, 3]]],
+    [startOfTuple, [[1, 2, 3]]],
+    [startOfList, [['a']], [['a', 'b', 'c']]],
+    [restOfList, [['a']], [['a', 'b', 'c']]],
+    [assignedFromList, [[1.5, 2.5]], [[1, 2, 3]]],
     [
       listOfTuples,
       [

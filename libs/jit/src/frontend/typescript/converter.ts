@@ -113,7 +113,7 @@ export class Converter {
         ? target
         : { kind: 'Starred', operand: target, range: this.range(element) };
     });
-    return { kind: 'Tuple', elements, range };
+    return { kind: 'Tuple', elements, range, takesFirst: true };
   }
 
   // ---- Functions --------------------------------------------------------------------------------------------------

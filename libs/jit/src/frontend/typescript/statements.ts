@@ -214,7 +214,7 @@ function assignable(c: Converter, node: TS.Expression): tree.Expression {
           ? { kind: 'Starred', operand: assignable(c, element.expression), range: c.range(element) }
           : assignable(c, element),
     );
-    return { kind: 'Tuple', elements, range: c.range(node) };
+    return { kind: 'Tuple', elements, range: c.range(node), takesFirst: true };
   }
   if (ts.isIdentifier(node) || ts.isPropertyAccessExpression(node) || ts.isElementAccessExpression(node)) {
     return convertExpression(c, node);

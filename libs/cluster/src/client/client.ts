@@ -18,7 +18,7 @@ import {
   chunkBytes,
   chunksOf,
   connected,
-  tensorsFromWire,
+  ownTensorsFromWire,
   tensorsToWire,
   writeAll,
 } from '../transport/wire.ts';
@@ -152,7 +152,7 @@ export class ClusterClient {
     const options = timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
     return new Promise((resolve, reject) => {
       this.client.run({ job, inputs: tensorsToWire(inputs) }, options, (error, response) =>
-        error === null ? resolve(tensorsFromWire(response!.results)) : reject(this.explain(error)),
+        error === null ? resolve(ownTensorsFromWire(response!.results)) : reject(this.explain(error)),
       );
     });
   }
@@ -251,7 +251,7 @@ const progressOf = (event: JobEvent__Output): JobProgress => ({
   number: event.number,
   time: event.time,
   report: JSON.parse(event.report) as JobReport,
-  results: tensorsFromWire(event.results),
+  results: ownTensorsFromWire(event.results),
 });
 
 /** The hash that `putBlob` will give these bytes. */

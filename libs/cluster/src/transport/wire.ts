@@ -72,12 +72,24 @@ export async function connected(
   });
 }
 
+/** A tensor as a message; its bytes are read when the message is sent, which calls and streams do at once. */
 export function tensorToWire(name: string, value: TensorLiteral): Tensor {
-  return { name, dtype: value.dtype, shape: [...value.shape], data: Buffer.from(expanded(value)) };
+  const { buffer, byteOffset, byteLength } = expanded(value);
+  return {
+    name,
+    dtype: value.dtype,
+    shape: [...value.shape],
+    data: Buffer.from(buffer, byteOffset, byteLength),
+  };
 }
 
-export function tensorFromWire(tensor: Tensor__Output): TensorLiteral {
-  return new TensorLiteral(tensor.dtype as DType, tensor.shape, new Uint8Array(tensor.data));
+/** The tensor of a message, whose bytes it shares: they may begin at any address. */
+export function tensorFromWire({ dtype, shape, data }: Tensor__Output): TensorLiteral {
+  return new TensorLiteral(
+    dtype as DType,
+    shape,
+    new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  );
 }
 
 export const tensorsToWire = (tensors: ReadonlyMap<string, TensorLiteral>): Tensor[] =>
@@ -85,6 +97,15 @@ export const tensorsToWire = (tensors: ReadonlyMap<string, TensorLiteral>): Tens
 
 export const tensorsFromWire = (tensors: readonly Tensor__Output[]): Map<string, TensorLiteral> =>
   new Map(tensors.map((tensor) => [tensor.name, tensorFromWire(tensor)]));
+
+/** Tensors of a message with bytes of their own, as programs get them. */
+export const ownTensorsFromWire = (tensors: readonly Tensor__Output[]): Map<string, TensorLiteral> =>
+  new Map(
+    tensors.map(({ name, dtype, shape, data }) => [
+      name,
+      new TensorLiteral(dtype as DType, shape, new Uint8Array(data)),
+    ]),
+  );
 
 /** The bytes of every element, also of a splat. */
 export function expanded(value: TensorLiteral): Uint8Array {

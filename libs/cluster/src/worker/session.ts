@@ -15,6 +15,7 @@ import type { Epoch } from '../transport/transport.ts';
 import { TensorLiteral } from '@weft/ir';
 import type { DType } from '@weft/ir';
 import type { TransferReply } from './port-transport.ts';
+import { handOver } from './hand-over.ts';
 import { PortTransport } from './port-transport.ts';
 
 /** What a session begins with. Structured-cloneable. */
@@ -74,8 +75,7 @@ export async function runSession(
   openDevice: (choice: DeviceChoice) => Promise<Device>,
 ): Promise<void> {
   const transport = new PortTransport(port, start.program.device, start.epoch);
-  const say = (answer: CloneableAnswer) =>
-    port.postMessage({ kind: 'answer', answer } satisfies SessionAnswer);
+  const say = (answer: CloneableAnswer) => handOver(port, { kind: 'answer', answer });
   let session: Session | undefined;
   let working: Promise<void> = Promise.resolve();
   const work = (does: () => Promise<CloneableAnswer>) => {

@@ -27,6 +27,7 @@ import type { Client } from '../transport/grpc-library.ts';
 import { grpcLibrary, healthService, wire } from '../transport/grpc-library.ts';
 import type { WorkerEvent, WorkerLimits, WorkerLogEntry } from './machine.ts';
 import { WorkerMachine, defaultWorkerLimits } from './machine.ts';
+import { handOver } from './hand-over.ts';
 import type { TransferReply, TransferRequest } from './port-transport.ts';
 import { serveTransfer } from './port-transport.ts';
 import type { CloneableAnswer, SessionAnswer, SessionCommand, SessionStart } from './session.ts';
@@ -297,7 +298,7 @@ class Worker implements WorkerHandle {
     const session = this.sessions.get(id);
     if (session === undefined) return;
     try {
-      session.port.postMessage(await this.forSession(command));
+      handOver(session.port, await this.forSession(command));
     } catch (error) {
       const { name, message } = asError(error);
       this.handle({

@@ -37,10 +37,15 @@ if (flags.help) {
   process.exit(0);
 }
 
+// PyTorch's BLAS has threads of its own, which torch.set_num_threads does not bind.
+const blas = ['OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'];
+const environment = { ...process.env, ...Object.fromEntries(blas.map((name) => [name, flags.threads])) };
+
 function python(...args) {
   try {
     return execFileSync(flags.python, [script, ...args], {
       encoding: 'utf8',
+      env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
   } catch (error) {
@@ -73,38 +78,43 @@ function isRight(folder) {
   }
 }
 
-const onnx = await import('onnxruntime-node').catch(() => undefined);
-
-/** Milliseconds, or undefined where there is no runtime or no exported model. */
-async function timeWithOnnx(folder) {
+/** A process of its own, as for the others; no figures where there is no runtime or no exported model. */
+function timeWithOnnx(folder) {
   const path = join(folder, 'model.onnx');
-  if (onnx === undefined || !existsSync(path)) return undefined;
-  const record = JSON.parse(readFileSync(join(folder, 'io.json'), 'utf8'));
-  const { buffer, byteOffset } = readFileSync(join(folder, 'tensors.bin'));
-  const session = await onnx.InferenceSession.create(path, { intraOpNumThreads: Number(flags.threads) });
-  const inputs = record.calls[0].inputs.map(({ tensor: { dtype, shape, offset } }) => {
-    const count = shape.reduce((product, size) => product * size, 1);
-    const Elements = dtype === 'int64' ? BigInt64Array : Float32Array;
-    const start = byteOffset + offset;
-    const bytes = buffer.slice(start, start + count * Elements.BYTES_PER_ELEMENT);
-    return new onnx.Tensor(dtype, new Elements(bytes), shape);
-  });
-  const feeds = Object.fromEntries(session.inputNames.map((name, index) => [name, inputs[index]]));
-  // The warm-up that the others have.
-  const until = performance.now() + 2000;
-  for (let run = 0; run < 4 || (run < 10_000 && performance.now() < until); run++) await session.run(feeds);
-  const times = [];
-  for (let run = 0; run < Number(flags.runs); run++) {
-    const start = performance.now();
-    await session.run(feeds);
-    times.push(performance.now() - start);
+  if (!hasOnnx || !existsSync(path)) return {};
+  try {
+    const args = [join(here, 'time-onnx.mjs'), folder, flags.threads, flags.runs];
+    return JSON.parse(
+      execFileSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }),
+    );
+  } catch (error) {
+    console.error(
+      `${folder}: ONNX Runtime failed: ${String(error.stderr ?? error.message)
+        .trim()
+        .split('\n')
+        .at(-1)}`,
+    );
+    return {};
   }
-  return times.sort((a, b) => a - b)[times.length >> 1];
 }
+
+/** PyTorch's figures: the archive as it is, and frozen. */
+const timeWithTorch = (folder, how) =>
+  JSON.parse(python('time', folder, '--how', how, '--threads', flags.threads, '--runs', flags.runs));
+
+const hasOnnx = await import('onnxruntime-node').then(
+  () => true,
+  () => false,
+);
 
 const digits = (value) =>
   value === undefined ? '-' : value >= 100 ? value.toFixed(0) : value.toPrecision(3);
-const columns = [['workload', 22], ['right', 6], ['weft ms', 10], ['script ms', 10], ['frozen ms', 10], ['onnx ms', 10], ['weft / best', 11]]; // prettier-ignore
+const megabytes = (bytes) => (bytes === undefined ? '-' : (bytes / 1e6).toFixed(0));
+const leastOf = (...values) => {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+};
+const columns = [['workload', 22], ['right', 6], ['weft ms', 10], ['script ms', 10], ['frozen ms', 10], ['onnx ms', 10], ['weft / best', 11], ['weft MB', 8], ['torch MB', 8], ['onnx MB', 8]]; // prettier-ignore
 const line = (cells) =>
   cells
     .map((cell, index) => (index < 2 ? cell.padEnd(columns[index][1]) : cell.padStart(columns[index][1])))
@@ -125,32 +135,36 @@ console.log(line(columns.map(([title]) => title)));
 for (const name of names) {
   const folder = join(flags.cases ?? flags.folder, name);
   if (!existsSync(join(folder, 'tensors.bin'))) python('make', flags.folder, name);
-  if (onnx !== undefined && !existsSync(join(folder, 'model.onnx'))) python('export', folder);
+  if (hasOnnx && !existsSync(join(folder, 'model.onnx'))) python('export', folder);
   const right = isRight(folder);
   const ours = timeWithWeft(folder);
-  const torch = JSON.parse(python('time', folder, '--threads', flags.threads, '--runs', flags.runs));
-  const other = await timeWithOnnx(folder);
-  const best = Math.min(...[torch.script, torch.frozen, other].filter((value) => value !== undefined));
-  const ratio = ours.median === undefined ? undefined : ours.median / best;
-  rows.push({ name, right, weft: ours, torch, onnx: other, ratio });
+  const torch = { script: timeWithTorch(folder, 'script'), frozen: timeWithTorch(folder, 'frozen') };
+  const onnx = timeWithOnnx(folder);
+  const others = [torch.script, torch.frozen, onnx].filter(({ median }) => median !== undefined);
+  const ratio =
+    ours.median === undefined ? undefined : ours.median / Math.min(...others.map(({ median }) => median));
+  rows.push({ name, right, weft: ours, torch, onnx, ratio });
   console.log(
     line([
       name,
       right ? 'yes' : 'NO',
       digits(ours.median),
-      digits(torch.script),
-      digits(torch.frozen),
-      digits(other),
+      digits(torch.script.median),
+      digits(torch.frozen.median),
+      digits(onnx.median),
       digits(ratio),
+      megabytes(ours.peakMemory),
+      megabytes(leastOf(torch.script.memory, torch.frozen.memory)),
+      megabytes(onnx.memory),
     ]),
   );
 }
 const ratios = rows.map(({ ratio }) => ratio).filter((ratio) => ratio !== undefined);
 const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
 console.log(
-  `\nweft / best: the median of weft over the least of the others'; geometric mean ${digits(mean)} of ${ratios.length} workloads, ${flags.threads} threads`,
+  `\nweft / best: the median of weft over the least of the others'; geometric mean ${digits(mean)} of ${ratios.length} workloads, ${flags.threads} threads\nMB: the most that a process held, with all that it had loaded; of PyTorch's two ways the one that held less`,
 );
-if (onnx === undefined)
+if (!hasOnnx)
   console.log(
     'ONNX Runtime is not installed here: ONNXRUNTIME_NODE_INSTALL_CUDA=skip npm install --prefix benchmarks --no-save onnxruntime-node',
   );

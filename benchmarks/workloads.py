@@ -4,11 +4,12 @@
     workloads.py list
     workloads.py make FOLDER NAME                  # FOLDER/NAME: model.pt, io.json, tensors.bin, and model.onnx where it exports
     workloads.py export FOLDER/NAME               # model.onnx from the archive of a recorded case, where it exports
-    workloads.py time FOLDER/NAME --threads 2 --runs 30      # prints one JSON object
+    workloads.py time FOLDER/NAME --how frozen --threads 2 --runs 30      # prints one JSON object: milliseconds, bytes at the peak
 """
 import argparse
 import json
 import os
+import resource
 import time
 from typing import List
 
@@ -255,7 +256,7 @@ def make(folder: str, name: str):
         }
     elif all(isinstance(x, Tensor) for x in inputs):
         try:
-            torch.onnx.export(model, tuple(inputs), os.path.join(folder, "model.onnx"), opset_version=17)
+            export_onnx(model, inputs, os.path.join(folder, "model.onnx"))
         except Exception as error:  # control flow on data, or an operator that ONNX lacks
             print(f"{name}: no model.onnx: {str(error).splitlines()[0]}")
     with open(os.path.join(folder, "io.json"), "w") as file:
@@ -290,33 +291,47 @@ def recorded(folder: str):
     return record, torch.jit.load(os.path.join(folder, "model.pt")), inputs
 
 
+def logical_not(graph, x):
+    return graph.op("Not", graph.op("Cast", x, to_i=torch.onnx.TensorProtoDataType.BOOL))
+
+
+def export_onnx(module, inputs, path: str):
+    # Exporters of PyTorch 1 lack it.
+    torch.onnx.register_custom_op_symbolic("aten::logical_not", logical_not, 17)
+    torch.onnx.export(module, tuple(inputs), path, opset_version=17)
+
+
 def export(folder: str):
     record, module, inputs = recorded(folder)
     if "training" in record or not all(isinstance(x, Tensor) for x in inputs):
         return
     try:
-        torch.onnx.export(module.eval(), tuple(inputs), os.path.join(folder, "model.onnx"), opset_version=17)
+        export_onnx(module.eval(), inputs, os.path.join(folder, "model.onnx"))
     except Exception as error:  # control flow on data, or an operator that ONNX lacks
         print(f"{folder}: no model.onnx: {str(error).splitlines()[0]}")
 
 
-def clock(folder: str, threads: int, runs: int):
+def clock(folder: str, how: str, threads: int, runs: int):
+    """One way in a process of its own, so that the peak of memory is that way's."""
     torch.set_num_threads(threads)
     record, module, inputs = recorded(folder)
     figures = {}
     if "training" in record:
         options = dict(record["training"]["optimizer"])
         optimizer = OPTIMIZERS[options.pop("name")](module.parameters(), **options)
-        figures["script"] = median(lambda: train(module, inputs, optimizer, 1), runs, 20)
+        if how == "script":
+            figures["median"] = median(lambda: train(module, inputs, optimizer, 1), runs, 20)
     else:
         with torch.no_grad():
-            figures["script"] = median(lambda: module(*inputs), runs, 20)
             try:
-                frozen = torch.jit.optimize_for_inference(torch.jit.freeze(module.eval()))
-                figures["frozen"] = median(lambda: frozen(*inputs), runs, 20)
-            except Exception:  # what cannot be frozen is timed as it is
-                pass
-    print(json.dumps(figures))
+                if how == "frozen":
+                    module = torch.jit.optimize_for_inference(torch.jit.freeze(module.eval()))
+                figures["median"] = median(lambda: module(*inputs), runs, 20)
+            except Exception:  # what cannot be frozen has no figures
+                if how != "frozen":
+                    raise
+    figures["memory"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps(figures if "median" in figures else {}))
 
 
 if __name__ == "__main__":
@@ -324,6 +339,7 @@ if __name__ == "__main__":
     parser.add_argument("do", choices=["list", "make", "export", "time"])
     parser.add_argument("folder", nargs="?")
     parser.add_argument("name", nargs="?")
+    parser.add_argument("--how", choices=["script", "frozen"], default="script")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=30)
     given = parser.parse_args()
@@ -334,4 +350,4 @@ if __name__ == "__main__":
     elif given.do == "export":
         export(given.folder)
     else:
-        clock(given.folder, given.threads, given.runs)
+        clock(given.folder, given.how, given.threads, given.runs)

@@ -92,6 +92,13 @@ describe('weft bench', () => {
     expect(workloads.map(({ device }) => device)).toEqual(['cpu', 'reference']);
   });
 
+  test('times cases of several folders, told apart', async () => {
+    record('../more/small', new nn.Linear(4, 8), rand([2, 4]) as Tensor, {});
+    const { out } = await weft('bench', 'more', 'cases', 'cases/learning', '--runs', '3', '--json');
+    const names = (JSON.parse(out) as Figures).workloads.map(({ name }) => name);
+    expect(names).toEqual([join('more', 'small'), 'learning', join('cases', 'small')]);
+  });
+
   test.each([
     [['nowhere'], /there is no folder or archive nowhere/],
     [['empty'], /holds no cases: folders with io.json and model.pt are expected/],

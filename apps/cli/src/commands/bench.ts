@@ -1,7 +1,7 @@
 // weft bench: how fast recorded cases and archives run here, told beside what the machine can do at most.
 import { fork } from 'node:child_process';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import type { DeviceFlags } from '@weft/worker';
@@ -29,10 +29,7 @@ export function benchCommand(program: Command): void {
   const command = program
     .command('bench')
     .description('time recorded cases (inference and training) or an archive, beside what the machine can do')
-    .argument(
-      '<path>',
-      'a folder of cases (io.json, tensors.bin, model.pt, at any depth), or an archive of one',
-    )
+    .argument('<paths...>', 'folders of cases (io.json, tensors.bin, model.pt, at any depth), or archives')
     .option('--runs <count>', 'timed runs of each', positive, 30)
     .option(
       '--limit <seconds>',
@@ -57,16 +54,18 @@ beyond that; memory is the most that its process held. GFLOP/s counts matrix pro
 in brackets, their part of what the machine reaches in multiply-adds and in reading memory. Each runs in a process of its own.
 
 Examples:
-  weft bench cases --filter mlp --threads 1
+  weft bench cases more-cases --filter mlp --threads 1
   weft bench model.pt --input-spec float32[1,3,224,224] --device cpu,reference --json figures.json`,
     )
     .action(bench);
 }
 
-async function bench(path: string, flags: Flags): Promise<void> {
+async function bench(paths: readonly string[], flags: Flags): Promise<void> {
   const names = flags.device ?? ['cpu'];
   if (flags.threads === 0) throw new WeftError('--threads 0: a device needs 1 thread or more');
-  const targets = targetsIn(path, flags);
+  const targets = distinct(paths.flatMap((path) => targetsIn(path, flags)));
+  if (targets.length === 0)
+    throw new WeftError(`${paths.join(', ')} holds no cases named like '${flags.filter}'`);
   const options = deviceOptionsOf(flags);
   for (const name of names) await refuseForeign(name, options);
   const output = new Output({ json: flags.json === true });
@@ -95,6 +94,14 @@ async function bench(path: string, flags: Flags): Promise<void> {
 
 type Target = Pick<BenchRequest, 'path' | 'name' | 'specs'>;
 
+/** Each target once; those of one name are told apart by their paths. */
+function distinct(found: readonly Target[]): Target[] {
+  const targets = [...new Map(found.map((target) => [resolve(target.path), target])).values()];
+  const count = new Map<string, number>();
+  for (const { name } of targets) count.set(name, (count.get(name) ?? 0) + 1);
+  return targets.map((target) => (count.get(target.name) === 1 ? target : { ...target, name: target.path }));
+}
+
 function targetsIn(path: string, { filter = '', inputSpec }: Flags): Target[] {
   if (!existsSync(path)) throw new WeftError(`there is no folder or archive ${path}`);
   if (!statSync(path).isDirectory()) {
@@ -111,12 +118,10 @@ function targetsIn(path: string, { filter = '', inputSpec }: Flags): Target[] {
       path: folder,
       name: relative(path, folder).split(sep).join('/') || basename(folder),
     }))
-    .filter(({ name, path: folder }) => name.includes(filter) && existsSync(join(folder, 'model.pt')));
+    .filter(({ path: folder }) => existsSync(join(folder, 'model.pt')));
   if (found.length === 0)
-    throw new WeftError(
-      `${path} holds no cases${filter === '' ? '' : ` named like '${filter}'`}: folders with io.json and model.pt are expected`,
-    );
-  return found;
+    throw new WeftError(`${path} holds no cases: folders with io.json and model.pt are expected`);
+  return found.filter(({ name }) => name.includes(filter));
 }
 
 /** Throws DeviceError for a device that is not there, WeftError for one that the executor cannot use. */

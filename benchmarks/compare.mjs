@@ -1,7 +1,7 @@
 // Times the same workloads with weft, PyTorch and, where it is installed here, ONNX Runtime, one after the other, and prints how
 // many times as long as the fastest of the others weft takes: `node benchmarks/compare.mjs --help`.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';

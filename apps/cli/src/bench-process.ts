@@ -2,6 +2,7 @@
 // in, figures go out.
 import { WeftError, devices, jit, useHostDevice } from 'weft';
 import { argumentsFromSpecs, calleeOf } from './arguments.ts';
+import { stateOf } from './workload-state.ts';
 
 export interface BenchRequest {
   /** A folder of a recorded case, or an archive with specs of its arguments. */
@@ -106,13 +107,4 @@ function quantile(sorted: readonly number[], part: number): number {
   const low = Math.floor(place);
   const high = Math.ceil(place);
   return sorted[low] + (sorted[high] - sorted[low]) * (place - low);
-}
-
-function stateOf({ module, calls, state }: jit.Workload): string {
-  const found = state?.();
-  if (found !== undefined) return found === 'compiled' ? found : `not compiled: ${found.split('\n')[0]}`;
-  const states = jit.executorState(module.method(calls[0].method), module.object);
-  if (states.some(({ state }) => state === 'compiled')) return 'compiled';
-  const reason = states.find((each) => each.reason !== undefined)?.reason;
-  return `not compiled${reason === undefined ? '' : `: ${reason.split('\n')[0]}`}`;
 }

@@ -7,6 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Tensor } from 'weft';
 import { jit, manualSeed, nn, rand } from 'weft';
+import { casesIn } from './recorded-cases.ts';
 
 const bin = join(resolve(dirname(fileURLToPath(import.meta.url)), '../../..'), 'apps/cli/bin/weft.mjs');
 let folder = '';
@@ -67,7 +68,16 @@ test('a method that is not compiled is profiled by operators, with the reason', 
   jit.save(jit.script(new Length()), join(folder, 'length.pt'));
   writeFileSync(join(folder, 'text.json'), '"four"');
   const { status, text } = await weft('profile', 'length.pt', '--input', 'text.json');
-  expect([status, text]).toEqual([0, expect.stringMatching(/forward is not compiled.*aten::len/s)]);
+  expect([status, text]).toEqual([0, expect.stringMatching(/forward: not compiled.*aten::len/s)]);
+});
+
+test('a recorded training case is profiled with its backward pass and its update', async () => {
+  const recorded = resolve(dirname(fileURLToPath(import.meta.url)), '../../../../shared/torchscript/cases');
+  const found = casesIn(recorded).find((path) => 'training' in JSON.parse(readFileSync(join(path, 'io.json'), 'utf8')))!; // prettier-ignore
+  const { status, text } = await weft('profile', found, '--runs', '2');
+  expect([status, text]).toEqual([0, expect.stringMatching(/kernel +operators.*dot_general.*ms a run/s)]);
+  const refused = await weft('profile', found, '--input-spec', 'float32[1]');
+  expect([refused.status, refused.text]).toEqual([1, expect.stringMatching(/is a recorded case.*leave out/)]);
 });
 
 test('a trace and a table of operators', async () => {

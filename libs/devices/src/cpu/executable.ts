@@ -22,6 +22,8 @@ const programs = new FinalizationRegistry<{ library: NativeLibrary; program: Add
 );
 
 const nothing: TypedArray = new Float32Array(0);
+/** Bytes of a constant that is put beside the others. */
+const largestMoved = 1 << 12;
 
 export class CpuExecutable implements Executable {
   readonly memory: number;
@@ -176,25 +178,29 @@ export class CpuExecutable implements Executable {
     this.boundTo = bytes;
   }
 
-  /** All constants stand in one piece of memory. */
+  /** Small constants stand in one piece of memory, large ones (weights of frozen modules) where they are. */
   private placeConstants(): void {
-    const { slots } = this.program;
+    const { library } = this;
+    const small: { readonly slot: number; readonly array: TypedArray; readonly offset: number }[] = [];
     let size = 0;
-    const offsets = slots.map((plan) => {
-      const at = size;
-      if (plan.kind === 'constant') size += Math.ceil(plan.array.byteLength / 64) * 64;
-      return at;
-    });
-    if (size === 0) return;
-    const { bytes, address } = alignedBytes(this.library, size);
-    this.constants = bytes;
-    slots.forEach((plan, slot) => {
+    this.program.slots.forEach((plan, slot) => {
       if (plan.kind !== 'constant') return;
       const { array } = plan;
-      bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), offsets[slot]);
-      this.bindings[slot] = address + offsets[slot];
       this.registers[slot] = array;
+      if (array.byteLength > largestMoved) {
+        this.bindings[slot] = library.addressOf(array.buffer) + array.byteOffset;
+        return;
+      }
+      small.push({ slot, array, offset: size });
+      size += Math.ceil(array.byteLength / 64) * 64;
     });
+    if (size === 0) return;
+    const { bytes, address } = alignedBytes(library, size);
+    this.constants = bytes;
+    for (const { slot, array, offset } of small) {
+      bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), offset);
+      this.bindings[slot] = address + offset;
+    }
   }
   /** Held for as long as the program. */
   private constants: Uint8Array | undefined;

@@ -1,11 +1,12 @@
 // Where a program's values are: a slot for each that is in memory, those of temporaries in one arena that is laid out ahead, and
 // how operands are read from there.
-import type { DType, TensorSpec, Value } from '@weft/ir';
+import type { DType, TensorLiteral, TensorSpec, Value } from '@weft/ir';
 import { InternalError, dtypes, numel, specOf } from '@weft/ir';
 import { ArenaPlan } from '../reference/arena.ts';
 import type { RegisterPlan } from '../reference/compile.ts';
 import { rootOf } from '../reference/schedule.ts';
-import { arrayOfLiteral } from '../reference/typed-array.ts';
+import type { TypedArray } from '../reference/typed-array.ts';
+import { arrayOfLiteral, viewOf } from '../reference/typed-array.ts';
 import { accessOf } from './access.ts';
 import type { Operand, Word } from './step.ts';
 
@@ -85,7 +86,7 @@ export class Slots {
       if (root.node.kind !== 'core::constant') {
         throw new InternalError(`%${root.name} (${root.node.kind}) is read before it is computed`);
       }
-      slot = this.add({ kind: 'constant', array: arrayOfLiteral(root.node.get('t', 'value')) });
+      slot = this.add({ kind: 'constant', array: constantArray(root.node.get('t', 'value')) });
       this.slotOf.set(root, slot);
     }
     return slot;
@@ -135,3 +136,13 @@ export class Slots {
 }
 
 const shapeOf = (spec: TensorSpec) => ({ dtype: spec.dtype, count: numel(spec.sizes) });
+
+/** Bytes from which the literal's own memory is read. */
+const largeBytes = 1 << 12;
+
+/** The elements of a literal, which do not change: large ones, such as weights of frozen modules, where they are. */
+function constantArray(literal: TensorLiteral): TypedArray {
+  const { dtype, shape, bytes, splat } = literal;
+  const isHere = !splat && bytes.byteLength >= largeBytes && bytes.byteOffset % Math.min(dtypes[dtype].bytes, 8) === 0; // prettier-ignore
+  return isHere ? viewOf(dtype, bytes.buffer, bytes.byteOffset, numel(shape)) : arrayOfLiteral(literal);
+}

@@ -1,6 +1,7 @@
 // What a step makes of an operand that stays the same from run to run, such as packed weights: made once, when the operand has been
 // the same for two runs. One that changes at every run is made in scratch memory, and nothing is kept of it.
 #pragma once
+#include "kept-blocks.h"
 #include "program.h"
 
 namespace weft {
@@ -25,38 +26,24 @@ class Kept {
     const bool isSame = stamp >= 0 && operand == seen && stamp == seenStamp;
     seen = operand;
     seenStamp = stamp;
-    if (isSame && isMade) return start();
-    isMade = isSame;
-    T* to;
-    if (isSame) {
-      reserve(count * int64_t(sizeof(T)));
-      to = start();
-    } else {
-      to = reinterpret_cast<T*>(scratchOf(scratch, count * int64_t(sizeof(T))));
+    if (isSame && block != nullptr) return static_cast<const T*>(block->start());
+    block.reset();
+    const int64_t bytes = count * int64_t(sizeof(T));
+    if (!isSame) {
+      T* to = reinterpret_cast<T*>(scratchOf(scratch, bytes));
+      make(to);
+      return to;
     }
-    make(to);
-    return to;
+    auto fresh = std::make_unique<KeptBlock>(bytes);
+    make(static_cast<T*>(fresh->start()));
+    block = KeptBlocks::share(std::move(fresh));
+    return static_cast<const T*>(block->start());
   }
 
  private:
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-  void reserve(int64_t bytes) {
-    memory.reset();
-    // Large ones in large pages, where the system has them: their addresses are found faster.
-    const int64_t page = bytes >= (4 << 20) ? 1 << 21 : 4096, size = roundUp(bytes, page);
-    memory.reset(std::aligned_alloc(size_t(page), size_t(size)));
-    if (memory == nullptr) throw std::bad_alloc();
-#if defined(__linux__)
-    if (page > 4096) madvise(memory.get(), size_t(size), MADV_HUGEPAGE);
-#endif
-  }
-  T* start() { return static_cast<T*>(memory.get()); }
-  std::unique_ptr<void, Free> memory;
+  std::shared_ptr<const KeptBlock> block;
   const void* seen = nullptr;
   int64_t seenStamp = -1;
-  bool isMade = false;
 };
 
 }  // namespace weft

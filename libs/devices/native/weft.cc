@@ -1,5 +1,6 @@
 // The C interface: what TypeScript calls (libs/devices/src/cpu/library.ts).
 #include "ceilings.h"
+#include "kept-blocks.h"
 #include "pointwise.h"
 #include "program.h"
 
@@ -73,6 +74,9 @@ int32_t weft_run_all(void* program) {
     whole->run(0, whole->length());
   });
 }
+
+/** The bytes that steps of all threads keep, such as packed weights. */
+double weft_kept() { return double(KeptBlocks::bytes()); }
 
 /** A ceiling of the machine, in operations or bytes a second; 0 when it could not be measured. */
 double weft_ceiling(int32_t kind, int64_t bytes) {

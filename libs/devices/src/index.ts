@@ -12,6 +12,7 @@ export type { ConformanceCase } from './conformance/case.ts';
 export { CpuDevice, cpuDevice, cpuPlugin } from './cpu/device.ts';
 export { measureCeilings } from './cpu/ceilings.ts';
 export type { Ceilings } from './cpu/ceilings.ts';
+export { keptBytes } from './cpu/kept.ts';
 export * from './partition.ts';
 export * from './plugin.ts';
 export * from './registry.ts';

@@ -32,6 +32,8 @@ export interface NativeLibrary {
   threads(count: number): number;
   /** A figure of the machine a second: 0 multiply-adds (two operations each), 1 bytes read, 2 bytes of a triad. */
   ceiling(kind: number, bytes: number): number;
+  /** Bytes that programs of all threads keep, such as packed weights. */
+  kept(): number;
 }
 
 /** The package's folder of native sources and libraries: above this file in src/ as in dist/. */
@@ -123,6 +125,7 @@ function load(path: string, instructionSet: string, koffi: typeof Koffi.default)
     error: get('weft_error', 'str'),
     threads: get('weft_threads', 'int', 'int'),
     ceiling: get('weft_ceiling', 'double', 'int', 'int64_t'),
+    kept: get('weft_kept', 'double'),
   };
 }
 

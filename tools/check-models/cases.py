@@ -24,6 +24,10 @@ class Case:
     after: Optional[Callable[[Any, Any], Any]] = None
     """(module, inputs) -> a function that runs the layers with batch norms once; the module on its first input if absent."""
     settle: Optional[Callable[[Any, Any], Callable[[], Any]]] = None
+    # In float64: for models whose float32 results PyTorch itself gives otherwise with other kernels.
+    double: bool = False
+    # Called with the module, once it is settled, and the inputs: what else random weights need to be like trained ones.
+    prepare: Optional[Callable[[Any, Any], None]] = None
 
 
 cases: List[Case] = []

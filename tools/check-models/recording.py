@@ -132,10 +132,12 @@ def record(case, folder):
     wake(module)
     module.train(case.training)
     inputs = [tuple(args) for args in case.inputs()]
-    if case.gradients:
+    if case.gradients or case.double:
         # Rounding in float32 is amplified on the way back through batch norms, by more than a mistake would be.
         module, inputs = module.double(), doubled(inputs)
     settle(module, case.settle(module, inputs) if case.settle else lambda: module(*inputs[0]))
+    if case.prepare:
+        case.prepare(module, inputs)
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, "model.pt")
     torch.jit.save(compiled(case, module, inputs), path)

@@ -94,6 +94,21 @@ def spread_scores(model, factor):
     return model
 
 
+def spread_logits(module, inputs):
+    """As `spread_scores`, for heads that score every anchor: logits get a mean of -1 and a deviation of 2, so that scores neither
+    are all alike nor saturate."""
+    with torch.no_grad():
+        features = module.backbone(module.transform(inputs[0][0])[0].tensors)
+        head = module.head.classification_head
+        logits = head(list(features.values()))
+        # What follows after the last norm or activation: one convolution, or one for each level.
+        last = [head.cls_logits] if hasattr(head, "cls_logits") else [m[-1] if isinstance(m, torch.nn.Sequential) else m for m in head.module_list]
+        scale = 2 / logits.std()
+        for layer in last:
+            layer.weight.mul_(scale)
+            layer.bias.mul_(scale).add_(-1 - logits.mean() * scale)
+
+
 def detector(name, settings=None, inputs=scenes, title=None, spread=20, **options):
     build = detection.__dict__[name]
     case(title or name, lambda: spread_scores(build(weights=None, weights_backbone=None, num_classes=4, **(settings or {})), spread),
@@ -104,7 +119,7 @@ small = {"min_size": 64, "max_size": 96}
 roi_heads = {**small, "box_score_thresh": 0.05, "box_detections_per_img": 12, "rpn_post_nms_top_n_test": 60}
 detector("fasterrcnn_resnet50_fpn", roi_heads)
 detector("fasterrcnn_resnet50_fpn_v2", roi_heads)
-detector("fasterrcnn_mobilenet_v3_large_320_fpn", roi_heads)
+detector("fasterrcnn_mobilenet_v3_large_320_fpn", roi_heads, double=True)
 class Detections(torch.nn.Module):
     """What is found in one image, as a tuple, which a trace can return."""
 
@@ -122,11 +137,12 @@ case("fasterrcnn_traced", lambda: Detections(spread_scores(detection.fasterrcnn_
     settle=lambda module, inputs: lambda: module.model.backbone(module.model.transform([inputs[0][0]])[0].tensors))
 detector("maskrcnn_resnet50_fpn", roi_heads)
 detector("keypointrcnn_resnet50_fpn", {**roi_heads, "num_keypoints": 5})
-detector("retinanet_resnet50_fpn", {**small, "score_thresh": 0.05, "detections_per_img": 20}, spread=1)
-detector("fcos_resnet50_fpn", {**small, "score_thresh": 0.05, "detections_per_img": 20})
+detector("retinanet_resnet50_fpn", {**small, "score_thresh": 0.05, "detections_per_img": 20}, spread=1, prepare=spread_logits)
+detector("fcos_resnet50_fpn", {**small, "score_thresh": 0.05, "detections_per_img": 20}, spread=1, prepare=spread_logits, double=True)
 detector("ssd300_vgg16", {"score_thresh": 0.05, "detections_per_img": 20, "topk_candidates": 50},
-         lambda: [([torch.rand(3, 70, 90)],)], spread=1)
-detector("ssdlite320_mobilenet_v3_large", {"score_thresh": 0.05, "detections_per_img": 20, "topk_candidates": 50})
+         lambda: [([torch.rand(3, 70, 90)],)], spread=1, prepare=spread_logits)
+detector("ssdlite320_mobilenet_v3_large", {"score_thresh": 0.05, "detections_per_img": 20, "topk_candidates": 50}, spread=1,
+         prepare=spread_logits)
 
 
 def labelled():

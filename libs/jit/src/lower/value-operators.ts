@@ -83,12 +83,14 @@ const fromData: ValueOperator = ({ b }, [data, dtypeNumber]) => {
     : kinds.includes('float')
       ? 'float'
       : (kinds[0] ?? 'float');
-  const dtype =
-    given ?? ({ int: 'int64', float: 'float32', bool: 'bool', complex: 'complex64' } as const)[kind];
-  const values = items.map((item) => b.convert(numberValue(b, item, kind), dtype));
+  // PyTorch takes floats and complex numbers through their default dtypes whatever dtype is asked for.
+  const first = ({ int: 'int64', float: 'float32', bool: 'bool', complex: 'complex64' } as const)[kind];
+  const dtype = given ?? first;
+  const values = items.map((item) => b.convert(b.convert(numberValue(b, item, kind), first), dtype));
   if (sizes.length === 0) return SymbolicTensor.of(values[0]);
   if (!items.some(isSymbolicNumber) && !items.some((item) => item instanceof Complex)) {
-    return literalTensor(b, literalOf(dtype, sizes, items.map(Number)));
+    const numbers = items.map((item) => (kind === 'float' ? Math.fround(Number(item)) : Number(item)));
+    return literalTensor(b, literalOf(dtype, sizes, numbers));
   }
   const parts = values.map((value) => b.reshape(value, [1]));
   return SymbolicTensor.of(b.reshape(b.concatenate(parts, 0), sizes));

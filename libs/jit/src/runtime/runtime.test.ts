@@ -122,6 +122,35 @@ describe('what PyTorch optimises visibly', () => {
   });
 });
 
+describe('tensors of numbers', () => {
+  it.each(['aten::tensor', 'aten::as_tensor'])(
+    '%s takes floats through float32, as PyTorch does',
+    (operator) => {
+      const more = operator === 'aten::tensor' ? ', %no' : '';
+      const graph = `graph(%f : float, %n : int):
+      %dtype : int = prim::Constant[value=7]()
+      %long : int = prim::Constant[value=4]()
+      %none : NoneType = prim::Constant()
+      %no : bool = prim::Constant[value=0]()
+      %floats : float[] = prim::ListConstruct(%f)
+      %ints : int[] = prim::ListConstruct(%n)
+      %a : Tensor = ${operator}(%floats, %dtype, %none${more})
+      %b : Tensor = ${operator}(%f, %dtype, %none${more})
+      %c : Tensor = ${operator}(%f, %long, %none${more})
+      %d : Tensor = ${operator}(%ints, %dtype, %none${more})
+      return (%a, %b, %c, %d)`;
+      const code = Code.compile(parseGraph(graph));
+      const results = new Frame(code).run([16777217, 16777217n]) as unknown as Tensor[];
+      expect(results.map((x) => [x.dtype, Number(x.reshape([]).item())])).toEqual([
+        ['float64', 16777216],
+        ['float64', 16777216],
+        ['int64', 16777216],
+        ['float64', 16777217],
+      ]);
+    },
+  );
+});
+
 describe('calls', () => {
   const type = createClassType('__torch__.Counter', false);
   type.attributes.push({ name: 'n', type: { kind: 'int' } });

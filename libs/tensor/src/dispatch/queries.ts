@@ -170,14 +170,23 @@ const scalars: Record<string, EagerFunction> = {
   'aten::ScalarImplicit': implicitly(scalarOf),
 };
 
-/** Nested lists of a scripted program as a tensor; ints stay ints whatever their values. */
+/**
+ * Nested lists of a scripted program as a tensor; ints stay ints whatever their values. As in TorchScript, floats and complex numbers are
+ * rounded to float32 first, whatever dtype is asked for.
+ */
 function fromValue(data: IValue, dtype: IValue, device: IValue, requiresGrad: boolean): Tensor {
-  const made = tensor(data as TensorData, {
+  const made = tensor(rounded(data) as TensorData, {
     dtype: dtype === null ? ownDType(data) : dtypeArgument(dtype),
     ...(device !== null && { device: String(device) }),
   });
   if (requiresGrad) made.requiresGrad = true;
   return made;
+}
+
+function rounded(data: IValue): IValue {
+  if (Array.isArray(data)) return data.map(rounded);
+  if (data instanceof Complex) return new Complex(Math.fround(data.re), Math.fround(data.im));
+  return typeof data === 'number' ? Math.fround(data) : data;
 }
 
 /** float32 for any float (a whole one too), int64, bool, complex64. */

@@ -1,6 +1,7 @@
 // Which way a convolution whose input is not dilated is computed.
 #pragma once
 #include "depthwise.h"
+#include "depthwise-rows.h"
 #include "patches.h"
 #include "plane-products.h"
 #include "taps.h"
@@ -13,7 +14,8 @@ template <class T>
 class ConvolutionWay {
  public:
   explicit ConvolutionWay(const ConvolutionShape& shape) {
-    if (PlaneSums<T>::takes(shape)) planes = std::make_unique<PlaneSums<T>>(shape);
+    if (RowSums<T>::takes(shape)) lines = std::make_unique<RowSums<T>>(shape);
+    else if (PlaneSums<T>::takes(shape)) planes = std::make_unique<PlaneSums<T>>(shape);
     else if (WinogradKernels<T>::takes(shape)) kernels = std::make_unique<WinogradKernels<T>>(shape);
     else if (PlaneProducts<T>::takes(shape)) products = std::make_unique<PlaneProducts<T>>(shape);
     else if (shape.rows <= 2) taps = std::make_unique<TapSums<T>>(shape);
@@ -24,7 +26,8 @@ class ConvolutionWay {
 
   /** @param stamp whether the kernel is the one of the last run (kept.h) */
   void run(const T* in, const T* kernel, int64_t stamp, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
-    if (planes != nullptr) planes->run(in, kernel, out, slots, epilogue);
+    if (lines != nullptr) lines->run(in, kernel, out, slots, epilogue);
+    else if (planes != nullptr) planes->run(in, kernel, out, slots, epilogue);
     else if (kernels != nullptr) kernels->run(in, kernel, out, slots, epilogue);
     else if (products != nullptr) products->run(in, kernel, out, slots, epilogue);
     else if (taps != nullptr) taps->run(in, kernel, out, slots, epilogue);
@@ -34,6 +37,7 @@ class ConvolutionWay {
   }
 
  private:
+  std::unique_ptr<RowSums<T>> lines;
   std::unique_ptr<PlaneSums<T>> planes;
   std::unique_ptr<WinogradKernels<T>> kernels;
   std::unique_ptr<PlaneProducts<T>> products;

@@ -108,6 +108,9 @@ const cases: [string, Shapes, Options][] = [
   ['uneven and negative padding', { input: [2, 3, 9, 12], kernel: [4, 3, 2, 5] }, { windowStrides: [1, 2], padding: [[3, -1], [-2, 4]] }], // prettier-ignore
   ['depthwise', { input: [2, 10, 13, 40], kernel: [10, 1, 3, 3] }, { ...plane(1), featureGroupCount: 10 }],
   ['depthwise, stride 2', { input: [2, 6, 12, 11], kernel: [12, 1, 5, 5] }, { ...plane(2, 2), featureGroupCount: 6 }], // prettier-ignore
+  ['depthwise, stride 2 of many columns', { input: [2, 6, 21, 75], kernel: [6, 1, 3, 3] }, { ...plane(1, 2), featureGroupCount: 6 }], // prettier-ignore
+  ['depthwise, stride 2 of few columns', { input: [3, 9, 14, 14], kernel: [18, 1, 5, 3] }, { windowStrides: [1, 2], padding: [[2, 2], [-1, 3]], featureGroupCount: 9 }], // prettier-ignore
+  ['depthwise, stride 2, reversed', { input: [2, 4, 9, 33], kernel: [4, 1, 3, 3] }, { ...plane(1, 2), windowReversal: [true, true], featureGroupCount: 4 }], // prettier-ignore
   ['depthwise of few columns', { input: [3, 20, 7, 5], kernel: [20, 1, 3, 3] }, { ...plane(1), featureGroupCount: 20 }], // prettier-ignore
   ['depthwise of many rows', { input: [1, 3, 150, 61], kernel: [3, 1, 5, 3] }, { ...plane(2), featureGroupCount: 3 }], // prettier-ignore
   ['depthwise, dilated', { input: [2, 4, 21, 34], kernel: [8, 1, 3, 3] }, { ...plane(2, 2), rhsDilation: [2, 3], featureGroupCount: 4 }], // prettier-ignore

@@ -113,6 +113,29 @@ describe('epilogues of convolutions', () => {
     }
   });
 
+  test('planes that move by two: scale, shift, activation', async () => {
+    for (const dtype of dtypes) {
+      const source = new Source(7);
+      const result = [2, 6, 16, 35];
+      const inputs = [[2, 6, 31, 70], [6, 1, 3, 3], [6], [6]].map((shape) => source.tensor(dtype, shape));
+      await agrees(inputs, (b, x, w, scale, shift) => {
+        const y = b.convolution(x, w, { windowStrides: [2, 2], padding: [[1, 1], [1, 1]], featureGroupCount: 6 }); // prettier-ignore
+        const spread = (each: Value) => b.broadcastInDim(each, result, [1]);
+        return [relu(b, b.add(b.multiply(y, spread(scale)), spread(shift)))];
+      }, 1);
+    }
+  }); // prettier-ignore
+
+  test('tiles and phases: the gradient of relu after a strided convolution', async () => {
+    const source = new Source(11);
+    const inputs = [[2, 17, 9, 8], [18, 17, 3, 3], [2, 18, 18, 16]].map((shape) => source.tensor('float32', shape)); // prettier-ignore
+    await agrees(inputs, (b, x, w, through) => {
+      const y = b.convolution(x, w, { windowStrides: [1, 1], padding: [[1, 2], [1, 2]], lhsDilation: [2, 2] }); // prettier-ignore
+      const zero = b.full(0, 'float32', [2, 18, 18, 16]);
+      return [b.select(b.compare(through, zero, 'LE'), zero, y)];
+    }, 1);
+  }); // prettier-ignore
+
   const image = [2, 6, 9, 7];
   const spread = (b: CoreBuilder, row: Value) => b.broadcastInDim(row, image, [1]);
   const padded = { windowStrides: [1, 1], padding: [[1, 1], [1, 1]] }; // prettier-ignore

@@ -1,15 +1,15 @@
 // Maps parts of files into memory through the C library, since Node cannot: private copy-on-write mappings, so that writing to
 // them never reaches the file. A mapping goes when its ArrayBuffer is collected.
 //
-// An ArrayBuffer over a mapping must not be moved to another thread, which would outlive it here; it is marked so that
-// postMessage copies it. A worker thread that ends leaves its mappings to the process: unmapping them while something of the
-// thread may still run would be worse. Child processes do not inherit mappings; each process maps for itself.
+// An ArrayBuffer over a mapping must not be moved to another thread, which would outlive it here: Node copies memory that is not
+// V8's or refuses to move it. (Marking it untransferable besides ends the process when its thread ends, from Node 21 on; so
+// `ArrayBuffer.prototype.transfer` must not be called on it.) A worker thread that ends leaves its mappings to the process: unmapping
+// them while something of the thread may still run would be worse. Child processes do not inherit mappings; each maps for itself.
 //
 // When a file becomes shorter while it is mapped, touching what is gone ends the process (SIGBUS), as in every program that
 // maps files. weft's own writers never do that to a file: they write another one and rename it.
 import type * as Koffi from 'koffi';
 import { createRequire } from 'node:module';
-import { markAsUntransferable } from 'node:worker_threads';
 
 /** Mappings begin at multiples of this, which every system accepts. */
 export const mappingAlignment = 1 << 16;
@@ -130,6 +130,5 @@ export function mapFile(
     return undefined;
   }
   collected.register(memory, { address, length });
-  markAsUntransferable(memory);
   return new Uint8Array(memory);
 }

@@ -1,8 +1,10 @@
 // Files as memory: what is mapped is private to this process and goes when nobody uses it; what cannot be mapped is read.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { DeviceError } from './errors.ts';
@@ -121,6 +123,17 @@ test('memory of a file is copied, not moved, to another thread', () => {
   }
   expect(bytes!.byteLength).toBe(300_000);
   same(bytes!.subarray(0, 300_000), contents);
+});
+
+test('a process and a thread that have a mapping end well', () => {
+  const library = resolve(dirname(fileURLToPath(import.meta.url)), '../dist/index.js');
+  const body = `import(${JSON.stringify(pathToFileURL(library).href)}).then(({ MappedFile }) => {
+  globalThis.part = MappedFile.open(${JSON.stringify(path)}, { map: true }).part(0, 1000);
+  console.log(globalThis.part.byteLength);
+})`;
+  const program = `new (require('node:worker_threads').Worker)(${JSON.stringify(body)}, { eval: true }); ${body}`;
+  // Throws unless the process ends by itself with status 0.
+  expect(execFileSync(process.execPath, ['--eval', program], { encoding: 'utf8' })).toBe('1000\n1000\n');
 });
 
 (process.platform === 'linux' ? test : test.skip)('a mapping goes when nobody uses it', async () => {

@@ -61,6 +61,7 @@ import './backward-indexing.ts';
 import './backward-losses.ts';
 import './backward-products.ts';
 import './backward-recurrent.ts';
+export * from './autocast.ts';
 import './layouts.ts';
 import './mixed-precision.ts';
 import './foreach.ts';

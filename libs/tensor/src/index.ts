@@ -41,6 +41,8 @@ export { runInto, stridesOfResults } from './dispatch/placement.ts';
 export type { UpdatePlan } from './optim/update-plan.ts';
 export { dispatchHook, withDispatchHook } from './dispatch/hook.ts';
 export type { DispatchHook } from './dispatch/hook.ts';
+export { autocast } from './autocast.ts';
+export type { AutocastOptions } from './autocast.ts';
 export { enableGrad, isGradEnabled, noGrad, setGradEnabled } from './autograd/grad-mode.ts';
 export { backward, grad } from './autograd/engine.ts';
 export { hostDevice, useHostDevice } from './devices.ts';

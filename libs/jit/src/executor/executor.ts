@@ -2,8 +2,9 @@
 // into one graph behind a guard (variant.ts). A call that no variant fits is interpreted, or, when the function is hot, runs as
 // generated JavaScript (../codegen). (TorchScript's profiling executor
 // is the model; a guard that fails falls back, and nothing is ever computed twice with effect.)
-import type { Graph, IValue, ScriptFunction } from '@weft/ir';
+import type { DType, Graph, IValue, ScriptFunction } from '@weft/ir';
 import { InternalError, ObjectValue } from '@weft/ir';
+import { autocastDType } from '@weft/ops';
 import { Tensor, isGradEnabled } from '@weft/tensor';
 import { codeOf } from '../runtime/code.ts';
 import type { GeneratedFunction } from '../codegen/index.ts';
@@ -21,6 +22,8 @@ import { Variant } from './variant.ts';
 interface Seen {
   readonly patterns: readonly Pattern[];
   readonly gradEnabled: boolean;
+  /** What operands of products are cast to; null where they stay. */
+  readonly autocast: DType | null;
   /** Interpreted calls of this pattern. */
   calls: number;
   variant?: Variant;
@@ -56,9 +59,10 @@ function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: n
   const profile = profileOf(callee, self);
   const { seen } = profile;
   const gradEnabled = isGradEnabled();
+  const autocast = autocastDType();
   for (let index = 0; index < seen.length; index++) {
     const entry = seen[index];
-    if (entry.gradEnabled !== gradEnabled) continue;
+    if (entry.gradEnabled !== gradEnabled || entry.autocast !== autocast) continue;
     const tensors: Tensor[] = [];
     if (!allMatch(entry.patterns, args, tensors)) continue;
     if (index > 0) {
@@ -69,7 +73,7 @@ function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: n
   }
   if (profile.forgotten > 4 * maxVariants) return undefined;
   const patterns = args.map(patternOf);
-  const entry: Seen = { patterns, gradEnabled, calls: 0, misses: 0 };
+  const entry: Seen = { patterns, gradEnabled, autocast, calls: 0, misses: 0 };
   seen.unshift(entry);
   if (seen.length > maxVariants) {
     seen.pop();

@@ -1,6 +1,6 @@
 // A tensor operator while a program is lowered: its lowering runs on the one builder, its views become views of symbolic
 // storages, its writes give storages new values.
-import type { CoreBuilder, IValue, Schema, TensorLike, Type, Value } from '@weft/ir';
+import type { CoreBuilder, DType, IValue, Schema, TensorLike, Type, Value } from '@weft/ir';
 import {
   InternalError,
   OperatorError,
@@ -22,6 +22,7 @@ import type {
   ViewMeaning,
 } from '@weft/ops';
 import {
+  autocastArguments,
   canCast,
   checkedForm,
   contiguousStrides,
@@ -57,8 +58,12 @@ const detaching = new Set(['aten::detach', 'aten::detach_', 'aten::detach_copy']
 export function evaluateTensorOperator(
   evaluator: Evaluator,
   name: string,
-  given: readonly IValue[],
+  written: readonly IValue[],
 ): IValue | readonly IValue[] {
+  const given = autocastArguments(name, written, {
+    dtypeOf: (value) => (isSymbolic(value) && value.numberKind === undefined ? value.dtype : undefined),
+    cast: (value, dtype) => castTo(evaluator, value, dtype),
+  });
   const [qualified, numbers] = given.some(isSymbolicNumber)
     ? asTensors(evaluator, name, given)
     : [name, given];
@@ -107,6 +112,12 @@ export function evaluateTensorOperator(
   }
   return evaluateLowering(call);
 }
+
+/** A tensor cast in the program's place. */
+const castTo = (evaluator: Evaluator, value: IValue, dtype: DType): IValue =>
+  evaluateTensorOperator(evaluator, 'aten::_to_copy', [
+    value, BigInt(dtypes[dtype].scalarType), null, null, null, false, null,
+  ]) as IValue; // prettier-ignore
 
 /** What the operator would look at in its operands' data becomes a condition of the graph. */
 function demandData(call: Call, requirements: Requirements): void {

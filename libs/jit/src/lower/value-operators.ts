@@ -14,7 +14,7 @@ import {
   tagContainer,
   tensorSpec,
 } from '@weft/ir';
-import { compareValues, listPosition, literalOf, wrapDim } from '@weft/ops';
+import { autocastDType, compareValues, listPosition, literalOf, wrapDim } from '@weft/ops';
 import { methodOf } from '../runtime/methods.ts';
 import { casts } from './casts.ts';
 import { foldNumber } from './constant-folding.ts';
@@ -328,9 +328,9 @@ export const valueOperators: Readonly<Record<string, ValueOperator>> = {
   'aten::sorted.Tensor': unknown('sorting a list of tensors'),
   'aten::wait': (_, [future]) => (future as FutureValue).wait(),
   'aten::is_grad_enabled': (evaluator) => evaluator.gradEnabled,
-  // There is no autocast that could be turned on.
+  // That of other devices.
   'aten::is_autocast_enabled': () => false,
-  'aten::is_autocast_cpu_enabled': () => false,
+  'aten::is_autocast_cpu_enabled': () => autocastDType() !== null,
   'aten::set_grad_enabled': setGradEnabled,
   'aten::requires_grad_': requireGrad,
   'prim::profile': identity,

@@ -1,7 +1,8 @@
 // jit.trainStep: a module and its optimizer as one function that makes a step. Where the call can be one graph, it is
 // (training-graph.ts); otherwise the step is made of its parts, with the same results.
-import type { IValue, ScriptFunction } from '@weft/ir';
+import type { DType, IValue, ScriptFunction } from '@weft/ir';
 import { InternalError, WeftError } from '@weft/ir';
+import { autocastDType, checkAutocast, withAutocast } from '@weft/ops';
 import type { nn } from '@weft/tensor';
 import { Tensor, optim } from '@weft/tensor';
 import { runFunction } from '../executor/index.ts';
@@ -18,6 +19,8 @@ import { TrainingGraph } from './training-graph.ts';
 export interface TrainStepOptions extends TrainingGraphOptions {
   /** The method that computes the loss; default `forward`. */
   readonly method?: string;
+  /** Computes the loss as inside `autocast('cpu', { dtype }, …)`: `bfloat16`. Parameters, gradients and state stay as they are. */
+  readonly autocast?: DType;
 }
 
 export interface TrainStep {
@@ -30,6 +33,7 @@ export interface TrainStep {
 }
 
 interface Seen {
+  readonly autocast: DType | null;
   readonly patterns: readonly Pattern[];
   graph?: TrainingGraph;
   refusal?: string;
@@ -48,7 +52,7 @@ interface Seen {
 export function trainStep(
   module: ScriptModule | nn.Module,
   optimizer: optim.Optimizer,
-  { method = 'forward', ...options }: TrainStepOptions = {},
+  { method = 'forward', autocast, ...options }: TrainStepOptions = {},
 ): TrainStep {
   const { accumulate = 1, memoryLimit } = options;
   if (optimizer instanceof optim.LBFGS)
@@ -56,11 +60,14 @@ export function trainStep(
   if (!Number.isInteger(accumulate) || accumulate < 1)
     throw new WeftError(`accumulate is ${accumulate}; it is a number of calls, 1 or more`);
   if (memoryLimit !== undefined) limitInBytes(memoryLimit);
+  if (autocast !== undefined) checkAutocast('cpu', autocast);
   const scripted = module instanceof ScriptModule ? module : script(module);
   const callee = scripted.method(method);
   const runner = new StepRunner(callee, optimizer, options);
   const step = (...given: unknown[]): Tensor =>
-    runner.run(argumentsOf(callee, given, scripted.object).inputs);
+    withAutocast(autocast ?? autocastDType(), () =>
+      runner.run(argumentsOf(callee, given, scripted.object).inputs),
+    );
   return Object.defineProperties(step, {
     state: { get: () => runner.state },
     memory: { get: () => runner.memory },
@@ -142,12 +149,14 @@ export class StepRunner {
 
 /** What is known of calls like this one, whose tensors are added to `tensors`. */
 function entryFor(seen: Seen[], args: readonly IValue[], tensors: Tensor[]): Seen {
+  const autocast = autocastDType();
   for (const entry of seen) {
+    if (entry.autocast !== autocast) continue;
     tensors.length = 0;
     if (allMatch(entry.patterns, args, tensors)) return entry;
   }
   const patterns = args.map(patternOf);
-  const entry: Seen = { patterns };
+  const entry: Seen = { autocast, patterns };
   seen.unshift(entry);
   if (seen.length > executorSettings.maxVariants) seen.pop();
   tensors.length = 0;

@@ -1,6 +1,7 @@
 // Operators on values of any kind and on the small ones: identity, optionals, enums, devices, tuples, shapes, flags.
 import type { EnumValue, IValue, TupleValue } from '@weft/ir';
 import { DeviceValue } from '@weft/ir';
+import { autocastDType } from '../autocast.ts';
 import { hostFunctions } from '../operator.ts';
 import { fail } from './error.ts';
 import { overloads } from './overloads.ts';
@@ -82,7 +83,7 @@ hostFunctions({
   'aten::_get_tracing_state': () => false,
   'aten::has_torch_function': () => false,
   'aten::is_autocast_enabled': () => false,
-  'aten::is_autocast_cpu_enabled': () => false,
+  'aten::is_autocast_cpu_enabled': () => autocastDType() !== null,
   'aten::is_vulkan_available': () => false,
   'aten::_nnpack_available': () => false,
   'aten::_use_cudnn_rnn_flatten_weight': () => false,

@@ -23,8 +23,8 @@ import {
   qualifiedName,
   specOf,
 } from '@weft/ir';
-import type { DataArgument, Kernel, LoweringResult, View, ViewFunction } from '@weft/ops';
-import { canCast, isRowMajor, kernelRefusal } from '@weft/ops';
+import type { AutocastTensors, DataArgument, Kernel, LoweringResult, View, ViewFunction } from '@weft/ops';
+import { autocastArguments, autocastDType, canCast, isRowMajor, kernelRefusal } from '@weft/ops';
 import { attachKernelNode } from '../autograd/kernel-node.ts';
 import { hasDerivative, runRecorded } from '../autograd/function-node.ts';
 import { isGradEnabled, noGrad } from '../autograd/grad-mode.ts';
@@ -68,13 +68,22 @@ export function callOperator(name: string, args: readonly IValue[]): IValue {
 
 /** As `callOperator`, for an operator that was looked up before. */
 export function invoke(operator: Operator, args: readonly IValue[]): IValue {
-  const full = withDefaults(operator.schema, args);
+  const given = withDefaults(operator.schema, args);
+  const full = autocastDType() === null ? given : autocastArguments(operator.name, given, autocastTensors);
   const hook = dispatchHook();
   if (hook === null) return located(operator, full);
   const result = withDispatchHook(null, () => located(operator, full));
   hook(operator.schema, full, result);
   return result;
 }
+
+const autocastTensors: AutocastTensors = {
+  dtypeOf: (value) =>
+    (value as unknown) instanceof Tensor ? cpuDType(value as unknown as Tensor) : undefined,
+  cast: (value, dtype) =>
+    callOperator('aten::to.dtype', [value, BigInt(dtypes[dtype].scalarType), false, false, null]),
+};
+const cpuDType = ({ device, dtype }: Tensor): DType | undefined => (device === 'cpu' ? dtype : undefined);
 
 function withDefaults(schema: Schema, args: readonly IValue[]): readonly IValue[] {
   const formals = schema.arguments;

@@ -63,7 +63,7 @@ export class CpuExecutable implements Executable {
     const words = packWords(steps);
     const dynamic = program.inputs.length + program.outputs.length;
     this.handle = library.create(
-      library.addressOf(words.buffer),
+      new Uint8Array(words.buffer),
       words.length,
       library.addressOf(this.bindings.buffer),
       slots.length,

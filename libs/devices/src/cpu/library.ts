@@ -20,7 +20,8 @@ export interface NativeLibrary {
   /** Numbers of the instructions of pointwise steps by name. */
   readonly instructions: ReadonlyMap<string, number>;
   addressOf(memory: ArrayBufferLike): Address;
-  create(words: Address, count: number, bindings: Address, slots: number, dynamicSlots: number): Address;
+  /** Reads the words during the call only; they are passed as memory, not by address, so that nothing frees them meanwhile. */
+  create(words: Uint8Array, count: number, bindings: Address, slots: number, dynamicSlots: number): Address;
   destroy(program: Address): void;
   bind(program: Address): void;
   /** Runs steps `from` … `to - 1`; 0, or another number when it failed. */
@@ -117,7 +118,7 @@ function load(path: string, instructionSet: string, koffi: typeof Koffi.default)
     operations: numbered(operations),
     instructions: numbered(instructions),
     addressOf,
-    create: get('weft_create', address, address, 'int64_t', address, 'int64_t', 'int64_t'),
+    create: get('weft_create', address, 'const void *', 'int64_t', address, 'int64_t', 'int64_t'),
     destroy: get('weft_destroy', 'void', address),
     bind: get('weft_bind', 'void', address),
     run: get('weft_run', 'int', address, 'int', 'int'),

@@ -26,19 +26,30 @@ export function* executorStages(
     ...outcomeOf(prepared !== callee.graph, prepared),
   };
   const { unrollLimit } = jit.setExecutor({});
-  let lowered: ir.Graph;
+  let lowered: jit.ExactLowering;
   const summary = 'Makes one core graph of the method and all that it calls, for these arguments.';
   try {
     const options = { unrollLimit, gradEnabled: false };
-    lowered = jit.lowerExactly(callee, [module.object, ...values], options).graph;
+    lowered = jit.lowerExactly(callee, [module.object, ...values], options);
   } catch (error) {
     // As the executor does: whatever keeps it from compiling, the interpreter can run the call.
     if (!(error instanceof Error)) throw error;
     yield { name: 'lower', summary, outcome: `refused, it is interpreted: ${error.message}` };
     return;
   }
-  yield { name: 'lower', summary, ...outcomeOf(true, lowered) };
-  yield* stagesOf(lowered, 'core');
+  const { graph } = lowered;
+  yield { name: 'lower', summary, ...outcomeOf(true, graph) };
+  const fixed = lowered.requests.length > 0 ? [] : jit.fixedInputs(lowered);
+  yield* stagesOf(graph, 'core', fixed);
+  const split = jit.splitGraph(graph, fixed);
+  yield {
+    name: 'fixed-part',
+    summary:
+      'Takes apart what follows from weights alone, which is computed once, and again when they change.',
+    ...(split === undefined
+      ? outcomeOf(false, graph)
+      : { outcome: 'changed', graph: `${ir.printGraph(split.fixed)}\n${ir.printGraph(split.rest)}` }),
+  };
 }
 
 /** The passes of the torch level, as `jit.optimize` runs them; the module is left as it is. */
@@ -48,9 +59,10 @@ export function* torchStages(module: jit.ScriptModule, method: string): Generato
   yield* stagesOf(callee.graph.clone(), 'torch');
 }
 
-function stagesOf(graph: ir.Graph, level: jit.Level): PassStage[] {
+function stagesOf(graph: ir.Graph, level: jit.Level, fixed: readonly number[] = []): PassStage[] {
   const stages: PassStage[] = [];
   jit.optimize(graph, level, {
+    fixed,
     observe({ pass, round, changed }) {
       const name = round === 0 ? pass : `${pass}, round ${round + 1}`;
       stages.push({ name, summary: jit.findPass(pass)?.summary ?? '', ...outcomeOf(changed, graph) });

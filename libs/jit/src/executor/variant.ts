@@ -1,6 +1,7 @@
 // A function compiled for one pattern of arguments: guard, operands, one run of the graph, results put together. Whatever
 // keeps it from standing for the call (a failed guard, a condition that does not hold) leaves everything as it was, so that
 // the interpreter can take over.
+import type { Device } from '@weft/devices';
 import type { DType, Graph, IValue, ScriptFunction } from '@weft/ir';
 import { TupleValue, UnsupportedError, dtypes, tagContainer } from '@weft/ir';
 import type { Strided } from '@weft/ops';
@@ -16,8 +17,9 @@ import {
   withDispatchHook,
 } from '@weft/tensor';
 import type { ExactLowering, ResultStructure, ViewCall } from '../lower/index.ts';
-import { lowerExactly } from '../lower/index.ts';
+import { fixedInputs, lowerExactly } from '../lower/index.ts';
 import { optimize } from '../passes/index.ts';
+import { FixedPart, splitGraph } from './fixed-part.ts';
 import { StateGuard } from './state-guard.ts';
 
 export interface VariantOptions {
@@ -27,6 +29,8 @@ export interface VariantOptions {
 
 export class Variant {
   private readonly fn: CoreFunction;
+  /** Where something follows from weights alone. */
+  private readonly fixedPart: FixedPart | undefined;
   private readonly guard: StateGuard;
   private readonly device;
   /** How the results lie. */
@@ -56,6 +60,7 @@ export class Variant {
     const devices = new Set(this.operands.map((tensor) => tensor.storage.device));
     if (devices.size > 1) throw new UnsupportedError('the tensors of the call are on several devices');
     this.device = this.operands[0]?.storage.device ?? hostDevice();
+    this.fixedPart = fixedPartOf(lowering, this.device);
     this.fn = new CoreFunction(lowering.graph, { requests: lowering.requests, optimize: optimizeCore });
     if (lowering.gradEnabled) {
       prepareDerivative(
@@ -93,7 +98,11 @@ export class Variant {
     for (let index = 0; index < inputs.length; index++) inputs[index] = operands[lowering.inputs[index]];
     const before = condition !== undefined && requests.length > 0 ? defaultGenerator.getState() : undefined;
     const all = requests.length === 0 ? inputs : [...inputs, ...drawRequests(requests, device)];
-    const outputs = runRecorded(this.name, fn, all, device, this.placed);
+    const apart = this.fixedPart?.operands(all);
+    const outputs =
+      apart === undefined
+        ? runRecorded(this.name, fn, all, device, this.placed)
+        : runRecorded(this.name, this.fixedPart!.rest, apart, device, this.placed);
     if (condition !== undefined && outputs[condition].element() !== true) {
       if (before !== undefined) defaultGenerator.setState(before);
       this.release();
@@ -187,6 +196,16 @@ export class Variant {
         return structure satisfies never;
     }
   }
+}
+
+/** What follows from tensors of the module that the method does not change. */
+function fixedPartOf(lowering: ExactLowering, device: Device): FixedPart | undefined {
+  const fixed = fixedInputs(lowering);
+  if (lowering.gradEnabled || lowering.requests.length > 0 || fixed.length === 0) return undefined;
+  const graph = lowering.graph.clone();
+  optimize(graph, 'core', { fixed });
+  const split = splitGraph(graph, fixed);
+  return split && new FixedPart(split, device, optimizeCore);
 }
 
 const optimizeCore = (graph: Graph): void => void optimize(graph, 'core');

@@ -98,6 +98,14 @@ export function lowerExactly(
   return new ExactLowerer(options).run(callee, args);
 }
 
+/** The inputs of the graph that are tensors of the module which running it does not change. */
+export function fixedInputs({ operands, inputs, writes }: ExactLowering): number[] {
+  const written = new Set(writes.map(({ operand }) => operand));
+  return inputs.flatMap((operand, index) =>
+    operands[operand].kind === 'held' && !written.has(operand) ? [index] : [],
+  );
+}
+
 class ExactLowerer {
   private readonly graph = new IrGraph();
   private readonly requirements = new Requirements();

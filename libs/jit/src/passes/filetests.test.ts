@@ -8,7 +8,7 @@
 //   graph(%x : Tensor): …
 //
 // With `# run: rewrite` the pattern and the replacement come first, each followed by `---`; `# run: recompute 64` is for so many bytes.
-// Names that are numbers count by their place only. The graph is verified before and after.
+// `# fixed: w, v` names inputs that seldom change. Names that are numbers count by their place only. The graph is verified before and after.
 import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
@@ -23,6 +23,7 @@ const folder = fileURLToPath(new URL('filetests', import.meta.url));
 interface Case {
   readonly title: string;
   readonly passes: readonly string[];
+  readonly fixed: readonly string[];
   readonly parts: readonly string[];
 }
 
@@ -31,10 +32,12 @@ function readCases(file: string): Case[] {
   return text.split(/^===\n/m).map((section) => {
     const comments = [...section.matchAll(/^# (.*)$/gm)].map((match) => match[1]);
     const run = comments.find((comment) => comment.startsWith('run: '));
+    const fixed = comments.find((comment) => comment.startsWith('fixed: '));
     if (run === undefined) throw new Error(`${file}: a case has no '# run:' line`);
     return {
-      title: comments.filter((comment) => comment !== run).join(' '),
+      title: comments.filter((comment) => comment !== run && comment !== fixed).join(' '),
       passes: run.slice('run: '.length).split(', '),
+      fixed: fixed?.slice('fixed: '.length).split(', ') ?? [],
       parts: section.split(/^---\n/m),
     };
   });
@@ -52,12 +55,16 @@ const normalise = (graph: Graph): string => {
 };
 
 describe.each(readdirSync(folder).filter((file) => file.endsWith('.ir')))('%s', (file) => {
-  test.each(readCases(file).map((entry) => [entry.title, entry] as const))('%s', (_, { passes, parts }) => {
-    const graph = parseGraph(parts.at(-2)!, { file });
-    verifyGraph(graph);
-    if (passes[0] === 'rewrite') rewrite(graph, [{ pattern: parts[0], replacement: parts[1] }]);
-    else for (const pass of passes) runPass(passNamed(pass), graph, { verify: true });
-    verifyGraph(graph);
-    expect(normalise(graph)).toBe(normalise(parseGraph(parts.at(-1)!, { file })));
-  });
+  test.each(readCases(file).map((entry) => [entry.title, entry] as const))(
+    '%s',
+    (_, { passes, fixed: names, parts }) => {
+      const graph = parseGraph(parts.at(-2)!, { file });
+      verifyGraph(graph);
+      const fixed = names.map((name) => graph.inputs.indexOf(graph.valueNamed(name)!));
+      if (passes[0] === 'rewrite') rewrite(graph, [{ pattern: parts[0], replacement: parts[1] }]);
+      else for (const pass of passes) runPass(passNamed(pass), graph, { verify: true, fixed });
+      verifyGraph(graph);
+      expect(normalise(graph)).toBe(normalise(parseGraph(parts.at(-1)!, { file })));
+    },
+  );
 });

@@ -10,7 +10,7 @@ export {
   switchOffPasses,
   unregisterPass,
 } from './pass.ts';
-export type { Level, OptimizeOptions, Pass, PassEvent, PassPosition } from './pass.ts';
+export type { Level, OptimizeOptions, Pass, PassEvent, PassFacts, PassPosition } from './pass.ts';
 export { Rewriter, registerRewrite, rewrite } from './rewrite.ts';
 export type { Match, RewriteRule } from './rewrite.ts';
 export { inlineCalls } from './inline.ts';

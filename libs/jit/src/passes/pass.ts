@@ -1,6 +1,6 @@
 // Passes over graphs: what a pass is, the passes there are, and running them in order. A pass is one file here and one call
 // of `registerPass`; a user's own pass registers itself with the same call (docs/add-a-pass.md).
-import type { Graph } from '@weft/ir';
+import type { Graph, Value } from '@weft/ir';
 import { InternalError, OperatorError, WeftError, verifyGraph } from '@weft/ir';
 
 /** `torch` graphs hold aten:: and prim:: nodes, `core` graphs only core:: nodes. */
@@ -13,7 +13,13 @@ export interface Pass {
   /** What it does, in a sentence. */
   readonly summary: string;
   /** Changes the graph in place; returns whether it did. The graph verifies before and must afterwards. */
-  run(graph: Graph): boolean;
+  run(graph: Graph, facts: PassFacts): boolean;
+}
+
+/** What is known of a graph besides the graph. */
+export interface PassFacts {
+  /** Inputs that seldom change from run to run, as weights: whoever runs the graph computes once what follows from them alone. */
+  readonly fixed: ReadonlySet<Value>;
 }
 
 export interface PassPosition {
@@ -29,6 +35,8 @@ export interface OptimizeOptions {
   readonly verify?: boolean;
   /** The pipeline runs again while passes change something, at most this often; default 4. */
   readonly rounds?: number;
+  /** Inputs of the graph (by index) that seldom change from run to run; default none. */
+  readonly fixed?: readonly number[];
   /** Told of every run of a pass. */
   readonly observe?: (event: PassEvent) => void;
 }
@@ -127,7 +135,7 @@ export function runPass(
   const start = performance.now();
   let changed: boolean;
   try {
-    changed = found.run(graph);
+    changed = found.run(graph, { fixed: new Set(options.fixed?.map((index) => graph.inputs[index])) });
   } catch (error) {
     if (error instanceof WeftError || error instanceof InternalError) throw error;
     throw new InternalError(`pass '${found.name}' failed: ${String(error)}`, { cause: error });

@@ -6,6 +6,7 @@ import { constantPoolingPass } from './constant-pooling.ts';
 import { propagateConstants } from './constant-propagation.ts';
 import { coreEarlyResultsPass } from './core-early-results.ts';
 import { coreLoopInvariantsPass } from './core-loop-invariants.ts';
+import { coreParallelProductsPass } from './core-parallel-products.ts';
 import { coreSlicesPass } from './core-slices.ts';
 import { coreSumsPass } from './core-sums.ts';
 import { deadCodePass } from './dead-code.ts';
@@ -73,6 +74,7 @@ const pipeline: readonly Pass[] = [
   coreLoopInvariantsPass,
   coreCommonSubexpressionsPass,
   coreSumsPass,
+  coreParallelProductsPass,
   coreDeadCodePass,
   coreEarlyResultsPass,
 ];

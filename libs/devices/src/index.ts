@@ -2,7 +2,7 @@
 export * from './device.ts';
 export * from './errors.ts';
 export * from './host.ts';
-export { KernelRecorder, recordKernels } from './kernel-profile.ts';
+export { KernelRecorder, activeRecorder, recordKernels } from './kernel-profile.ts';
 export type { KernelInfo, KernelSpan } from './kernel-profile.ts';
 export { MappedFile } from './mapped-file.ts';
 export type { FilePart, MappedFileOptions } from './mapped-file.ts';

@@ -45,5 +45,7 @@ export { makeSchedule, printSchedule, scheduleNamed } from './plan/schedule.ts';
 export { checkPlan, describeAction } from './plan/check.ts';
 export { defineTraining, prepareTraining } from './training/definition.ts';
 export type { PreparedTraining, TokenData, TrainingDefinition } from './training/definition.ts';
+export { LocalTraining, localRefusal } from './training/local.ts';
+export type { LocalStep } from './training/local.ts';
 export { submitServing, submitTraining } from './training/submit.ts';
 export type { SubmitOptions } from './training/submit.ts';

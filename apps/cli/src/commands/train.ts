@@ -1,12 +1,14 @@
 // weft train: trains what a training file defines, on a local cluster or on one that runs already.
 import type { Command } from 'commander';
-import type { JobProgress, LocalCluster, TrainingDefinition, ir } from 'weft';
+import type { JobProgress, LocalCluster, PreparedTraining, TrainingDefinition, ir } from 'weft';
 import {
   ClusterClient,
+  LocalTraining,
   Tensor,
   WeftError,
   hostDevice,
   jit,
+  localRefusal,
   parseMesh,
   prepareTraining,
   startLocalCluster,
@@ -32,7 +34,9 @@ interface TrainOptions {
 export function trainCommand(program: Command): void {
   program
     .command('train')
-    .description('train what a training file defines, over worker processes')
+    .description(
+      'train what a training file defines: over worker processes, or in this one where a single device is enough',
+    )
     .argument('<file>', 'a .ts or .js file that exports a training definition')
     .option('--mesh <axes>', 'logical devices by axis, such as data=2 or pipeline=2,data=2')
     .option('--micro-batches <count>', 'micro-batches a step', Number)
@@ -65,6 +69,7 @@ async function train(file: string, options: TrainOptions): Promise<void> {
     steps: options.steps ?? definition.steps,
   };
   const prepared = prepareTraining(merged);
+  if (await trainedHere(merged, prepared, options, output)) return;
   const size = Object.values(merged.mesh ?? {}).reduce((product, axis) => product * axis, 1);
   let cluster: LocalCluster | undefined;
   const stop = (): void => {
@@ -90,9 +95,7 @@ async function train(file: string, options: TrainOptions): Promise<void> {
     await followTraining(client, job, prepared.steps, output);
     if (options.output !== undefined) {
       loadState(merged, await client.state(job));
-      jit.save(jit.script(merged.module), options.output);
-      output.line(`saved ${options.output}`);
-      output.record('saved', { file: options.output });
+      saved(merged, options.output, output);
     }
     if (cluster === undefined) client.close();
   } finally {
@@ -100,6 +103,53 @@ async function train(file: string, options: TrainOptions): Promise<void> {
     process.removeListener('SIGTERM', stop);
     await cluster?.close();
   }
+}
+
+/**
+ * Trains in this process, by whole compiled steps, where the run needs neither several devices nor what only a cluster has. Returns
+ * whether it did; if not, it says why on a run that one device could make.
+ */
+async function trainedHere(
+  definition: TrainingDefinition,
+  prepared: PreparedTraining,
+  options: TrainOptions,
+  output: Output,
+): Promise<boolean> {
+  const wanted = (['scheduler', 'workers', 'device', 'checkpoints'] as const).find(
+    (name) => options[name] !== undefined,
+  );
+  const refusal = wanted === undefined ? localRefusal(prepared) : `--${wanted} is given`;
+  if (refusal !== undefined) {
+    output.line(`over workers: ${refusal}`);
+    return false;
+  }
+  output.line(`${prepared.name}, ${prepared.steps} steps in this process`);
+  const training = new LocalTraining(definition, prepared);
+  const progress = output.isJson ? undefined : output.progress(prepared.steps, 'step');
+  try {
+    let average: number | undefined;
+    for (let count = 0; count < prepared.steps; count++) {
+      const made = training.next();
+      if (count === 0 && training.state !== 'compiled')
+        progress?.note(`steps are not compiled as a whole: ${training.state}`);
+      output.record('step', made);
+      average = average === undefined ? made.loss : 0.9 * average + 0.1 * made.loss;
+      progress?.update(made.step, `loss ${average.toFixed(3)}  ${made.milliseconds.toFixed(0)} ms`);
+      // Signals are heard, and the line is drawn.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  } finally {
+    progress?.stop();
+    training.close();
+  }
+  if (options.output !== undefined) saved(definition, options.output, output);
+  return true;
+}
+
+function saved(definition: TrainingDefinition, file: string, output: Output): void {
+  jit.save(jit.script(definition.module), file);
+  output.line(`saved ${file}`);
+  output.record('saved', { file });
 }
 
 /** Shows a training job until it ends; returns its losses by step. Throws when the job fails. */

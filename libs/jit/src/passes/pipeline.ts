@@ -9,6 +9,7 @@ import { coreLoopInvariantsPass } from './core-loop-invariants.ts';
 import { coreParallelProductsPass } from './core-parallel-products.ts';
 import { coreSlicesPass } from './core-slices.ts';
 import { coreSumsPass } from './core-sums.ts';
+import { coreTransposesPass } from './core-transposes.ts';
 import { deadCodePass } from './dead-code.ts';
 import { evaluateNode } from './evaluate.ts';
 import { foldBatchNormPass } from './fold-batch-norm.ts';
@@ -71,6 +72,7 @@ const pipeline: readonly Pass[] = [
   deadCodePass,
   simplifyCorePass,
   coreSlicesPass,
+  coreTransposesPass,
   coreLoopInvariantsPass,
   coreCommonSubexpressionsPass,
   coreSumsPass,

@@ -2,6 +2,8 @@
 import { expect, test } from '@jest/globals';
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -68,13 +70,23 @@ console.log(JSON.stringify([
   ).toEqual([true, true, true, true, true, true, 'Linear']);
 });
 
-test('a user error names the line of the user, with its class', () => {
-  const program = `
-import { OperatorError, ones } from 'weft';
-try {
-  ones(2, 3).matmul(ones(2, 3));
-} catch (error) {
-  console.log(JSON.stringify([error instanceof OperatorError, error.constructor.name, error.name]));
-}`;
-  expect(output(program)).toEqual([true, 'OperatorError', 'OperatorError']);
+test('an error of the user has its class and names the line of the user', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-built-'));
+  try {
+    const path = join(folder, 'user.mjs');
+    const lines = [
+      `import { OperatorError, ones } from ${url('weft/dist/index.js')};`,
+      'try {',
+      '  ones([2, 3]).matmul(ones([2, 3]));',
+      '} catch (error) {',
+      '  console.log(JSON.stringify([error instanceof OperatorError, error.constructor.name, error.name, error.message]));',
+      '}',
+    ];
+    writeFileSync(path, lines.join('\n'));
+    const text = execFileSync(process.execPath, [path], { encoding: 'utf8' });
+    const message = expect.stringMatching(/user\.mjs:3:3/);
+    expect(JSON.parse(text)).toEqual([true, 'OperatorError', 'OperatorError', message]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { jit, manualSeed, nn, zeros } from 'weft';
+import { jit, manualSeed, nn, zeros } from './index.ts';
 
 interface Memory {
   readonly threads: number;

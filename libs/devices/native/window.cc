@@ -149,6 +149,13 @@ class SelectAndScatter final : public Step {
       taps *= axes[axis].kernel;
     }
     for (const ConvolutionAxis& axis : axes) count *= axis.in;
+    const ConvolutionAxis& inner = axes.back();
+    isPlain = apart < axes.size() && inner.inDilation == 1 && taps <= mostTaps;
+    if (!isPlain || inner.inStride != 1 || inner.step > 2) return;
+    // Positions of a line whose windows lie inside the operand along it.
+    const ConvolutionRun first = insideOf(0, inner.out, -inner.low, inner.step, inner.in, 1);
+    const ConvolutionRun last = insideOf(0, inner.out, (inner.kernel - 1) * inner.kernelDilation - inner.low, inner.step, inner.in, 1);
+    if (first.count > 0 && last.count > 0) whole = {std::max(first.first, last.first), std::min(first.first + first.count, last.first + last.count)};
   }
 
   void run(Slots slots) override {
@@ -165,15 +172,106 @@ class SelectAndScatter final : public Step {
           base += rest % axes[axis].out * axes[axis].inStride;
           rest /= axes[axis].out;
         }
-        for (int64_t position = 0; position < positions; position++) {
-          const int64_t chosen = choose(operand + base, position);
-          if (chosen >= 0) result[index * plane + chosen] += sources[index * positions + position];
+        const int64_t width = apart < axes.size() ? axes.back().out : 1;
+        for (int64_t line = 0; line < positions; line += width) {
+          const T* row = sources + index * positions + line;
+          if (isPlain) {
+            spreadLine(result + index * plane, operand + base, line, row);
+            continue;
+          }
+          for (int64_t x = 0; x < width; x++) {
+            const int64_t chosen = choose(operand + base, line + x);
+            if (chosen >= 0) result[index * plane + chosen] += row[x];
+          }
         }
       }
     });
   }
 
  private:
+  static constexpr int L = lanesOf<T>;
+  static constexpr int64_t mostTaps = 64;
+  using W = Vector<T, L>;
+  using I = Vector<IntegerOf<T>, L>;
+
+  /** Where the rows of the operand, and of the result, under the outer taps begin, of those that are inside. */
+  struct Rows {
+    int64_t count = 0, elements[mostTaps], targets[mostTaps];
+  };
+  Rows rowsOf(int64_t line) const {
+    int64_t at[16];
+    line /= axes.back().out;
+    for (size_t axis = axes.size() - 1; axis-- > apart;) {
+      at[axis] = line % axes[axis].out;
+      line /= axes[axis].out;
+    }
+    Rows rows;
+    for (int64_t tap = 0; tap < taps / axes.back().kernel; tap++) {
+      int64_t rest = tap, element = 0, target = 0;
+      bool isInside = true;
+      for (size_t axis = axes.size() - 1; axis-- > apart;) {
+        const int64_t index = axes[axis].at(at[axis], rest % axes[axis].kernel);
+        rest /= axes[axis].kernel;
+        isInside = isInside && index >= 0;
+        element += index * axes[axis].inStride;
+        target += index * axes[axis].outStride;
+      }
+      if (!isInside) continue;
+      rows.elements[rows.count] = element;
+      rows.targets[rows.count++] = target;
+    }
+    return rows;
+  }
+
+  void spreadLine(T* result, const T* operand, int64_t line, const T* given) const {
+    const ConvolutionAxis& inner = axes.back();
+    const Rows rows = rowsOf(line);
+    if (rows.count == 0) return;
+    for (int64_t x = 0; x < inner.out;) {
+      if (x >= whole.begin && x + L < whole.end) {
+        spreadLanes(result, operand, rows, x, given + x);
+        x += L;
+        continue;
+      }
+      T best = 0;
+      int64_t chosen = -1;
+      for (int64_t row = 0; row < rows.count; row++) {
+        int64_t index = x * inner.step - inner.low;
+        for (int64_t tap = 0; tap < inner.kernel; tap++, index += inner.kernelDilation) {
+          if (index < 0 || index >= inner.in) continue;
+          const T next = operand[rows.elements[row] + index * inner.inStride];
+          if (chosen >= 0 && !(isGreatest ? next > best : next < best) && next == next) continue;
+          best = next;
+          chosen = rows.targets[row] + index * inner.outStride;
+        }
+      }
+      if (chosen >= 0) result[chosen] += given[x];
+      x++;
+    }
+  }
+
+  /** L positions of a line from x on, whose windows lie inside the operand along it. */
+  void spreadLanes(T* result, const T* operand, const Rows& rows, int64_t x, const T* given) const {
+    const ConvolutionAxis& inner = axes.back();
+    const I none = I{} - 1;
+    W best{};
+    I chosen = none;
+    int64_t targets[mostTaps];
+    IntegerOf<T> number = 0;
+    for (int64_t row = 0; row < rows.count; row++) {
+      int64_t index = x * inner.step - inner.low;
+      for (int64_t tap = 0; tap < inner.kernel; tap++, number++, index += inner.kernelDilation) {
+        targets[number] = rows.targets[row] + index * inner.outStride;
+        const T* here = operand + rows.elements[row] + index;
+        const W next = inner.step == 1 ? loadVector<W>(here) : everySecond<T>(here);
+        const I takes = (isGreatest ? next > best : next < best) | (next != next) | (chosen == none);
+        best = takes ? next : best;
+        chosen = takes ? I{} + number : chosen;
+      }
+    }
+    for (int lane = 0; lane < L; lane++) result[targets[chosen[lane]] + lane * inner.step * inner.outStride] += given[lane];
+  }
+
   static bool isTrivial(const ConvolutionAxis& axis) {
     return axis.kernel == 1 && axis.step == 1 && axis.low == 0 && axis.inDilation == 1 && axis.out == axis.in;
   }
@@ -210,6 +308,11 @@ class SelectAndScatter final : public Step {
   int64_t from, given, init, to, offset, planes = 1, positions = 1, taps = 1, count = 1;
   size_t apart = 0;
   std::vector<ConvolutionAxis> axes;
+  /** Whether lines are walked with what they have in common found once. */
+  bool isPlain = false;
+  struct {
+    int64_t begin, end;
+  } whole{0, 0};
 };
 
 template <class T>

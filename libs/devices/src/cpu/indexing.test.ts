@@ -98,7 +98,7 @@ describe('windows', () => {
     windowStrides: [1, 1, stride, stride],
     padding: [[0, 0], [0, 0], [padding, padding], [padding, padding]], // prettier-ignore
   });
-  const cases = [pool(2, 2, 0), pool(3, 2, 1), pool(3, 1, 1), pool(7, 1, 0)];
+  const cases = [pool(1, 1, 0), pool(2, 2, 0), pool(3, 2, 1), pool(3, 1, 1), pool(7, 1, 0)];
   test.each(cases)('of $windowDimensions by $windowStrides', async (options) => {
     const source = new Source(6);
     for (const dtype of ['float32', 'float64', 'int64', 'bfloat16'] as const) {
@@ -121,10 +121,22 @@ describe('windows', () => {
       ),
     );
   });
+  test.each(cases)('the last NaN of $windowDimensions by $windowStrides, before all', async (options) => {
+    const source = new Source(9);
+    const x = source.tensor('float32', [1, 2, 9, 90]);
+    const view = new DataView(x.bytes.buffer, x.bytes.byteOffset);
+    for (let at = 3; at < 1620; at += 7 + (at % 5)) view.setFloat32(4 * at, NaN, true);
+    await agrees('NaN', [x], (b, x) => {
+      const [y] = b.reduceWindow([x], [b.full(-9, 'float32')], options, (b, p, q) => [b.maximum(p, q)]);
+      const ones = b.full(1, 'float32', specOf(y).sizes);
+      const body = (b: CoreBuilder, old: Value, next: Value) => [b.and(b.not(b.compare(next, old, 'GT')), b.compare(next, next, 'EQ'))];
+      return [y, b.selectAndScatter(x, ones, b.full(0, 'float32'), options, body, (b, p, q) => [b.add(p, q)])];
+    });
+  }); // prettier-ignore
   test.each(cases)('the greatest of $windowDimensions by $windowStrides, and the least', async (options) => {
     const source = new Source(8);
     for (const dtype of ['float32', 'float64', 'int64'] as const) {
-      const whole = source.tensor('int64', [2, 3, 11, 17]);
+      const whole = source.tensor('int64', [2, 3, 11, 83]);
       await agrees('ties', [whole], (b, integers) => {
         const x = b.convert(integers, dtype);
         return (['GT', 'LT'] as const).map((beats) => {

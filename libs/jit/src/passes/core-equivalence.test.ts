@@ -72,6 +72,19 @@ const emits: readonly Emit[] = [
     );
     return result;
   },
+  (b, x, y, pick) => {
+    const { sizes, dtype } = specOf(x);
+    const line = b.convert(b.reshape(x, [1, 1, 6]), 'float32');
+    const zero = b.full(0, 'float32');
+    const before = pick % 3;
+    const value = pick % 4 === 0 ? b.full(1, 'float32') : zero;
+    const padded = b.pad(b.pad(line, value, [0, 0, before], [0, 0, 1]), zero, [0, 0, 0], [0, 0, pick % 2]);
+    const kernel = b.constant(literalOf('float32', [1, 1, 3], [1, pick, -2]));
+    const ones = { windowStrides: [1], padding: [[1, 1]] };
+    const made = [b.convolution(padded, kernel, ones), b.slice(padded, [0, 0, pick % 5], [1, 1, 7])];
+    const joined = b.concatenate([...made, line], 2);
+    return b.convert(b.reshape(b.slice(joined, [0, 0, pick % 7], [1, 1, 6 + (pick % 7)]), sizes), dtype);
+  },
   (b, x, _, pick) => {
     const matrix = b.convert(b.reshape(x, [2, 3]), 'float32');
     const row = b.constant(literalOf('float32', [1, 3], [pick, -1, 0.5]));

@@ -6,6 +6,7 @@ import { constantPoolingPass } from './constant-pooling.ts';
 import { propagateConstants } from './constant-propagation.ts';
 import { coreEarlyResultsPass } from './core-early-results.ts';
 import { coreLoopInvariantsPass } from './core-loop-invariants.ts';
+import { corePadsPass } from './core-pads.ts';
 import { coreParallelProductsPass } from './core-parallel-products.ts';
 import { coreSlicesPass } from './core-slices.ts';
 import { coreSumsPass } from './core-sums.ts';
@@ -72,6 +73,7 @@ const pipeline: readonly Pass[] = [
   deadCodePass,
   simplifyCorePass,
   coreSlicesPass,
+  corePadsPass,
   coreTransposesPass,
   coreLoopInvariantsPass,
   coreCommonSubexpressionsPass,

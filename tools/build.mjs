@@ -62,6 +62,17 @@ function refuseRenamedClasses(folder, outputs) {
   }
 }
 
+/**
+ * Classes that name themselves become `X = class _X`, whose name would be `_X`. What gives them theirs stands at the end, so that
+ * places in source maps stay.
+ */
+function withClassNames(text) {
+  const names = [...text.matchAll(/^var (\w+) = class _\1\b/gm)].map(([, name]) => name);
+  if (names.length === 0) return text;
+  const line = `for (const [name, own] of Object.entries({ ${names.join(', ')} })) if (own.name === "_" + name) Object.defineProperty(own, "name", { value: name });`;
+  return text.replace(/(?=^\/\/# sourceMappingURL=.*\s*$)/m, () => `${line}\n`);
+}
+
 async function buildPackage(folder) {
   const source = join(folder, 'src');
   if (!existsSync(source)) return;
@@ -87,9 +98,9 @@ async function buildPackage(folder) {
       logLevel: 'warning',
     });
     refuseRenamedClasses(folder, outputFiles);
-    for (const { path, contents } of outputFiles) {
+    for (const { path, contents, text } of outputFiles) {
       mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, contents);
+      writeFileSync(path, path.endsWith('.js') ? withClassNames(text) : contents);
     }
     // Renamed away first: a process that starts meanwhile finds one or the other, but for an instant.
     const target = join(folder, 'dist');

@@ -70,6 +70,16 @@ console.log(JSON.stringify([
   ).toEqual([true, true, true, true, true, true, 'Linear']);
 });
 
+test('classes have the names that they are exported by', () => {
+  expect(
+    output(`
+const weft = await import(${url('weft/dist/index.js')});
+const isClass = (value) => typeof value === 'function' && /^class/.test(Function.prototype.toString.call(value));
+console.log(JSON.stringify([weft, weft.nn, weft.optim, weft.jit, weft.ir, weft.devices].flatMap((from) =>
+  Object.entries(from ?? {}).filter(([name, value]) => isClass(value) && value.name !== name).map(([name, value]) => [name, value.name]))));`),
+  ).toEqual([]);
+});
+
 test('an error of the user has its class and names the line of the user', () => {
   const folder = mkdtempSync(join(tmpdir(), 'weft-built-'));
   try {

@@ -1,7 +1,7 @@
 // A core graph made ready to run on eager tensors: dead code removed, outputs that are inputs or repeat one another told
 // apart, executables compiled for each device and layout of operands and results. Knows nothing of autograd.
 import type { BufferView, Device, Executable, InPlace } from '@weft/devices';
-import type { Graph, RandomRequest, TensorSpec, Value } from '@weft/ir';
+import type { DifferentiateOptions, Differentiated, Graph, RandomRequest, TensorSpec, Value } from '@weft/ir';
 import { dtypes, numel, relayout, removeDeadCode, specOf, tensorSpec } from '@weft/ir';
 import type { Strided } from '@weft/ops';
 import {
@@ -43,6 +43,8 @@ export interface CoreFunctionOptions {
    * @param inPlace pairs of the graph's inputs and outputs that a device is asked to give one memory
    */
   readonly optimize?: (graph: Graph, inPlace?: readonly InPlace[]) => void;
+  /** Makes the derivative; default: `differentiate` of @weft/ir. */
+  readonly differentiate?: (graph: Graph, options: DifferentiateOptions) => Differentiated;
 }
 
 export class CoreFunction {

@@ -48,6 +48,11 @@ export interface DifferentiateOptions {
   readonly wrt: readonly number[];
   /** Outputs (by index) that have cotangents; default: all of a floating or complex dtype. */
   readonly outputs?: readonly number[];
+  /**
+   * Changes the graph of results and gradients before it is cut, in place: nodes that it adds behind the last forward node become
+   * part of the backward graph, so that what they compute need not be saved.
+   */
+  readonly rewrite?: (joint: Graph) => void;
 }
 
 export interface Differentiated {
@@ -71,7 +76,7 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Diff
     options.outputs ?? graph.outputs.flatMap((output, index) => (isDifferentiable(output) ? [index] : []));
   const seeds = cotangents.map((index) => joint.b.input(specOf(graph.outputs[index])));
   const gradients = joint.accumulate(cotangents, seeds);
-  return { ...new Cut(joint, seeds, gradients).run(), cotangents, wrt: options.wrt };
+  return { ...new Cut(joint, seeds, gradients).run(options.rewrite), cotangents, wrt: options.wrt };
 }
 
 export interface JointOptions {
@@ -187,7 +192,7 @@ class Cut {
   private readonly saved: Value[] = [];
   private readonly map = new Map<Value, Value>();
   private readonly b = new CoreBuilder();
-  private readonly backwardNodes: ReadonlySet<Node>;
+  private backwardNodes: ReadonlySet<Node> = new Set();
   private readonly outputs: ReadonlySet<Value>;
 
   constructor(
@@ -195,16 +200,17 @@ class Cut {
     private readonly seeds: readonly Value[],
     private readonly gradients: readonly Value[],
   ) {
-    this.backwardNodes = new Set(joint.backwardNodes());
     this.outputs = new Set(joint.graph.outputs);
   }
 
-  run(): Pick<Differentiated, 'forward' | 'backward' | 'saved'> {
+  run(rewrite: DifferentiateOptions['rewrite']): Pick<Differentiated, 'forward' | 'backward' | 'saved'> {
     const { graph } = this.joint;
     // What backward reads, once its dead nodes are gone.
     const count = graph.outputs.length;
     for (const gradient of this.gradients) graph.addOutput(gradient);
     removeDeadCode(graph);
+    rewrite?.(graph);
+    this.backwardNodes = new Set(this.joint.backwardNodes());
     const backward = [...graph.nodes()].filter((node) => this.backwardNodes.has(node));
     this.collect(backward);
     this.emitBackward(backward);

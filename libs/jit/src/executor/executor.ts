@@ -6,6 +6,7 @@ import type { DType, Graph, IValue, ScriptFunction } from '@weft/ir';
 import { InternalError, ObjectValue } from '@weft/ir';
 import { autocastDType } from '@weft/ops';
 import { Tensor, isGradEnabled } from '@weft/tensor';
+import { MemoryLimitError } from '../memory/bytes.ts';
 import { codeOf } from '../runtime/code.ts';
 import type { GeneratedFunction } from '../codegen/index.ts';
 import { GeneratedFailure, generate } from '../codegen/index.ts';
@@ -105,9 +106,11 @@ function callEntry(
     return undefined;
   }
   try {
-    const { unrollLimit } = executorSettings;
-    entry.variant = Variant.compile(callee, args, tensors, { unrollLimit, gradEnabled: entry.gradEnabled });
+    const { unrollLimit, memoryLimit } = executorSettings;
+    const { gradEnabled } = entry;
+    entry.variant = Variant.compile(callee, args, tensors, { unrollLimit, gradEnabled, memoryLimit });
   } catch (error) {
+    if (error instanceof MemoryLimitError) throw error;
     // Whatever it is, the interpreter can run the call; tests want to know of defects.
     const isDefect = error instanceof InternalError || error instanceof TypeError;
     if (!(error instanceof Error) || (isDefect && executorSettings.mode === 'compile')) throw error;

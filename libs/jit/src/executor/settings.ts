@@ -1,5 +1,6 @@
 // How the executor goes about its work; set for the whole process.
 import { WeftError } from '@weft/ir';
+import { limitInBytes } from '../memory/bytes.ts';
 
 export interface ExecutorSettings {
   /** `auto` profiles, then compiles; `interpret` never compiles; `compile` compiles at the first call (for tests). */
@@ -12,6 +13,12 @@ export interface ExecutorSettings {
   readonly maxMisses: number;
   /** Loops of a known count above this become loops of the compiled graph. */
   readonly unrollLimit: number;
+  /**
+   * Bytes, or text such as `512MB`, that a compiled call with gradients may take: what it keeps for its backward pass, and what either
+   * takes while it runs, beside arguments, results and parameters. Activations are computed again where that is needed to keep it. For
+   * what is compiled from then on; a call throws MemoryLimitError where it cannot be kept. Calls that are interpreted keep none.
+   */
+  readonly memoryLimit?: number | string;
 }
 
 const modes = ['auto', 'interpret', 'compile'] as const;
@@ -33,9 +40,10 @@ export let executorSettings: ExecutorSettings = {
   unrollLimit: 256,
 };
 
-/** Changes settings of the executor; those that are not given stay. Returns what they were. */
+/** Changes settings of the executor; those that are not given stay. Returns what they were. Throws WeftError for a wrong limit. */
 export function setExecutor(changes: Partial<ExecutorSettings>): ExecutorSettings {
   const before = executorSettings;
+  if (changes.memoryLimit !== undefined) limitInBytes(changes.memoryLimit);
   executorSettings = { ...before, ...changes };
   return before;
 }

@@ -2,7 +2,7 @@
 // keeps it from standing for the call (a failed guard, a condition that does not hold) leaves everything as it was, so that
 // the interpreter can take over.
 import type { Device } from '@weft/devices';
-import type { DType, Graph, IValue, ScriptFunction } from '@weft/ir';
+import type { DType, DifferentiateOptions, Graph, IValue, ScriptFunction } from '@weft/ir';
 import { TupleValue, UnsupportedError, dtypes, tagContainer } from '@weft/ir';
 import type { Strided } from '@weft/ops';
 import {
@@ -18,6 +18,8 @@ import {
 } from '@weft/tensor';
 import type { ExactLowering, ResultStructure, ViewCall } from '../lower/index.ts';
 import { fixedInputs, lowerExactly } from '../lower/index.ts';
+import { limitInBytes } from '../memory/bytes.ts';
+import { differentiateWithin } from '../memory/limit.ts';
 import { optimize } from '../passes/index.ts';
 import { FixedPart, splitGraph } from './fixed-part.ts';
 import { StateGuard } from './state-guard.ts';
@@ -25,6 +27,8 @@ import { StateGuard } from './state-guard.ts';
 export interface VariantOptions {
   readonly unrollLimit: number;
   readonly gradEnabled: boolean;
+  /** Of a call with its backward pass. */
+  readonly memoryLimit?: number | string;
 }
 
 export class Variant {
@@ -44,6 +48,7 @@ export class Variant {
     private readonly name: string,
     private readonly lowering: ExactLowering,
     tensors: readonly Tensor[],
+    memoryLimit: number | string | undefined,
   ) {
     this.guard = new StateGuard(lowering.objects);
     const places: number[] = [];
@@ -61,7 +66,17 @@ export class Variant {
     if (devices.size > 1) throw new UnsupportedError('the tensors of the call are on several devices');
     this.device = this.operands[0]?.storage.device ?? hostDevice();
     this.fixedPart = fixedPartOf(lowering, this.device);
-    this.fn = new CoreFunction(lowering.graph, { requests: lowering.requests, optimize: optimizeCore });
+    const { device } = this;
+    this.fn = new CoreFunction(lowering.graph, {
+      requests: lowering.requests,
+      optimize: optimizeCore,
+      ...(memoryLimit === undefined
+        ? {}
+        : {
+            differentiate: (graph: Graph, options: DifferentiateOptions) =>
+              differentiateWithin(limitInBytes(memoryLimit), graph, options, device),
+          }),
+    });
     if (lowering.gradEnabled) {
       prepareDerivative(
         this.fn,
@@ -80,7 +95,7 @@ export class Variant {
     options: VariantOptions,
   ): Variant {
     const name = callee.name.slice(callee.name.lastIndexOf('.') + 1);
-    return new Variant(name, lowerExactly(callee, args, options), tensors);
+    return new Variant(name, lowerExactly(callee, args, options), tensors, options.memoryLimit);
   }
 
   get gradEnabled(): boolean {

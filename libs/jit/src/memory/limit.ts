@@ -1,41 +1,12 @@
-// Memory limits: how they are written, what is said when they cannot be kept, and the search for how much has to be computed again.
-import type { Graph } from '@weft/ir';
-import { WeftError } from '@weft/ir';
+// Memory limits kept: the search for how much has to be computed again, in one graph or in a derivative of two.
+import type { Device } from '@weft/devices';
+import type { DifferentiateOptions, Differentiated, Graph } from '@weft/ir';
+import { differentiate, dtypes, numel, specOf } from '@weft/ir';
 import type { Pass } from '../passes/index.ts';
-import { runPass } from '../passes/index.ts';
+import { optimize, runPass } from '../passes/index.ts';
+import { MemoryLimitError, bytesText } from './bytes.ts';
 import { recompute } from './recompute.ts';
 import { memorySpans } from './spans.ts';
-
-/** A limit that cannot be kept. */
-export class MemoryLimitError extends WeftError {}
-
-const units: Readonly<Record<string, number>> = {
-  B: 1,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  KIB: 2 ** 10,
-  MIB: 2 ** 20,
-  GIB: 2 ** 30,
-};
-
-/** Bytes of a limit: a number of them, or text such as `512MB`, `1.5 GiB`. Throws WeftError for anything else. */
-export function limitInBytes(limit: number | string): number {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*([KMG]i?B|B)\s*$/i.exec(String(limit));
-  const bytes =
-    typeof limit === 'number'
-      ? limit
-      : match === null
-        ? NaN
-        : Number(match[1]) * units[match[2].toUpperCase()];
-  if (Number.isFinite(bytes) && bytes > 0) return bytes;
-  throw new WeftError(
-    `memoryLimit is ${typeof limit === 'string' ? `'${limit}'` : limit}; it is a number of bytes, or text such as '512MB' or '1.5GiB'`,
-  );
-}
-
-export const bytesText = (bytes: number): string =>
-  bytes < 1e4 ? `${Math.ceil(bytes)} bytes` : bytes < 1e7 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`; // prettier-ignore
 
 /** The pass that has a graph take at most `target` bytes by its own estimate, or as little as can be had. */
 export const recomputePass = (target: number): Pass => ({
@@ -64,15 +35,15 @@ const mostAttempts = 6;
 export function withinLimit<T>(limit: number, what: string, attempt: (target: number) => Attempt<T>): T {
   const plain = attempt(Infinity);
   let best = plain;
+  let last = plain;
   let target = Infinity;
-  for (let tried = 0; best.measured > limit && tried < mostAttempts; tried++) {
-    const scale = (limit / best.measured) * best.estimated;
-    // The last is for all that can be had.
-    target = tried === mostAttempts - 1 ? 0 : Math.min(scale, 0.95 * target);
-    const next = attempt(target);
-    const isLeast = next.estimated > target;
-    if (next.measured < best.measured || next.measured <= limit) best = next;
-    if (isLeast) break;
+  for (let tried = 1; best.measured > limit && target > 0; tried++) {
+    // By what the last attempt took, and lower each time; at the end all that can be had.
+    const isLeast = tried > 1 && last.estimated > target;
+    const next = Math.min((limit / last.measured) * last.estimated, 0.85 * target);
+    target = isLeast || tried >= mostAttempts ? 0 : next;
+    last = attempt(target);
+    if (last.measured < best.measured) best = last;
   }
   if (best.measured <= limit) return best.made;
   throw new MemoryLimitError(
@@ -88,4 +59,34 @@ export function fitMemory(graph: Graph, limit: number, measure: (graph: Graph) =
     return { made: bytes, measured: measure(copy), estimated: memorySpans(copy).peak.bytes };
   });
   if (target < Infinity) runPass(recomputePass(target), graph);
+}
+
+/**
+ * The derivative of a graph whose forward and backward graphs, with what is saved between them, take at most `limit` bytes on a
+ * device. Throws MemoryLimitError.
+ */
+export function differentiateWithin(
+  limit: number,
+  graph: Graph,
+  options: DifferentiateOptions,
+  device: Device,
+): Differentiated {
+  return withinLimit(limit, 'the call', (bytes) => {
+    let estimated = 0;
+    const made = differentiate(graph, {
+      ...options,
+      rewrite: (joint) => {
+        if (bytes < Infinity) runPass(recomputePass(bytes), joint);
+        estimated = memorySpans(joint).peak.bytes;
+      },
+    });
+    const own = made.forward.outputs.slice(graph.outputs.length).map(specOf);
+    const saved = own.reduce((sum, { dtype, sizes }) => sum + numel(sizes) * dtypes[dtype].bytes, 0);
+    const [forward, backward] = [made.forward, made.backward].map((part) => {
+      const copy = part.clone();
+      optimize(copy, 'core');
+      return device.compile(copy, {}).memory;
+    });
+    return { made, measured: saved + Math.max(forward, backward), estimated };
+  });
 }

@@ -13,9 +13,12 @@ import {
 } from '@weft/ir';
 import type { Tensor } from '@weft/tensor';
 import { F, manualSeed, nn, optim, randint, randn, useHostDevice } from '@weft/tensor';
+import { executorState, setExecutor } from '../executor/index.ts';
+import { script } from '../script.ts';
 import { trainStep } from '../training/train-step.ts';
 import type { TrainStepOptions } from '../training/train-step.ts';
-import { MemoryLimitError, limitInBytes } from './limit.ts';
+import { MemoryLimitError, limitInBytes } from './bytes.ts';
+import { differentiateWithin } from './limit.ts';
 import { recompute } from './recompute.ts';
 import { memorySpans } from './spans.ts';
 
@@ -134,6 +137,48 @@ test('a step that is no graph keeps no limit, and says so', () => {
   expect(() => step(randn([2, 4]).requiresGrad_())).toThrow(
     'memoryLimit cannot be kept, since the step is not one graph: an argument requires a gradient',
   );
+});
+
+describe('a memory limit for compiled calls', () => {
+  const gradients = (memoryLimit?: number | string): { loss: number; after: number[] } => {
+    const before = setExecutor({ mode: 'compile', memoryLimit });
+    try {
+      manualSeed(3);
+      const module = new Deep(6, 32);
+      const scripted = script(module);
+      const loss = scripted.forward(randn([64, 32])) as Tensor;
+      loss.backward();
+      const [{ state }] = executorState(scripted.method('forward'), scripted.object);
+      expect(state).toBe('compiled');
+      const after = [...module.parameters()].flatMap(({ grad }) => [grad!.tolist()].flat(2) as number[]);
+      return { loss: loss.item(), after };
+    } finally {
+      setExecutor(before);
+    }
+  };
+  test('gives the same loss and gradients', () => {
+    const free = gradients();
+    for (const limit of ['700kB', '450kB']) {
+      const { loss, after } = gradients(limit);
+      expect(loss).toBe(free.loss);
+      after.forEach((value, index) => expect(value).toBeCloseTo(free.after[index], 6));
+    }
+  });
+  test('that is too low is an error, and a wrong one too', () => {
+    expect(() => gradients('10kB')).toThrow(/the call needs [\d.]+ kB of memory .* gets down to [\d.]+ kB/);
+    expect(() => setExecutor({ memoryLimit: 'little' })).toThrow(/memoryLimit is 'little'/);
+  });
+  test('lets less be saved', () => {
+    const b = new CoreBuilder(new Graph());
+    const spec = tensorSpec('float32', [16, 16]);
+    let y = b.input(spec);
+    for (let layer = 0; layer < 8; layer++)
+      y = b.tanh(b.dotGeneral(y, b.input(spec), { lhsContracting: [1], rhsContracting: [0] }));
+    b.graph.addOutput(b.reduceSum(y, [0, 1]));
+    const savedBy = (limit: number): number =>
+      differentiateWithin(limit, b.graph, { wrt: [0, 1, 2] }, cpuDevice()).forward.outputs.length - 1;
+    expect(savedBy(9 * 1024)).toBeLessThan(savedBy(Infinity));
+  });
 });
 
 test('limits are bytes, or text with a unit', () => {

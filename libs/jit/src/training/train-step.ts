@@ -9,7 +9,7 @@ import { runFunction } from '../executor/index.ts';
 import type { Pattern } from '../executor/pattern.ts';
 import { allMatch, patternOf } from '../executor/pattern.ts';
 import { executorSettings } from '../executor/settings.ts';
-import { MemoryLimitError, limitInBytes } from '../memory/limit.ts';
+import { MemoryLimitError, limitInBytes } from '../memory/bytes.ts';
 import { argumentsOf } from '../script-function.ts';
 import { ScriptModule } from '../script-module.ts';
 import { script } from '../script.ts';

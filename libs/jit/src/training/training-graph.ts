@@ -10,7 +10,8 @@ import { executorSettings } from '../executor/settings.ts';
 import { StateGuard } from '../executor/state-guard.ts';
 import type { ExactLowering } from '../lower/index.ts';
 import { lowerExactly } from '../lower/index.ts';
-import { fitMemory, limitInBytes } from '../memory/limit.ts';
+import { limitInBytes } from '../memory/bytes.ts';
+import { fitMemory } from '../memory/limit.ts';
 import { optimize } from '../passes/index.ts';
 
 /** What a call does with its gradients: updates the parameters by them, or keeps them for a call that does. */

@@ -85,13 +85,13 @@ export const hasDerivative = (fn: CoreFunction, operands: readonly Tensor[]): bo
 };
 
 function derive(
-  { graph, options: { optimize } }: CoreFunction,
+  { graph, options: { optimize, differentiate: own = differentiate } }: CoreFunction,
   wanted: readonly boolean[],
 ): Derivative | NoDerivative | null {
   const { wrt, outputs } = connections(graph, wanted);
   if (wrt.length === 0 || outputs.length === 0) return null;
   try {
-    const parts = differentiate(graph, { wrt, outputs });
+    const parts = own(graph, { wrt, outputs });
     return {
       wrt,
       outputs,

@@ -49,8 +49,16 @@ template <class I>
 static void addSelect() {
   InstructionTable table{std::to_string(sizeof(I))};
   table.add("select", [](const Lanes& p) {
+    if (p.aStep == 0) {
+      // One choice for all: nothing is to be done where its operand is the result.
+      Lanes one = p;
+      one.a = *p.a != 0 ? p.b : p.c;
+      one.aStep = *p.a != 0 ? p.bStep : p.cStep;
+      if (one.a == p.d && one.aStep == 1) return;
+      return mapOne<I, I>(one, [](auto x) { return x; });
+    }
     mapThree<I, uint8_t, I, I>(p, [](auto chosen, auto x, auto y) {
-      const auto mask = __builtin_convertvector(chosen, decltype(x)) != 0;
+      const auto mask = asIntegers<decltype(x)>(chosen) != 0;
       return mask ? x : y;
     });
   });

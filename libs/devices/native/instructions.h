@@ -10,6 +10,18 @@ namespace weft {
 template <class... T>
 constexpr int commonLanes = vectorBytes / int(std::max({sizeof(T)...}));
 
+/** Integers as wider or narrower ones, in steps that compilers have instructions for: they make a conversion by more lane by lane. */
+template <class To, class V>
+inline To asIntegers(V v) {
+  constexpr size_t from = sizeof(v[0]), to = sizeof(To{}[0]), next = from < to ? 2 * from : from / 2;
+  if constexpr (from == to) {
+    return bitsAs<To>(v);
+  } else {
+    using Step = std::conditional_t<next == 1, uint8_t, std::conditional_t<next == 2, uint16_t, std::conditional_t<next == 4, uint32_t, uint64_t>>>;
+    return asIntegers<To>(__builtin_convertvector(v, Vector<Step, int(sizeof(V) / from)>));
+  }
+}
+
 template <class R, class A, class F>
 inline void mapOne(const Lanes& p, F f) {
   constexpr int L = commonLanes<R, A>;
@@ -93,7 +105,7 @@ struct InstructionTable {
   table.add(name, [](const Lanes& p) {                                                \
     mapTwo<uint8_t, T, T>(p, [](auto x, auto y) {                                     \
       auto mask = x operator_ y;                                                      \
-      return __builtin_convertvector(mask, Vector<uint8_t, commonLanes<uint8_t, T>>) & 1; \
+      return asIntegers<Vector<uint8_t, commonLanes<uint8_t, T>>>(mask) & 1;              \
     });                                                                               \
   })
 #define EACH(name, expression) \

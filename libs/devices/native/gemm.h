@@ -150,7 +150,9 @@ void multiplyBlocks(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
   T* shared = reinterpret_cast<T*>(scratchOf(Scratch::panels, roundUp(nc, C) * kc * int64_t(sizeof(T))));
   // Blocks of rows, in whole tiles: as many for every thread, as large as the cache takes.
   const int64_t rowTiles = divideUp(rows, R);
-  const int64_t rowBlocks = evenTasks(divideUp(rowTiles, S::blockRows / R), rowTiles);
+  // Where something follows, C is still in the cache then.
+  const int64_t hot = std::is_same_v<Epilogue, NoEpilogue> ? S::blockRows : 262144 / (nc * int64_t(sizeof(T)));
+  const int64_t rowBlocks = evenTasks(divideUp(rowTiles, std::clamp<int64_t>(hot, 4 * R, S::blockRows) / R), rowTiles);
   const int64_t blockRows = divideUp(rowTiles, rowBlocks) * R;
   for (int64_t j0 = 0; j0 < columns; j0 += nc) {
     const int64_t width = std::min(nc, columns - j0);
@@ -223,7 +225,7 @@ void multiply(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, int64_
     return multiplyInPlace<T>(a, b, c, cRow, rows, columns, depth, epilogue);
   if (b.rowStride == 1 && depth >= 8) {
     if (a.columnStride == 1 && std::min(rows, columns) <= few) return multiplyDots<T>(a, b, c, cRow, rows, columns, depth, finish);
-    if (rows <= S::blockRows && rows <= 2 * columns) return multiplyTurned<T>(a, b, c, cRow, rows, columns, depth, epilogue);
+    if (rows <= S::blockRows && rows <= 2 * columns && rows <= depth) return multiplyTurned<T>(a, b, c, cRow, rows, columns, depth, epilogue);
   }
   if (b.columnStride == 1 && rows <= S::blockRows) return multiplyBlock<T>(a, b, c, cRow, rows, columns, depth, epilogue);
   multiplyBlocks<T>(a, b, c, cRow, rows, columns, depth, epilogue);

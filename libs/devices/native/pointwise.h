@@ -135,12 +135,10 @@ class Pointwise final : public Step {
   void runIn(Frame& frame, Slots slots, int64_t begin, int64_t end) const {
     auto& [at, step, tiles, firstStore, gatheredFrom, gatheredCount] = frame;
     int64_t position[mostAxes];
+    if (byRows) locate(begin, position);
     for (int64_t start = begin; start < end;) {
       int64_t n = std::min(tile, end - start);
-      if (byRows) {
-        locate(start, position);
-        n = std::min(n, inner - position[rank - 1]);
-      }
+      if (byRows) n = std::min(n, inner - position[rank - 1]);
       for (size_t index = 0; index < loads.size(); index++) {
         const Load& load = loads[index];
         if (load.isScalar) continue;
@@ -187,6 +185,7 @@ class Pointwise final : public Step {
         }
       }
       start += n;
+      if (byRows) advance(position, n);
     }
   }
 
@@ -305,27 +304,40 @@ class Pointwise final : public Step {
       element /= sizes[axis];
     }
   }
+  /** Goes on by `n` elements, no further than to the end of the row. */
+  void advance(int64_t* index, int64_t n) const {
+    int axis = rank - 1;
+    index[axis] += n;
+    for (; axis > 0 && index[axis] == sizes[axis]; axis--) {
+      index[axis] = 0;
+      index[axis - 1]++;
+    }
+  }
   int64_t offsetOf(const int64_t* strides, const int64_t* index) const {
     int64_t offset = 0;
     for (int axis = 0; axis < rank; axis++) offset += index[axis] * strides[axis];
     return offset;
   }
 
+  /** A whole vector at once: it is read as one right after. */
+  template <class T>
+  static char* splatOf(char* to, const char* from) {
+    T value;
+    std::memcpy(&value, from, sizeof value);
+    storeVector(to, splat<Vector<T, vectorBytes / int(sizeof(T))>>(value));
+    return to;
+  }
   static char* splatInto(char* to, const char* from, int64_t bytes) {
     switch (bytes) {
       case 1:
-        std::memset(to, *from, vectorBytes);
-        break;
+        return splatOf<uint8_t>(to, from);
       case 2:
-        for (int i = 0; i < vectorBytes; i += 2) std::memcpy(to + i, from, 2);
-        break;
+        return splatOf<uint16_t>(to, from);
       case 4:
-        for (int i = 0; i < vectorBytes; i += 4) std::memcpy(to + i, from, 4);
-        break;
+        return splatOf<uint32_t>(to, from);
       default:
-        for (int i = 0; i < vectorBytes; i += 8) std::memcpy(to + i, from, 8);
+        return splatOf<uint64_t>(to, from);
     }
-    return to;
   }
 
   template <class T>

@@ -150,9 +150,7 @@ void multiplyBlocks(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
   T* shared = reinterpret_cast<T*>(scratchOf(Scratch::panels, roundUp(nc, C) * kc * int64_t(sizeof(T))));
   // Blocks of rows, in whole tiles: as many for every thread, as large as the cache takes.
   const int64_t rowTiles = divideUp(rows, R);
-  // Where something follows, C is still in the cache then.
-  const int64_t hot = std::is_same_v<Epilogue, NoEpilogue> ? S::blockRows : 262144 / (nc * int64_t(sizeof(T)));
-  const int64_t rowBlocks = evenTasks(divideUp(rowTiles, std::clamp<int64_t>(hot, 4 * R, S::blockRows) / R), rowTiles);
+  const int64_t rowBlocks = evenTasks(divideUp(rowTiles, S::blockRows / R), rowTiles);
   const int64_t blockRows = divideUp(rowTiles, rowBlocks) * R;
   for (int64_t j0 = 0; j0 < columns; j0 += nc) {
     const int64_t width = std::min(nc, columns - j0);

@@ -218,8 +218,11 @@ __attribute__((noinline)) void multiplyLines(int64_t depth, const T* a, int64_t 
       b += V * L;
     };
     if (k + L <= depth) {
-#pragma GCC unroll 4
-      for (int i = 0; i < L; i++) one(i);
+      for (int i = 0; i < L; i++) {
+        // The next lines, one beside each step: read all at once, they would be waited for.
+        __builtin_prefetch(left + R * L + i * L, 0, 3);
+        one(i);
+      }
     } else {
       for (int i = 0; i < int(depth - k); i++) one(i);
     }

@@ -42,6 +42,31 @@ describe('epilogues of products', () => {
       }, 1); // prettier-ignore
     }
   });
+  test.each([
+    [40, 500, 300, 1],
+    [40, 500, 300, 0],
+    [230, 300, 20, 0],
+    [13, 2000, 40, 1],
+  ])('%d × %d over %d in pieces of rows on several threads', async (rows, columns, depth, contracted) => {
+    const source = new Source(columns);
+    const right = contracted === 1 ? [columns, depth] : [depth, columns];
+    const inputs = [[rows, depth], right, [columns], [rows]].map((shape) => source.tensor('float32', shape)); // prettier-ignore
+    const found = nativeLibrary();
+    const before = 'library' in found ? found.library.threads(0) : 1;
+    try {
+      for (const threads of [1, 2, 3]) {
+        if ('library' in found) found.library.threads(threads);
+        await agrees(inputs, (b, x, w, bias, scale) => {
+          const y = b.dotGeneral(x, w, { lhsContracting: [1], rhsContracting: [contracted] });
+          const scaled = b.multiply(y, b.broadcastInDim(scale, [rows, columns], [0]));
+          const biased = b.add(scaled, b.broadcastInDim(bias, [rows, columns], [1]));
+          return [b.select(b.compare(biased, b.fullLike(biased, 0), 'LE'), b.fullLike(biased, 0), biased)];
+        }, 1); // prettier-ignore
+      }
+    } finally {
+      if ('library' in found) found.library.threads(before);
+    }
+  });
   test('in batches, and under another shape', async () => {
     const source = new Source(2);
     const inputs = [source.tensor('float32', [3, 20, 9]), source.tensor('float32', [3, 9, 14]), source.tensor('float32', [14])]; // prettier-ignore

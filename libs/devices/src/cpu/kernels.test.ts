@@ -68,6 +68,11 @@ describe('products', () => {
     [193, 50, 1030],
     [300, 9, 8],
     [2, 33, 4],
+    // A row by columns in four stretches and what is left of them; rows in lines with an end of the depth.
+    [1, 203, 1100],
+    [1, 6, 15],
+    [36, 24, 41],
+    [150, 100, 530],
   ];
   // Vectors, tiles of each height, more rows than a block takes.
   const narrow = [

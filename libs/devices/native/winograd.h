@@ -12,7 +12,7 @@
 namespace weft {
 
 /** What a thread reads from memory meanwhile, and what transformed kernels may take. */
-inline constexpr double bytesOfCycle = 8, mostKept = 24 << 20;
+inline constexpr double bytesOfCycle = 8, mostKept = 40 << 20;
 
 /** How many elements M a side of tiles has that suit a convolution, or 0 where there are none. */
 template <class T>

@@ -1,5 +1,6 @@
-// What becomes of a method's graph, pass by pass: as the executor compiles it for some arguments, or by the passes of the torch level.
-import { ir, jit } from 'weft';
+// What becomes of a method's graph, pass by pass: as the executor compiles it for some arguments, with the gradients of a loss, or by the
+// passes of the torch level.
+import { UnsupportedError, hostDevice, ir, jit } from 'weft';
 
 /** The graph as one step left it. */
 export interface PassStage {
@@ -49,6 +50,55 @@ export function* executorStages(
     ...(split === undefined
       ? outcomeOf(false, graph)
       : { outcome: 'changed', graph: `${ir.printGraph(split.fixed)}\n${ir.printGraph(split.rest)}` }),
+  };
+}
+
+/**
+ * A method that returns a loss, with the gradients of the parameters that it depends on, as one graph, and after each pass.
+ * @param memoryLimit bytes, or text such as `512MB`, that the graph may take on the host's device. Throws MemoryLimitError, and
+ * UnsupportedError for a method that has no such graph
+ */
+export function* trainingStages(
+  module: jit.ScriptModule,
+  method: string,
+  values: readonly ir.IValue[],
+  memoryLimit?: number | string,
+): Generator<PassStage> {
+  const callee = module.method(method);
+  yield written(callee);
+  const { unrollLimit } = jit.setExecutor({});
+  const options = { unrollLimit, gradEnabled: true };
+  const { graph: forward, operands, inputs, result } = jit.lowerExactly(callee, [module.object, ...values], options); // prettier-ignore
+  yield {
+    name: 'lower',
+    summary: 'Makes one core graph of the method and all that it calls, for these arguments.',
+    ...outcomeOf(true, forward),
+  };
+  if (result.kind !== 'tensor')
+    throw new UnsupportedError(
+      `'${method}' returns no new tensor; its gradients need a loss, a single number`,
+    );
+  const wrt = inputs.flatMap((operand, index) => {
+    const source = operands[operand];
+    return source.kind === 'held' && source.tensor.requiresGrad ? [index] : [];
+  });
+  const { graph } = ir.jointGraph(forward, { wrt, loss: result.output });
+  yield {
+    name: 'differentiate',
+    summary: 'Puts the gradients of the parameters behind the loss.',
+    ...outcomeOf(true, graph),
+  };
+  yield* stagesOf(graph, 'core');
+  if (memoryLimit === undefined) return;
+  const device = hostDevice();
+  const measure = (tried: ir.Graph): number => device.compile(tried, {}).memory;
+  const before = measure(graph);
+  const changed = jit.fitMemory(graph, jit.limitInBytes(memoryLimit), measure);
+  yield {
+    name: 'recompute',
+    summary: jit.recomputePass(0).summary,
+    ...outcomeOf(changed, graph),
+    ...(changed ? { outcome: `changed, from ${before} bytes to ${measure(graph)}` } : {}),
   };
 }
 

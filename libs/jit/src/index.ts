@@ -10,7 +10,7 @@ export type { FreezeOptions } from './freeze/freeze.ts';
 export { trainStep } from './training/train-step.ts';
 export type { TrainStep, TrainStepOptions } from './training/train-step.ts';
 export { MemoryLimitError, limitInBytes } from './memory/bytes.ts';
-export { recomputePass } from './memory/limit.ts';
+export { fitMemory, recomputePass } from './memory/limit.ts';
 export { wrapFunction } from './script-function.ts';
 export type { ScriptedFunction } from './script-function.ts';
 export { ArgumentError, Conversion } from './values.ts';

@@ -19,7 +19,7 @@ import { collectSetting, loadDefinition } from '../load-definition.ts';
 import { openDevices } from '../open-devices.ts';
 import { Output, formatBytes } from '../output.ts';
 import type { PassStage } from '../pass-stages.ts';
-import { executorStages, torchStages } from '../pass-stages.ts';
+import { executorStages, torchStages, trainingStages } from '../pass-stages.ts';
 
 interface Flags extends DeviceFlags {
   readonly mesh?: string;
@@ -30,7 +30,8 @@ interface Flags extends DeviceFlags {
   readonly method: string;
   readonly inputSpec?: readonly string[];
   readonly nodes?: boolean;
-  readonly passes?: 'executor' | 'torch';
+  readonly passes?: 'executor' | 'training' | 'torch';
+  readonly memoryLimit?: string;
   readonly without: readonly string[];
   readonly json?: boolean;
 }
@@ -55,10 +56,14 @@ export function explainCommand(program: Command): void {
     .addOption(
       new Option(
         '--passes [pipeline]',
-        'archive: print the graph after each pass, as the executor makes it for the inputs (executor), or of the torch level (torch)',
+        'archive: print the graph after each pass, as the executor makes it for the inputs (executor), with the gradients of a loss (training), or of the torch level (torch)',
       )
-        .choices(['executor', 'torch'])
+        .choices(['executor', 'training', 'torch'])
         .preset('executor'),
+    )
+    .option(
+      '--memory-limit <bytes>',
+      'archive, with --passes training: what the graph may take, such as 512MB',
     )
     .option('--without <pass>', 'archive: a pass to leave out (repeatable)', collect, []);
   addDeviceOptions(command, 'archive: devices in order of preference')
@@ -70,7 +75,8 @@ Examples:
   weft explain train.ts --mesh data=2
   weft explain model.pt --input-spec float32[1,3,224,224] --device ./my-device,reference
   weft explain model.pt --input-spec ids=int64[1,64] --mesh pipeline=2
-  weft explain model.pt --input-spec float32[1,3,224,224] --passes`,
+  weft explain model.pt --input-spec float32[1,3,224,224] --passes
+  weft explain loss.pt --input-spec float32[8,3,32,32] --input-spec int64[8] --passes training --memory-limit 64MB`,
     )
     .action(explain);
 }
@@ -100,6 +106,8 @@ async function explainArchive(file: string, flags: Flags, output: Output): Promi
   if (flags.without.length > 0) jit.switchOffPasses(flags.without);
   if (flags.passes === 'torch') return printStages(torchStages(module, flags.method), output);
   const values = argumentsFromSpecs(callee, flags.inputSpec ?? []);
+  if (flags.passes === 'training')
+    return printStages(trainingStages(module, flags.method, values, flags.memoryLimit), output);
   if (flags.passes !== undefined) return printStages(executorStages(module, flags.method, values), output);
   const opened = await openDevices(flags);
   const lowered = jit.lowerModule(module.object, flags.method, values);

@@ -51,14 +51,14 @@ export function withinLimit<T>(limit: number, what: string, attempt: (target: nu
   );
 }
 
-/** Has a graph take at most `limit` bytes, in place. `measure` says what one takes. Throws MemoryLimitError. */
-export function fitMemory(graph: Graph, limit: number, measure: (graph: Graph) => number): void {
+/** Has a graph take at most `limit` bytes, in place. `measure` says what one takes. Returns whether it was changed. Throws MemoryLimitError. */
+export function fitMemory(graph: Graph, limit: number, measure: (graph: Graph) => number): boolean {
   const target = withinLimit(limit, 'the step', (bytes) => {
     const copy = graph.clone();
     if (bytes < Infinity) runPass(recomputePass(bytes), copy);
     return { made: bytes, measured: measure(copy), estimated: memorySpans(copy).peak.bytes };
   });
-  if (target < Infinity) runPass(recomputePass(target), graph);
+  return target < Infinity && runPass(recomputePass(target), graph);
 }
 
 /**

@@ -1,7 +1,7 @@
 // A function lowered so that running the graph is the same as interpreting it once, for the executor: results that are
 // operands or views of them stay so, random numbers are drawn from the generator in the program's order, errors that depend
 // on data are conditions of the graph. What cannot be kept is refused.
-import type { DType, Graph, IValue, RandomRequest, ScriptFunction, Type, Value } from '@weft/ir';
+import type { Block, DType, Graph, IValue, RandomRequest, ScriptFunction, Type, Value } from '@weft/ir';
 import {
   CoreBuilder,
   Graph as IrGraph,
@@ -15,7 +15,7 @@ import {
   specOf,
 } from '@weft/ir';
 import type { Strided } from '@weft/ops';
-import { isDense, stopGradient, valuesEqual } from '@weft/ops';
+import { isDense, stopGradient, stopsGradient, valuesEqual } from '@weft/ops';
 import type { Tensor } from '@weft/tensor';
 import { symbolicArgument } from './arguments.ts';
 import { Evaluator } from './evaluator.ts';
@@ -196,6 +196,7 @@ class ExactLowerer {
     });
     const conjunction = this.requirements.conjunction(b);
     const condition = conjunction === undefined ? undefined : this.output(conjunction);
+    if (!gradEnabled) forgetGradients(graph.block);
     removeDeadCode(graph);
     const inputs = operands.flatMap(({ initial }, operand) => (initial.hasUses ? [operand] : []));
     const unused = operands.filter(({ initial }) => !initial.hasUses);
@@ -298,6 +299,14 @@ class ExactLowerer {
     let base = value;
     while (base.view !== undefined) base = base.view.parent;
     return this.result(base);
+  }
+}
+
+/** A graph that is never differentiated need not say where gradients end, and passes see through. */
+function forgetGradients(block: Block): void {
+  for (const node of block.nodes()) {
+    node.blocks.forEach(forgetGradients);
+    if (stopsGradient(node)) node.replaceWith([...node.inputs]);
   }
 }
 

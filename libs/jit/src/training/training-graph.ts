@@ -28,6 +28,7 @@ export interface TrainingGraphOptions {
   /**
    * Bytes, or text such as `512MB`, of temporary memory that a call may take: activations and gradients, beside its arguments, the parameters
    * and their state. Activations are computed again in the backward pass where that is needed to keep it.
+   * With WEFT_EXECUTOR=interpret it is not kept.
    */
   readonly memoryLimit?: number | string;
 }

@@ -3,7 +3,7 @@
 //   the second, and a kernel that holds a tile of C in registers (tile.h);
 // - few rows times a large matrix that is dense along the depth, as layers have their weights: the large one is read once and where
 //   it is, as the left operand of the transposed product, against the few rows in packed panels;
-// - small ones with both operands read where they are, and thin ones (thin.h).
+// - shallow ones with A read where it is, small ones with both operands so, and thin ones (thin.h).
 // Nothing is kept from one product to the next: packing takes little beside each of them, and a second copy of weights much memory.
 #pragma once
 #include "thin.h"
@@ -106,6 +106,28 @@ void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
       epilogue(0, rows, done, last);
       done = last;
     }
+  });
+}
+
+/** A shallow product whose B fits into the cache: B is packed whole, A read where it is, so that neither A nor C is turned. */
+template <class T, class Epilogue>
+void multiplyShallow(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, int64_t columns, int64_t depth, const Epilogue& epilogue) {
+  constexpr int R = Tiling<T>::rows, C = Tiling<T>::columns;
+  const int64_t panels = divideUp(columns, C), tiles = divideUp(rows, R);
+  T* packed = reinterpret_cast<T*>(scratchOf(Scratch::panels, panels * C * depth * int64_t(sizeof(T))));
+  for (int64_t panel = 0; panel < panels; panel++)
+    packColumns<T>(packed + panel * C * depth, b.from(0, panel * C), depth, std::min<int64_t>(C, columns - panel * C));
+  parallelFor(tiles, divideUp(productGrain, R * columns * depth), [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * R, last = std::min(rows, end * R);
+    for (int64_t r = first; r < last; r += R) {
+      const int here = int(std::min<int64_t>(R, last - r));
+      for (int64_t panel = 0; panel < panels; panel++) {
+        const int64_t cols = std::min<int64_t>(C, columns - panel * C);
+        tileKernel<T, Read::streaming>(here)(depth, a.at + r * a.rowStride, a.rowStride, 1, packed + panel * C * depth, C, c + r * cRow + panel * C, cRow, false,
+                                             here, cols, {}, nullptr);
+      }
+    }
+    epilogue(first, last, 0, columns);
   });
 }
 
@@ -224,6 +246,8 @@ void multiply(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, int64_
   if (b.rowStride == 1 && depth >= 8) {
     if (a.columnStride == 1 && std::min(rows, columns) <= few) return multiplyDots<T>(a, b, c, cRow, rows, columns, depth, finish);
     if (rows <= S::blockRows && rows <= 2 * columns && rows <= depth) return multiplyTurned<T>(a, b, c, cRow, rows, columns, depth, epilogue);
+    if (a.columnStride == 1 && depth <= S::depth && columns * depth <= 131072 / int64_t(sizeof(T)))
+      return multiplyShallow<T>(a, b, c, cRow, rows, columns, depth, epilogue);
   }
   if (b.columnStride == 1 && rows <= S::blockRows) return multiplyBlock<T>(a, b, c, cRow, rows, columns, depth, epilogue);
   multiplyBlocks<T>(a, b, c, cRow, rows, columns, depth, epilogue);

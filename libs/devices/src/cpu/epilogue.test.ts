@@ -47,6 +47,7 @@ describe('epilogues of products', () => {
     [40, 500, 300, 0],
     [230, 300, 20, 0],
     [13, 2000, 40, 1],
+    [130, 200, 40, 1],
   ])('%d × %d over %d in pieces of rows on several threads', async (rows, columns, depth, contracted) => {
     const source = new Source(columns);
     const right = contracted === 1 ? [columns, depth] : [depth, columns];

@@ -72,6 +72,7 @@ describe('products', () => {
     [1, 203, 1100],
     [1, 6, 15],
     [36, 24, 41],
+    [100, 90, 20],
     [150, 100, 530],
   ];
   // Vectors, tiles of each height, more rows than a block takes.

@@ -1,5 +1,5 @@
-// What a step makes of an operand that stays the same from run to run, such as packed weights: made once, when the operand has been
-// the same for two runs. One that changes at every run is made in scratch memory, and nothing is kept of it.
+// What a step makes of an operand that stays the same from run to run, such as packed weights: made once, at the first run. When the
+// operand has changed it is made in scratch memory and nothing is kept, until it has been the same for two runs.
 #pragma once
 #include "kept-blocks.h"
 #include "program.h"
@@ -23,7 +23,7 @@ class Kept {
   /** `count` elements, which `make(to)` fills if they are not there yet. */
   template <class Make>
   const T* of(const void* operand, int64_t stamp, int64_t count, Scratch scratch, const Make& make) {
-    const bool isSame = stamp >= 0 && operand == seen && stamp == seenStamp;
+    const bool isSame = stamp >= 0 && (seen == nullptr || (operand == seen && stamp == seenStamp));
     seen = operand;
     seenStamp = stamp;
     if (isSame && block != nullptr) return static_cast<const T*>(block->start());

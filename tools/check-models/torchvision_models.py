@@ -213,7 +213,7 @@ case("raft_large", lambda: optical_flow.raft_large(weights=None), frames(128), "
 CLIP = images((1, 3, 4, 32, 32))
 for name in ("r3d_18", "mc3_18", "r2plus1d_18"):
     both(name, lambda name=name: video.__dict__[name](num_classes=10), CLIP)
-case("s3d", lambda: video.s3d(num_classes=10), images((1, 3, 16, 64, 64)), "script")
+case("s3d", lambda: video.s3d(num_classes=10), images((1, 3, 16, 224, 224)), "script")
 case("mvit_v2_s", lambda: video.MViT(
     spatial_size=(32, 32), temporal_size=4, num_classes=10, residual_pool=True, residual_with_cls_embed=False,
     rel_pos_embed=True, proj_after_attn=True, block_setting=[

@@ -1,6 +1,7 @@
 // What the machine can do at most, as loops that do nothing else: multiply-adds in registers, reading memory, the triad. Figures of
 // programs are told beside these.
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include "pool.h"
 
@@ -61,21 +62,35 @@ inline Block blockOf(int64_t count) {
   return memory;
 }
 
-/** Bytes a second that are read from an array of so many bytes. */
-inline double readsPerSecond(int64_t bytes) {
+/** Seconds that all threads take to read an array in whole, each its part of `count`, in `S` walks side by side. */
+template <int S>
+inline double secondsToRead(const float* at, int64_t count) {
   using V = Vector<float, lanesOf<float>>;
-  constexpr int64_t lanes = lanesOf<float>;
-  const int64_t threads = pool().size(), count = bytes / 4 / (8 * lanes * threads) * (8 * lanes * threads);
-  const Block memory = blockOf(count);
-  const float* at = memory.get();
-  const double seconds = leastSeconds(6, [=](int64_t thread) {
-    V sums[8]{};
-    const float* end = at + count / threads * (thread + 1);
-    for (const float* from = at + count / threads * thread; from < end; from += 8 * lanes) {
-      for (int c = 0; c < 8; c++) sums[c] += loadVector<V>(from + c * lanes);
+  constexpr int64_t step = 2 * lanesOf<float>, ahead = 2048 / 4;
+  const int64_t part = count / pool().size(), walk = part / S;
+  return leastSeconds(6, [=](int64_t thread) {
+    V sums[S][2]{};
+    const float* from = at + part * thread;
+    for (int64_t i = 0; i < walk; i += step) {
+#pragma GCC unroll 8
+      for (int s = 0; s < S; s++) {
+        const float* piece = from + s * walk + i;
+        __builtin_prefetch(piece + ahead, 0, 3);
+        __builtin_prefetch(piece + ahead + step / 2, 0, 3);
+        sums[s][0] += loadVector<V>(piece);
+        sums[s][1] += loadVector<V>(piece + step / 2);
+      }
     }
-    for (int c = 0; c < 8; c++) sink.store(sums[c][0], std::memory_order_relaxed);
+    for (int s = 0; s < S; s++) sink.store(sums[s][0][0] + sums[s][1][0], std::memory_order_relaxed);
   });
+}
+
+/** Bytes a second that are read from an array of so many bytes, in as many walks as suit the machine best. */
+inline double readsPerSecond(int64_t bytes) {
+  const int64_t unit = 8 * 2 * lanesOf<float> * pool().size(), count = bytes / 4 / unit * unit;
+  const Block memory = blockOf(count + 1024);
+  const float* at = memory.get();
+  const double seconds = std::min({secondsToRead<1>(at, count), secondsToRead<4>(at, count), secondsToRead<8>(at, count)});
   return 4.0 * double(count) / seconds;
 }
 

@@ -1,7 +1,7 @@
-// Batches of matrix products as steps tell them: where the operands of each batch are.
+// Batches of matrix products as steps tell them: where the operands of each are, and which run side by side.
 #pragma once
 #include "program.h"
-#include "tile.h"
+#include "thin.h"
 
 namespace weft {
 
@@ -31,6 +31,18 @@ struct BatchedProduct {
       bAt += index * axes[axis].b;
     }
     return {{reinterpret_cast<const T*>(slots[aSlot]) + aAt, aRow, aDepth}, {reinterpret_cast<const T*>(slots[bSlot]) + bAt, bDepth, bColumn}};
+  }
+
+  /** Calls `one(batch)` for all: small products and many on several threads, large ones after each other, each on all threads. */
+  template <class One>
+  void forEach(const One& one) const {
+    const auto some = [&](int64_t begin, int64_t end) {
+      for (int64_t batch = begin; batch < end; batch++) one(batch);
+    };
+    const int64_t work = std::max<int64_t>(1, rows * columns * depth);
+    const bool isSideBySide = batches > 1 && (work < (int64_t(1) << 22) || batches >= 4 * pool().size());
+    if (isSideBySide) parallelFor(batches, divideUp(productGrain, work), some);
+    else some(0, batches);
   }
 
   struct Axis {

@@ -18,15 +18,10 @@ class NarrowDot final : public Step {
       const auto [a, b] = product.operands<E>(slots, batch);
       multiply(a, b, c + batch * product.rows * product.columns, product.columns, product.rows, product.columns, product.depth);
     };
-    const int64_t work = product.rows * product.columns * product.depth;
-    if (work == 0) {
+    if (product.rows * product.columns * product.depth == 0) {
       std::memset(c, 0, size_t(product.batches * product.rows * product.columns) * sizeof(Out));
-    } else if (product.batches > 1 && (work < (int64_t(1) << 22) || product.batches >= 4 * pool().size())) {
-      parallelFor(product.batches, divideUp(productGrain, work), [&](int64_t begin, int64_t end) {
-        for (int64_t batch = begin; batch < end; batch++) one(batch);
-      });
     } else {
-      for (int64_t batch = 0; batch < product.batches; batch++) one(batch);
+      product.forEach(one);
     }
   }
 

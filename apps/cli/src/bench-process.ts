@@ -2,6 +2,7 @@
 // in, figures go out.
 import { WeftError, devices, jit, useHostDevice } from 'weft';
 import { argumentsFromSpecs, calleeOf } from './arguments.ts';
+import { quantile, timed } from './timing.ts';
 import { stateOf } from './workload-state.ts';
 
 export interface BenchRequest {
@@ -72,7 +73,6 @@ async function measure({ path, name, specs, method, device, options, runs, limit
     times.push(each);
     spent += each;
   }
-  times.sort((a, b) => a - b);
   const peakMemory = process.resourceUsage().maxRSS * 1024;
   const median = quantile(times, 0.5);
   const result: BenchResult = {
@@ -93,18 +93,4 @@ function fromSpecs(path: string, name: string, method: string, specs: readonly s
   const module = jit.load(path);
   const inputs = argumentsFromSpecs(calleeOf(module, method), specs);
   return jit.workloadOf(name, module, [{ method, inputs }]);
-}
-
-function timed(run: () => void): number {
-  const start = performance.now();
-  run();
-  return performance.now() - start;
-}
-
-/** Between the values beside the place, as most do. */
-function quantile(sorted: readonly number[], part: number): number {
-  const place = (sorted.length - 1) * part;
-  const low = Math.floor(place);
-  const high = Math.ceil(place);
-  return sorted[low] + (sorted[high] - sorted[low]) * (place - low);
 }

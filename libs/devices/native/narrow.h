@@ -204,7 +204,7 @@ inline void narrowDots(int64_t depth, const int32_t* a, int64_t aRow, const type
     }
     if constexpr (isShifted<N>) {
 #pragma GCC unroll 4
-      for (int j = 0; j < C; j++) N::template accumulate<isNative>(shift[j], splat<Words>(int32_t(0x80808080)), right[j]);
+      for (int j = 0; j < C; j++) N::template accumulate<isNative>(shift[j], splat<Words>(N::leftBits), right[j]);
     }
   };
   int64_t k = 0;

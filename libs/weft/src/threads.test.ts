@@ -33,6 +33,7 @@ interface Memory {
       const out = execFileSync(process.execPath, [tool, path, '1,3,32,32', '8'], { encoding: 'utf8' });
       const [one, eight] = out.trim().split('\n').map((line) => JSON.parse(line) as Memory); // prettier-ignore
       expect([one.threads, eight.threads]).toEqual([1, 8]);
+      expect(one.kept).toBeGreaterThan(0);
       expect(eight.kept).toBe(one.kept);
       const size = statSync(path).size;
       expect(size).toBeGreaterThan(1_500_000);

@@ -1,6 +1,7 @@
 // A profile of compiled runs: kernel by kernel, as the device runs them.
 import type { ir } from 'weft';
 import { devices } from 'weft';
+import { median, timed } from '../timing.ts';
 import type { TraceSpan } from './trace.ts';
 import { placeOf } from './trace.ts';
 
@@ -95,11 +96,3 @@ function callOf({ sources: [source] }: devices.KernelInfo): { source: string; co
   const caller = source?.caller === undefined ? undefined : placeOf(source.caller);
   return caller === undefined ? place : { source: place.source, code: `${caller.source} ${caller.code}` };
 }
-
-function timed(run: () => void): number {
-  const start = performance.now();
-  run();
-  return performance.now() - start;
-}
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];

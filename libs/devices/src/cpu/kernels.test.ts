@@ -132,6 +132,8 @@ describe('products', () => {
   });
   test.each([0, 1])('over a depth of %d', async (k) => {
     for (const [m, n] of [[1, 5], [5, 1], [20, 40], [90, 3]]) await agrees(product('float32', 'abT', m, n, k)); // prettier-ignore
+    await agrees(product('bfloat16', 'abT', 20, 40, k));
+    await agrees(product('int8', 'abT', 3, 40, k, 'int32'));
   });
   test('of halves, and through transposes and slices', async () => {
     await agrees(product('bfloat16', 'ab', 20, 40, 33));

@@ -182,6 +182,11 @@ function assignTuple(
   emitTargets(e, range, target.elements, parts);
 }
 
+function restVariable(target: tree.Expression): tree.Name {
+  if (target.kind === 'Starred' && target.operand.kind === 'Name') return target.operand;
+  fail(target.range, 'the rest can only be assigned to a variable');
+}
+
 /** Takes the first elements of a list, however many there are; `...rest` takes a list of the others. */
 function assignFromList(
   e: Emitter,
@@ -195,11 +200,10 @@ function assignFromList(
   emitTargets(e, range, first, first.map((_, at) => list.item(e, range, index(at)))); // prettier-ignore
   const rest = targets.at(count);
   if (rest === undefined) return;
-  if (rest.kind !== 'Starred' || rest.operand.kind !== 'Name')
-    fail(rest.range, 'the rest can only be assigned to a variable');
+  const variable = restVariable(rest);
   const bounds = [index(count), insertConstant(e.graph, null), index(1)];
   const others = emitOperator(e.graph, range, 'aten::slice', [list.value, ...bounds]);
-  e.environment.set(rest.operand.range, rest.operand.name, new SimpleValue(others));
+  e.environment.set(variable.range, variable.name, new SimpleValue(others));
 }
 
 /** Assigns `values` to `targets` one by one. */
@@ -213,8 +217,7 @@ export function emitTargets(
   for (const target of targets) {
     switch (target.kind) {
       case 'Starred': {
-        const { operand } = target;
-        if (operand.kind !== 'Name') fail(target.range, 'the rest can only be assigned to a variable');
+        const operand = restVariable(target);
         const taken = values.length - (targets.length - 1);
         const rest = values.slice(next, next + taken).map((value) => value.asValue(e, target.range));
         next += taken;

@@ -1,6 +1,7 @@
 // Strings, lists, tuples, Maps, records, null, classes and enums: scripted equals eager.
-import { describe } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { int } from '@weft/tensor';
+import { script } from '../../script.ts';
 import { parity } from './parity.ts';
 
 function concatenation(a: string, n: int, x: number, flag: boolean): string {
@@ -462,6 +463,9 @@ describe('lists', () => {
     [aliasing, [[0]]],
     [forEachLoop, [[1, 2]]],
   ]);
+});
+test('a list that is too short to be taken apart is refused, where JavaScript gives undefined', () => {
+  expect(() => script(assignedFromList)([1])).toThrow(/list index out of range/);
 });
 describe('tuples', () => {
   parity([

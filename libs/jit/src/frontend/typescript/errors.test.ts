@@ -57,6 +57,11 @@ function tensorIndex(x: Tensor): unknown {
   // @ts-expect-error -- tensors have no elements
   return x[0];
 }
+function restInItem(words: string[], parts: string[][]): string {
+  let first = '';
+  [first, ...parts[0]] = words;
+  return first;
+}
 function objectPattern({ a }: { a: Tensor }): Tensor {
   return a;
 }
@@ -162,6 +167,7 @@ const cases: readonly [AnyFunction, string, RegExp][] = [
   [floatIndex, 'i', /an index must be an int, but this is a float; declare it as 'int'/],
   [negativeIndex, 'xs[-1]', /index -1 is undefined in TypeScript; use \.at\(-1\)/],
   [tensorIndex, 'x[0]', /use x\.select\(0, i\)/],
+  [restInItem, '...parts[0]', /the rest can only be assigned to a variable/],
   [objectPattern, '{ a }', /a parameter must be a plain name/],
   [restParameters, '...xs: Tensor[]', /rest parameters cannot be scripted; take a list/],
   [looseEquality, 'a == b', /'==' converts its operands; write ===/],

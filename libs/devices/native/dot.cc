@@ -18,24 +18,29 @@ class Dot final : public Step {
   }
 
   void run(Slots slots) override {
-    product.forEach([&](int64_t batch) { runOne(slots, batch); });
+    product.forEach([&](int64_t batch) { runRows(slots, batch, 0, product.rows); });
   }
 
+  /** Parts are some products each, or blocks of rows of one. */
   void runParts(Slots slots, int64_t begin, int64_t end, int64_t parts) override {
-    const int64_t each = product.batches / parts;
-    for (int64_t batch = each * begin; batch < each * end; batch++) runOne(slots, batch);
+    const int64_t rows = product.rows * product.batches / parts;
+    for (int64_t row = rows * begin, last = rows * end; row < last;) {
+      const int64_t batch = row / product.rows, next = std::min(last, (batch + 1) * product.rows);
+      runRows(slots, batch, row - batch * product.rows, next - batch * product.rows);
+      row = next;
+    }
   }
 
  private:
-  void runOne(Slots slots, int64_t batch) {
-    const int64_t rows = product.rows, columns = product.columns;
+  void runRows(Slots slots, int64_t batch, int64_t first, int64_t last) {
+    const int64_t columns = product.columns, start = batch * product.rows + first;
     const auto [a, b] = product.operands<T>(slots, batch);
-    T* c = reinterpret_cast<T*>(slots[product.cSlot]) + batch * rows * columns;
-    if (epilogue == nullptr) return multiply<T>(a, b, c, columns, rows, columns, product.depth, NoEpilogue{});
+    T* c = reinterpret_cast<T*>(slots[product.cSlot]) + start * columns;
+    if (epilogue == nullptr) return multiply<T>(a.from(first, 0), b, c, columns, last - first, columns, product.depth, NoEpilogue{});
     const auto finish = [&](int64_t rowBegin, int64_t rowEnd, int64_t begin, int64_t end) {
-      epilogue->runRows(slots, (batch * rows + rowBegin) * columns + begin, columns, rowEnd - rowBegin, end - begin);
+      epilogue->runRows(slots, (start + rowBegin) * columns + begin, columns, rowEnd - rowBegin, end - begin);
     };
-    multiply<T>(a, b, c, columns, rows, columns, product.depth, finish);
+    multiply<T>(a.from(first, 0), b, c, columns, last - first, columns, product.depth, finish);
   }
 
   BatchedProduct product;

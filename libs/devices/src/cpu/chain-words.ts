@@ -1,11 +1,11 @@
 // The words of a chain (native/chain.cc): its links see the slots that they use as 0, 1, …, first those of the program, then the memory
 // inside of the chain.
 import type { Value } from '@weft/ir';
-import { coreOperator, dtypes, numel, specOf } from '@weft/ir';
+import { coreOperator, numel, specOf } from '@weft/ir';
 import { countOf, rootOf } from '../reference/schedule.ts';
 import { stridesOf } from '../reference/typed-array.ts';
 import type { Chain, Link } from './chain.ts';
-import { resultsOf } from './chain.ts';
+import { bytesPerPart, chainMemory } from './chain-memory.ts';
 import { dotWords } from './dot.ts';
 import type { NativeLibrary } from './library.ts';
 import { ordered, stridesAlong, walkOfParts } from './parts.ts';
@@ -26,12 +26,17 @@ export interface ChainSite {
 }
 
 /** The words of a chain, after its kind. */
-export function chainWords({ parts, links, splits }: Chain, site: ChainSite): Word[] {
-  const inside = new Map<Value, number>();
-  const bytesInside: number[] = [];
-  for (const value of links.flatMap(({ unit }) => resultsOf(unit))) {
-    if (site.isInside(value)) inside.set(value, bytesInside.push(bytesPerPart(value, parts)) - 1);
-  }
+export function chainWords(chain: Chain, site: ChainSite): Word[] {
+  const { parts, links, splits } = chain;
+  const {
+    placeOf: inside,
+    bytes: bytesInside,
+    overwriting,
+  } = chainMemory(
+    chain,
+    (value) => site.isInside(value),
+    (value) => site.access(value),
+  );
   const outside = new Map<number, number>();
   const walked = new Set<Value>();
   let traffic = 0;
@@ -64,10 +69,14 @@ export function chainWords({ parts, links, splits }: Chain, site: ChainSite): Wo
     const shape = specOf(group[0].output).sizes;
     const all = ordered(link.pieces);
     const sizes = all.map(({ size }) => size);
+    const overwritten = new Set(
+      group.flatMap(({ output }) => (overwriting.has(output) ? [inside.get(output)!] : [])),
+    );
     const words = pointwiseWords(group, {
       library: site.library,
       access: (value) => operandOf(site.access(value), link),
       slotOf,
+      overwrites: (slot) => (overwritten.has(slot) ? slot : undefined),
       sizes,
       storeStrides: (value) => (inside.has(value) ? stridesOf(sizes) : stridesAlong(all, stridesOf(shape))),
     });
@@ -131,6 +140,3 @@ export function chainWords({ parts, links, splits }: Chain, site: ChainSite): Wo
     ...steps.flat(),
   ];
 }
-
-const bytesPerPart = (value: Value, parts: number): number =>
-  (countOf(value) / parts) * dtypes[specOf(value).dtype].bytes;

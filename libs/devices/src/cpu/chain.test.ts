@@ -155,6 +155,9 @@ describe('products of batches', () => {
     [2, 3, 17, 8],
     [1, 4, 64, 16],
     [3, 2, 1, 5],
+    // Scores of one head leave the cache: blocks of its rows.
+    [2, 2, 288, 4],
+    [1, 3, 520, 8],
   ])('attention of %d × %d heads, length %d, width %d', async (batch, heads, length, width) => {
     const source = new Source(length);
     // As projections leave them: heads lie within rows.

@@ -1,8 +1,9 @@
 // Which steps become a chain (native/chain.cc): elementwise groups, reductions and batched products that need, of each other's results,
 // only the same part as they compute. Softmax, norms, losses, their gradients and attention come out as one step, with
-// nothing in memory between their parts. Parts are what some reduction keeps, or the batches of a product.
+// nothing in memory between their parts. Parts are what some reduction keeps, the batches of a product, or blocks of the rows of each
+// where a whole result would leave the cache (attention of long sequences).
 import type { Node, Value } from '@weft/ir';
-import { numel, specOf } from '@weft/ir';
+import { dotPlan, numel, specOf } from '@weft/ir';
 import { isHalf } from '../reference/half.ts';
 import { storedOutputs } from '../reference/compile.ts';
 import { countOf, isAlias, rootOf, sourcesOf, valuesRead } from '../reference/schedule.ts';
@@ -57,6 +58,9 @@ const leastRun = 16;
 const mostElements = 1 << 20;
 /** The same for a product, which gains nothing when its result leaves the cache before it is read. */
 const mostOfProduct = 1 << 16;
+/** Rows of a block of a product, at least, and elements of its right operand, at most, which every block reads again. */
+const leastRows = 16;
+const mostOfOperand = 1 << 19;
 
 export const nodesOf = ({ node, group, chain }: FusedUnit): readonly Node[] =>
   chain !== undefined
@@ -193,6 +197,19 @@ function batchesOf(node: Node): number {
   return numel(node.ints('lhs_batching_dimensions').map((dimension) => sizes[dimension]));
 }
 
+/** Into how many blocks the rows of each product of a batch fall, so that the result of one stays in the cache. */
+function rowBlocksOf(node: Node): number {
+  const [left, right] = node.inputs.map((value) => specOf(value).sizes);
+  const batches = batchesOf(node);
+  if (numel(right) / batches > mostOfOperand) return 1;
+  const rows = numel(dotPlan(node, left.length, right.length).lhsFree.map((dimension) => left[dimension]));
+  const columns = countOf(node.output) / batches / rows;
+  for (let blocks = 1; leastRows * blocks <= rows; blocks++) {
+    if (rows % blocks === 0 && (rows / blocks) * columns <= mostOfProduct) return blocks;
+  }
+  return 1;
+}
+
 /** A way of dividing: how many parts, and how values of so many elements may fall into them. */
 interface Division {
   readonly parts: number;
@@ -208,8 +225,10 @@ function divisionsOf(units: readonly FusedUnit[], threads: number): Division[] {
     if (node?.kind === 'core::dot_general') {
       // A product that runs part by part runs on one thread: there have to be enough of them.
       if (threads > 1) least = Math.max(least, 4 * threads);
-      const [parts, count] = [batchesOf(node), countOf(node.output)];
-      runs.push({ parts, count, split: { before: 1, after: count / parts } });
+      const [batches, count] = [batchesOf(node), countOf(node.output)];
+      for (const parts of new Set([batches, batches * rowBlocksOf(node)])) {
+        runs.push({ parts, count, split: { before: 1, after: count / parts } });
+      }
     }
     if (node?.kind !== 'core::reduce') continue;
     const { sizes } = specOf(node.inputs[0]);
@@ -319,22 +338,31 @@ function dotLink(
   );
   if (left === undefined || right === undefined) return false;
   if (dotWords(node!, left, right, 0) === undefined) return false;
-  return (['lhs', 'rhs'] as const).every((side, index) => {
-    const access = operands[index]!;
-    const batching = node!.ints(`${side}_batching_dimensions`);
-    const batchSizes = batching.map((dimension) => access.sizes[dimension]);
-    const pieces = piecesOf(batchSizes, parts, { before: 1, after: numel(batchSizes) / parts });
-    if (pieces === undefined) return false;
-    const inBatch = (piece: Piece): Piece => ({ ...piece, dimension: batching[piece.dimension] });
-    const others = access.sizes
+  const plan = dotPlan(node!, left.sizes.length, right.sizes.length);
+  const rows = numel(plan.lhsFree.map((dimension) => left.sizes[dimension]));
+  const batches = batchesOf(node!);
+  const isInBlocks = parts > batches;
+  if (isInBlocks && (batches * rows) / parts < leastRows) return false;
+  /** Of an operand: what counts the parts, with all dimensions that count no part after it. */
+  const piecesAlong = (counted: readonly number[], { sizes }: Access, of: number): Pieces | undefined => {
+    const counts = counted.map((dimension) => sizes[dimension]);
+    const pieces = piecesOf(counts, of, { before: 1, after: numel(counts) / of });
+    if (pieces === undefined) return undefined;
+    const inOperand = (piece: Piece): Piece => ({ ...piece, dimension: counted[piece.dimension] });
+    const others = sizes
       .map((size, dimension) => ({ dimension, size, step: 1 }))
-      .filter(({ dimension }) => !batching.includes(dimension));
-    return fits(access, {
+      .filter(({ dimension }) => !counted.includes(dimension));
+    return {
       before: [],
-      parts: pieces.parts.map(inBatch),
-      after: [...pieces.after.map(inBatch), ...others],
-    });
-  });
+      parts: pieces.parts.map(inOperand),
+      after: [...pieces.after.map(inOperand), ...others],
+    };
+  };
+  const ofLeft = piecesAlong([...plan.lhsBatching, ...(isInBlocks ? plan.lhsFree : [])], left, parts);
+  // Every block of rows reads the whole right operand of its product.
+  const ofRight = piecesAlong(plan.rhsBatching, right, isInBlocks ? batches : parts);
+  if (ofLeft === undefined || ofRight === undefined) return false;
+  return fits(operands[0], ofLeft) && fits(operands[1], ofRight);
 }
 
 function reduceLink(

@@ -77,8 +77,12 @@ export interface Cost {
 
 export interface Device {
   readonly info: DeviceInfo;
-  /** Throws DeviceError naming the size asked for and what is left. */
-  allocate(bytes: number): DeviceBuffer;
+  /**
+   * Throws DeviceError naming the size asked for and what is left.
+   * @param isOverwritten whether the caller writes all of it before anybody reads: only then may a device leave in it what was
+   * there before. Default: no
+   */
+  allocate(bytes: number, isOverwritten?: boolean): DeviceBuffer;
   write(to: DeviceBuffer, offset: number, from: Uint8Array): void;
   read(from: DeviceBuffer, offset: number, to: Uint8Array): void | Promise<void>;
   /** Whether `compile` accepts this node: a core operator, or a composite by its name. */

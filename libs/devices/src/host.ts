@@ -72,14 +72,21 @@ export function executeOnHost(
   return results;
 }
 
-/** As `executeOnHost`, on any device. */
+/**
+ * As `executeOnHost`, on any device.
+ * @param before a byte that the memory of the results is full of beforehand; default: as it is allocated
+ */
 export async function executeOnDevice(
   graph: Graph,
   literals: readonly TensorLiteral[],
   device: Device,
+  before?: number,
 ): Promise<TensorLiteral[]> {
   checkInputs(graph, literals);
   const outputs = graph.outputs.map((output) => allocateTensor(device, output.type as TensorSpec));
+  if (before !== undefined) {
+    for (const { buffer } of outputs) device.write(buffer, 0, new Uint8Array(buffer.byteLength).fill(before));
+  }
   const inputs = literals.map((literal) => uploadLiteral(device, literal));
   device.compile(graph, {}).run(inputs, outputs);
   const results: TensorLiteral[] = [];

@@ -1,4 +1,4 @@
-// Counts the memory of a host device: what is allocated, what is freed, and what the garbage collector frees.
+// Counts the memory of a host device where a limit is held to: what is allocated, what is freed, and what the garbage collector frees.
 import type { DeviceBuffer } from './device.ts';
 import { DeviceError } from './errors.ts';
 
@@ -9,7 +9,8 @@ export class MemoryAccount {
   /**
    * @param owner names the device in errors: `the reference device`
    * @param isStrict whether `limit` is held to by counting. Memory that waits for the garbage collector counts too, and a loop that
-   * never yields sees no finalisation; so without it the machine itself is the limit.
+   * never yields sees no finalisation; so without it the machine itself is the limit. Then nothing is counted: V8 frees what a
+   * finaliser watches only when it collects the whole heap, and results of operators should go with the young ones.
    */
   constructor(
     private readonly owner: string,
@@ -29,20 +30,24 @@ export class MemoryAccount {
     } catch (cause) {
       throw this.exhausted(bytes, cause);
     }
-    this.used += bytes;
-    this.finalizers.register(buffer, bytes, buffer);
+    if (this.isStrict) {
+      this.used += bytes;
+      this.finalizers.register(buffer, bytes, buffer);
+    }
     return buffer;
   }
 
   release(buffer: DeviceBuffer): void {
+    if (!this.isStrict) return;
     this.used -= buffer.byteLength;
     this.finalizers.unregister(buffer);
   }
 
   private exhausted(bytes: number, cause?: unknown): DeviceError {
+    const { limit, used, isStrict } = this;
+    const left = isStrict ? `${Math.max(0, limit - used)} of ${limit} are left` : `${limit} are there in all`;
     return new DeviceError(
-      `${this.owner} is out of memory: ${bytes} bytes were asked for, ${Math.max(0, this.limit - this.used)} of ` +
-        `${this.limit} are left; free tensors, use smaller batches, or raise the device option 'memory'`,
+      `${this.owner} is out of memory: ${bytes} bytes were asked for, ${left}; free tensors, use smaller batches, or raise the device option 'memory'`,
       undefined,
       { cause },
     );

@@ -82,8 +82,8 @@ class WatchedDevice implements Device {
   get info(): DeviceInfo {
     return this.device.info;
   }
-  allocate(bytes: number): DeviceBuffer {
-    return this.device.allocate(bytes);
+  allocate(bytes: number, isOverwritten?: boolean): DeviceBuffer {
+    return this.device.allocate(bytes, isOverwritten);
   }
   write(to: DeviceBuffer, offset: number, from: Uint8Array): void {
     this.device.write(to, offset, from);

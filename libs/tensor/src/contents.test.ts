@@ -37,3 +37,24 @@ test.each(changes)('a kernel that is changed by %s is not the one that was packe
   expect(Math.abs(after - fresh)).toBeLessThan(1e-4 * fresh);
   expect(Math.abs(after - before)).toBeGreaterThan(1e-3 * before);
 });
+
+test('to look at a tensor through strides is not to show its memory', () => {
+  const { storage } = w.ones([3, 4]);
+  const tensor = w.ones([3, 4]).t();
+  tensor.view([2, 2, 3]).select(0, 1).add(1);
+  tensor.unsqueeze_(0);
+  expect(tensor.storage.contents).toBeDefined();
+  expect(storage.contents).toBe(0);
+});
+
+test('memory that no operator writes holds zeros', () => {
+  const count = 1 << 16;
+  for (let round = 0; round < 10; round++) w.full([2 * count], 7).add(round);
+  const grown = w.ones([4]).add(0);
+  grown.resize_([count]);
+  expect(Array.from(grown.data.slice(4) as Float32Array).every((each) => each === 0)).toBe(true);
+  const gaps = w.emptyStrided([count, 1], [2, 1]);
+  expect(
+    Array.from(gaps.asStrided([2 * count - 1], [1]).data as Float32Array).every((each) => each === 0),
+  ).toBe(true);
+});

@@ -204,7 +204,7 @@ export class CoreFunction {
       const { strides, rowMajor, bytes, gaps } = places[index];
       let result = into === undefined ? null : this.targetOf(index, into, apart, places[index], device);
       if (result === null) {
-        const storage = Storage.allocate(device, bytes);
+        const storage = Storage.allocate(device, bytes, true);
         result =
           strides === null
             ? Tensor.rowMajorOn(storage, dtype, sizes, rowMajor)
@@ -375,7 +375,7 @@ export function copyToDevice(tensor: Tensor, device: Device, strides?: Strides):
   const target = strides ?? contiguousStrides(sizes);
   const dense = isDense(sizes, target);
   const extent = dense ? numel(sizes) : extentOf({ sizes, strides: target });
-  const copy = new Tensor(Storage.allocate(device, extent * width), dtype, sizes, target, 0);
+  const copy = new Tensor(Storage.allocate(device, extent * width, dense), dtype, sizes, target, 0);
   if (!dense) copy.writeBytes(tensor.bytes());
   else if (numel(sizes) > 0) {
     // The elements of both in the order in which the copy's lie.

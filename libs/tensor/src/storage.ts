@@ -50,7 +50,7 @@ export class Storage {
     return this.length;
   }
 
-  /** Makes room for `byteLength` bytes under all tensors on it. What is there stays, the rest is undefined. */
+  /** Makes room for `byteLength` bytes under all tensors on it. What is there stays. */
   grow(byteLength: number): void {
     if (byteLength <= this.length) return;
     const larger = Storage.allocate(this.device, byteLength);
@@ -60,12 +60,18 @@ export class Storage {
     this.length = byteLength;
   }
 
-  /** New memory with undefined contents. Throws DeviceError naming the size. */
-  static allocate(device: Device, byteLength: number): Storage {
+  /**
+   * New memory. Throws DeviceError naming the size.
+   * @param isOverwritten whether all of it is written before a program sees it; else it holds zeros, or on a device that does not
+   * promise them what that leaves in it
+   */
+  static allocate(device: Device, byteLength: number, isOverwritten = false): Storage {
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw new DeviceError(`a tensor of ${byteLength} bytes cannot be allocated`);
     }
-    if (byteLength > smallBytes) return new Storage(device, device.allocate(byteLength), 0, byteLength);
+    if (byteLength > smallBytes) {
+      return new Storage(device, device.allocate(byteLength, isOverwritten), 0, byteLength);
+    }
     const rounded = (byteLength + alignment - 1) & -alignment;
     let slab = slabs.get(device);
     if (slab === undefined || slab.used + rounded > slabBytes) {

@@ -144,7 +144,7 @@ class Compiler {
 
   /** The parts of code that becomes the next steps of the program. */
   private partsOf(code: readonly Code[]): Part[] {
-    const names = new Map([...this.library.operations].map(([name, number]) => [number, name]));
+    const names = namesOfOperations(this.library);
     let step = this.steps.length;
     return code.map((part) => {
       const of = part.of ?? { operators: [], sources: [], flops: 0, bytes: 0 };
@@ -401,6 +401,17 @@ class Compiler {
     });
     this.push(code, 'chain', ...words);
   }
+}
+
+const operationNames = new WeakMap<NativeLibrary, ReadonlyMap<number, string>>();
+
+function namesOfOperations(library: NativeLibrary): ReadonlyMap<number, string> {
+  let names = operationNames.get(library);
+  if (names === undefined) {
+    names = new Map([...library.operations].map(([name, number]) => [number, name]));
+    operationNames.set(library, names);
+  }
+  return names;
 }
 
 function originOf(nodes: readonly Node[]): KernelOrigin {

@@ -20,6 +20,20 @@ describe('the cpu device', () => {
     expect(report.failed).toEqual([]);
   });
 
+  test('gives memory without what others left in it, but where all of it is overwritten', async () => {
+    const [device] = await cpuPlugin.open({});
+    const byteLength = (1 << 20) + 4;
+    // The C library gives again what was freed; nothing of it may be seen around the bytes, nor in them unless asked for.
+    for (let round = 0; round < 20; round++) {
+      const { bytes } = device.allocate(byteLength, true);
+      const whole = new Uint8Array(bytes!.buffer);
+      expect(whole.subarray(0, bytes!.byteOffset).every((byte) => byte === 0)).toBe(true);
+      expect(whole.subarray(bytes!.byteOffset + byteLength).every((byte) => byte === 0)).toBe(true);
+      whole.fill(255);
+    }
+    expect(Buffer.from(device.allocate(byteLength).bytes!).equals(Buffer.alloc(byteLength))).toBe(true);
+  });
+
   test.each([
     ['memory', { settings: { memory: '-1' } }, /memory=-1: a whole number of bytes/],
     ['isa', { settings: { isa: 'z80' } }, /instruction set 'z80' is not known/],

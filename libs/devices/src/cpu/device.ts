@@ -50,8 +50,11 @@ export class CpuDevice implements Device {
     };
   }
 
-  allocate(bytes: number): DeviceBuffer {
-    return this.account.allocate(bytes, (size) => new CpuBuffer(this.library, this.account, size));
+  allocate(bytes: number, isOverwritten = false): DeviceBuffer {
+    return this.account.allocate(
+      bytes,
+      (size) => new CpuBuffer(this.library, this.account, size, isOverwritten),
+    );
   }
   write(to: DeviceBuffer, offset: number, from: Uint8Array): void {
     rangeOf(to, offset, from.byteLength).set(from);

@@ -1,5 +1,6 @@
 // Memory of the cpu device: buffers aligned to cache lines with known addresses, and the arena that the programs of a thread
 // share. Buffers of anybody else that show `bytes` are run on where they are.
+import { Buffer, constants } from 'node:buffer';
 import type { DType } from '@weft/ir';
 import { dtypes } from '@weft/ir';
 import type { DeviceBuffer } from '../device.ts';
@@ -11,12 +12,32 @@ import type { Address, NativeLibrary } from './library.ts';
 
 const alignment = 64;
 
-/** Bytes that begin at a multiple of 64. */
+/**
+ * Bytes that begin at a multiple of 64.
+ * @param isOverwritten whether what is in them may be anything, since all of it is written before anybody reads: then nothing is
+ * filled, and the C library gives memory that was in use before, whose pages are there
+ */
 export function alignedBytes(
   library: NativeLibrary,
   byteLength: number,
+  isOverwritten = false,
 ): { readonly bytes: Uint8Array; readonly address: Address } {
-  const memory = new ArrayBuffer(byteLength + alignment);
+  const whole = byteLength + alignment;
+  if (!isOverwritten || whole > constants.MAX_LENGTH)
+    return alignedIn(library, new ArrayBuffer(whole), byteLength);
+  const given = Buffer.allocUnsafeSlow(whole);
+  const aligned = alignedIn(library, given.buffer, byteLength);
+  // What surrounds the bytes can be seen through their buffer.
+  const { byteOffset } = aligned.bytes;
+  given.fill(0, 0, byteOffset).fill(0, byteOffset + byteLength);
+  return aligned;
+}
+
+function alignedIn(
+  library: NativeLibrary,
+  memory: ArrayBuffer,
+  byteLength: number,
+): { readonly bytes: Uint8Array; readonly address: Address } {
   const start = library.addressOf(memory);
   const skipped = (alignment - (start % alignment)) % alignment;
   return { bytes: new Uint8Array(memory, skipped, byteLength), address: start + skipped };
@@ -30,8 +51,9 @@ export class CpuBuffer implements DeviceBuffer {
     library: NativeLibrary,
     private readonly account: MemoryAccount,
     readonly byteLength: number,
+    isOverwritten: boolean,
   ) {
-    const { bytes, address } = alignedBytes(library, byteLength);
+    const { bytes, address } = alignedBytes(library, byteLength, isOverwritten);
     this.memory = bytes;
     this.at = address;
   }
@@ -111,6 +133,6 @@ export class Arena {
   reserve(bytes: number): void {
     if (this.bytes.byteLength >= bytes) return;
     const size = Math.max(bytes, Math.min(2 * this.bytes.byteLength, bytes + (64 << 20)));
-    ({ bytes: this.bytes, address: this.address } = alignedBytes(this.library, size));
+    ({ bytes: this.bytes, address: this.address } = alignedBytes(this.library, size, true));
   }
 }

@@ -54,7 +54,15 @@ import { dispatchHook, withDispatchHook } from './hook.ts';
 import { callNested, hasNested } from './nested.ts';
 import type { Operator } from './operator.ts';
 import { findOperator, functionalArguments } from './operator.ts';
-import { isLaidOut, literalOf, resize, stridesOfResults, stridesOfTargets, write } from './placement.ts';
+import {
+  isLaidOut,
+  literalOf,
+  resize,
+  stridesOfResults,
+  stridesOfTargets,
+  viewArguments,
+  write,
+} from './placement.ts';
 import { userLine } from './user-line.ts';
 
 /**
@@ -200,8 +208,7 @@ function unwrap(operator: Operator, result: IValue | readonly IValue[]): IValue 
 
 function callView(operator: Operator, view: ViewFunction, args: readonly IValue[]): IValue | null {
   const self = args[0] as unknown as Tensor;
-  const rest = loweringArguments(operator.schema, operator.kinds, args, literalOf).slice(1);
-  const found = view(self, ...rest);
+  const found = view(self, ...viewArguments(operator, args));
   if (found === null) return null;
   if (Array.isArray(found)) {
     const made = (found as readonly View[]).map((each) => self.onStorage(each, each.dtype));

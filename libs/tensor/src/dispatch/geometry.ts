@@ -8,16 +8,15 @@ import { isGradEnabled } from '../autograd/grad-mode.ts';
 import { checkLeaf, trackReshaped } from '../autograd/views.ts';
 import { Storage } from '../storage.ts';
 import type { Tensor } from '../tensor.ts';
-import { loweringArguments } from './arguments.ts';
 import type { EagerFunction, Operator } from './operator.ts';
 import { eagerOperators, findOperator, functionalForm } from './operator.ts';
-import { literalOf, resize } from './placement.ts';
+import { resize, viewArguments } from './placement.ts';
 
 /** Makes a tensor look at its storage as a view operator would. */
 export function viewInPlace(operator: Operator, view: ViewFunction, args: readonly IValue[]): IValue {
   const self = args[0] as unknown as Tensor;
   checkLeaf(self);
-  const rest = loweringArguments(operator.schema, operator.kinds, args, literalOf).slice(1);
+  const rest = viewArguments(operator, args);
   const found = view(self, ...rest) as View;
   const before = self.onStorage(self);
   if (self.edge !== null) before.gradMeta.edge = self.edge;

@@ -3,7 +3,7 @@
 import type { Device } from '@weft/devices';
 import type { IValue, TensorSpec } from '@weft/ir';
 import { TensorLiteral, dtypes, numel } from '@weft/ir';
-import type { LayoutArgument } from '@weft/ops';
+import type { LayoutArgument, LoweringArgument } from '@weft/ops';
 import { contiguousStrides, extentOf, isDense, resultStrides } from '@weft/ops';
 import type { CoreFunction, ResultStrides } from '../core-function.ts';
 import { resultsOf } from '../autograd/results.ts';
@@ -16,6 +16,10 @@ import { functionalArguments } from './operator.ts';
 /** The contents of a tensor as a literal. */
 export const literalOf = (tensor: Tensor): TensorLiteral =>
   new TensorLiteral(tensor.dtype, tensor.sizes, tensor.bytes());
+
+/** What a view is asked for, behind the tensor that it looks at: of that only the geometry matters. */
+export const viewArguments = ({ schema, kinds }: Operator, args: readonly IValue[]): LoweringArgument[] =>
+  loweringArguments(schema, kinds, [null, ...args.slice(1)], literalOf).slice(1);
 
 /** A tensor, or what stands for one while a program is lowered. */
 export type Placed = Pick<Tensor, 'hasRowMajorStrides' | 'sizes' | 'strides'>;

@@ -1,6 +1,6 @@
 // Compiled variants do what the interpreter does: results, aliasing, changes in place, random numbers, errors, gradients; and
 // their guards notice what no longer holds.
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tensor, int } from '@weft/tensor';
@@ -11,6 +11,7 @@ import { passesOf, switchOffPasses } from '../passes/index.ts';
 import type { ScriptModule } from '../script-module.ts';
 import { script } from '../script.ts';
 import { executorState, setExecutor } from './index.ts';
+import { Variant } from './variant.ts';
 
 afterEach(() => void setExecutor({ mode: 'auto', profileRuns: 2 }));
 
@@ -257,6 +258,58 @@ describe('a method', () => {
     }
     expect(states(gate, 'identity').length).toBeLessThanOrEqual(3);
     setExecutor({ maxVariants: 16 });
+  });
+});
+
+describe('shapes that keep changing', () => {
+  const call = (gate: ScriptModule & Gate, rows: number) => noGrad(() => gate.identity(rand([rows, 4])));
+  const compiled = (gate: ScriptModule) => states(gate, 'identity').filter((state) => state === 'compiled');
+
+  afterEach(() => void setExecutor({ maxVariants: 16 }));
+
+  test('are not compiled when they never come again, and one that then comes often is', () => {
+    setExecutor({ maxVariants: 3 });
+    const gate = script(new Gate());
+    for (let rows = 1; rows < 200; rows++) call(gate, rows);
+    expect(compiled(gate)).toEqual([]);
+    for (let round = 0; round < 4; round++) call(gate, 500);
+    expect(compiled(gate)).toEqual(['compiled']);
+    // What is compiled stays while others come and go.
+    for (let rows = 1; rows < 200; rows++) call(gate, rows);
+    expect(compiled(gate)).toEqual(['compiled']);
+  });
+
+  test('do not throw each other out', () => {
+    setExecutor({ maxVariants: 3 });
+    const gate = script(new Gate());
+    const made = jest.spyOn(Variant, 'compile');
+    try {
+      for (let round = 0; round < 60; round++) for (let rows = 1; rows <= 8; rows++) call(gate, rows);
+      expect(compiled(gate)).toHaveLength(3);
+      expect(made.mock.calls.length).toBe(3);
+      // A shape that comes more often than those takes the place of one.
+      for (let round = 0; round < 4000 && made.mock.calls.length < 4; round++) call(gate, 20);
+      expect(made.mock.calls.length).toBe(4);
+      expect(compiled(gate)).toHaveLength(3);
+    } finally {
+      made.mockRestore();
+    }
+  });
+
+  test('cost no more than a few attempts where nothing can be compiled', () => {
+    const gate = script(new Gate());
+    const made = jest.spyOn(Variant, 'compile').mockImplementation(() => {
+      for (const start = performance.now(); performance.now() < start + 50;);
+      throw new Error('no graph');
+    });
+    try {
+      for (let round = 0; round < 8; round++) {
+        for (let size = 1; size <= 20; size++) gate.count(rand([size]));
+      }
+      expect(made.mock.calls.length).toBe(4);
+    } finally {
+      made.mockRestore();
+    }
   });
 });
 

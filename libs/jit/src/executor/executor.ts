@@ -1,9 +1,9 @@
-// Runs script functions: the first calls are interpreted and their patterns noted; a pattern that comes again is compiled
-// into one graph behind a guard (variant.ts). A call that no variant fits is interpreted, or, when the function is hot, runs as
+// Runs script functions: the first calls are interpreted and their patterns noted; a pattern that comes often enough (policy.ts)
+// is compiled into one graph behind a guard (variant.ts). A call that no variant fits is interpreted, or, when the function is hot, runs as
 // generated JavaScript (../codegen). (TorchScript's profiling executor
 // is the model; a guard that fails falls back, and nothing is ever computed twice with effect.)
 import type { DType, Graph, IValue, ScriptFunction } from '@weft/ir';
-import { InternalError, ObjectValue } from '@weft/ir';
+import { InternalError, ObjectValue, TupleValue } from '@weft/ir';
 import { autocastDType } from '@weft/ops';
 import { Tensor, isGradEnabled } from '@weft/tensor';
 import { MemoryLimitError } from '../memory/bytes.ts';
@@ -16,6 +16,8 @@ import { Frame, contextOf } from '../runtime/frame.ts';
 import { methodOf } from '../runtime/methods.ts';
 import type { Pattern } from './pattern.ts';
 import { allMatch, patternOf } from './pattern.ts';
+import type { Tally } from './policy.ts';
+import { CompilePolicy, patternKey, replaces } from './policy.ts';
 import { executorSettings } from './settings.ts';
 import { Variant } from './variant.ts';
 
@@ -25,11 +27,10 @@ interface Seen {
   readonly gradEnabled: boolean;
   /** What operands of products are cast to; null where they stay. */
   readonly autocast: DType | null;
-  /** Interpreted calls of this pattern. */
+  readonly tally: Tally;
+  /** Interpreted calls since the variant's guard failed. */
   calls: number;
   variant?: Variant;
-  /** Why there is no variant. */
-  refusal?: string;
   /** Guards that failed since the variant was made. */
   misses: number;
 }
@@ -38,8 +39,10 @@ interface Seen {
 class Profile {
   /** The last one that fitted comes first. */
   readonly seen: Seen[] = [];
-  /** Patterns that were forgotten, since too many came. */
-  forgotten = 0;
+  readonly policy = new CompilePolicy();
+  /** Of the patterns that are compiled. */
+  readonly talliesOfVariants = (): Tally[] =>
+    this.seen.flatMap(({ variant, tally }) => (variant === undefined ? [] : [tally]));
 }
 
 const profiles = new WeakMap<ScriptFunction, WeakMap<object, Profile>>();
@@ -70,41 +73,77 @@ function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: n
       seen.splice(index, 1);
       seen.unshift(entry);
     }
-    return callEntry(entry, callee, args, tensors, profileRuns);
+    return callEntry(profile, entry, callee, args, tensors, profileRuns);
   }
-  if (profile.forgotten > 4 * maxVariants) return undefined;
+  // Functions of numbers alone are not looked at for ever.
+  if (seen.length >= maxVariants && !args.some(mayHoldTensors)) return (missed = undefined);
+  const tally = profile.policy.tallyOf(patternKey(args, gradEnabled, autocast));
+  if (!makeRoom(profile, tally, maxVariants, profileRuns)) {
+    profile.policy.count(tally, profile.talliesOfVariants);
+    missed = tally;
+    return undefined;
+  }
   const patterns = args.map(patternOf);
-  const entry: Seen = { patterns, gradEnabled, autocast, calls: 0, misses: 0 };
+  const entry: Seen = { patterns, gradEnabled, autocast, tally, calls: 0, misses: 0 };
   seen.unshift(entry);
-  if (seen.length > maxVariants) {
-    seen.pop();
-    profile.forgotten++;
-  }
   const tensors: Tensor[] = [];
   if (!allMatch(patterns, args, tensors)) throw new InternalError('a call does not match its own pattern');
-  return callEntry(entry, callee, args, tensors, profileRuns);
+  return callEntry(profile, entry, callee, args, tensors, profileRuns);
 }
 
+/** Makes room for one more pattern; false where what is compiled is worth more. */
+function makeRoom(
+  { seen, policy }: Profile,
+  tally: Tally,
+  maxVariants: number,
+  profileRuns: number,
+): boolean {
+  if (seen.length < maxVariants) return true;
+  let out = seen.findLastIndex(({ variant }) => variant === undefined);
+  if (out < 0 && executorSettings.mode === 'compile') out = seen.length - 1;
+  if (out < 0) {
+    if (!policy.isWorth(tally, profileRuns)) return false;
+    out = seen.reduce((least, entry, at) => (entry.tally.uses < seen[least].tally.uses ? at : least), 0);
+    if (!replaces(tally, seen[out].tally)) return false;
+  }
+  seen.splice(out, 1);
+  return true;
+}
+
+/** The pattern of the call that was last left to the interpreter. */
+let missed: Tally | undefined;
+
 function callEntry(
+  profile: Profile,
   entry: Seen,
   callee: ScriptFunction,
   args: readonly IValue[],
   tensors: readonly Tensor[],
   profileRuns: number,
 ): IValue | undefined {
+  const { tally } = entry;
   if (entry.variant !== undefined) {
-    const result = entry.variant.run(tensors);
+    tally.uses++;
+    const result =
+      tally.untimed === 0 ? entry.variant.run(tensors) : runTimed(profile, tally, entry.variant, tensors);
     if (result !== undefined) return result;
-    if (++entry.misses > executorSettings.maxMisses) entry.refusal = 'its guard keeps failing';
+    if (++entry.misses > executorSettings.maxMisses) tally.refusal = 'its guard keeps failing';
     entry.variant = undefined;
     entry.calls = 0;
+    missed = tally;
     return undefined;
   }
-  if (entry.refusal !== undefined || entry.calls++ < profileRuns) return undefined;
+  missed = tally;
+  if (!isToBeCompiled(profile.policy, entry, profileRuns)) {
+    profile.policy.count(tally, profile.talliesOfVariants);
+    entry.calls++;
+    return undefined;
+  }
   if (tensors.length === 0 && !holdsTensors(args[0])) {
-    entry.refusal = 'no tensors';
+    tally.refusal = 'no tensors';
     return undefined;
   }
+  const start = performance.now();
   try {
     const { unrollLimit, memoryLimit } = executorSettings;
     const { gradEnabled } = entry;
@@ -114,11 +153,35 @@ function callEntry(
     // Whatever it is, the interpreter can run the call; tests want to know of defects.
     const isDefect = error instanceof InternalError || error instanceof TypeError;
     if (!(error instanceof Error) || (isDefect && executorSettings.mode === 'compile')) throw error;
-    entry.refusal = error.message;
+    profile.policy.attempted(tally, performance.now() - start, error.message);
     return undefined;
   }
-  return entry.variant.run(tensors);
+  const result = entry.variant.run(tensors);
+  profile.policy.attempted(tally, performance.now() - start);
+  return result;
 }
+
+/** A pattern whose guard failed was worth compiling before. */
+function isToBeCompiled(policy: CompilePolicy, { tally, calls, misses }: Seen, profileRuns: number): boolean {
+  if (executorSettings.mode === 'compile' || misses > 0)
+    return tally.refusal === undefined && calls >= profileRuns;
+  return policy.isWorth(tally, profileRuns);
+}
+
+function runTimed(
+  { policy }: Profile,
+  tally: Tally,
+  variant: Variant,
+  tensors: readonly Tensor[],
+): IValue | undefined {
+  const start = performance.now();
+  const result = variant.run(tensors);
+  if (result !== undefined) policy.ran(tally, performance.now() - start);
+  return result;
+}
+
+const mayHoldTensors = (value: IValue): boolean =>
+  Array.isArray(value) || value instanceof TupleValue || value instanceof Map || holdsTensors(value);
 
 function holdsTensors(value: IValue): boolean {
   if (value instanceof Tensor) return true;
@@ -163,8 +226,8 @@ function executorContext(options: RunOptions = {}): RunContext {
     },
   });
   context.call = (callee, args) => {
-    const result = context.attempt(callee, args);
-    return result === undefined ? interpret(callee, args, context) : result;
+    const result = attempt(callee, args, innerProfileRuns());
+    return result === undefined ? runUncompiled(callee, args, context) : result;
   };
   return context;
 }
@@ -201,9 +264,17 @@ export function runFunction(callee: ScriptFunction, inputs: readonly IValue[], o
     return interpret(callee, inputs, options);
   const result = attempt(callee, inputs, mode === 'compile' ? 0 : profileRuns);
   if (result !== undefined) return result;
-  const context = executorContext(options);
-  const generatedResult = runGenerated(callee, inputs, context);
-  return generatedResult === undefined ? interpret(callee, inputs, context) : generatedResult;
+  return runUncompiled(callee, inputs, executorContext(options));
+}
+
+/** Runs a call that was left to the interpreter just now, in JavaScript where there is some, and notes the time. */
+function runUncompiled(callee: ScriptFunction, args: readonly IValue[], context: RunContext): IValue {
+  const tally = missed;
+  const start = performance.now();
+  const generatedResult = runGenerated(callee, args, context);
+  const result = generatedResult === undefined ? interpret(callee, args, context) : generatedResult;
+  if (tally !== undefined) tally.interpreted = performance.now() - start;
+  return result;
 }
 
 /** Runs a method of an object, which becomes the first input. */
@@ -227,10 +298,12 @@ export interface ExecutorState {
 
 /** What the executor knows of a function (called on `object`, when it is a method). */
 export function executorState(callee: ScriptFunction, object?: ObjectValue): ExecutorState[] {
-  return profileOf(callee, object ?? noObject).seen.map(({ patterns, gradEnabled, variant, refusal }) => ({
-    patterns,
-    gradEnabled,
-    state: variant !== undefined ? 'compiled' : refusal !== undefined ? 'refused' : 'profiled',
-    reason: refusal,
-  }));
+  return profileOf(callee, object ?? noObject).seen.map(
+    ({ patterns, gradEnabled, variant, tally: { refusal } }) => ({
+      patterns,
+      gradEnabled,
+      state: variant !== undefined ? 'compiled' : refusal !== undefined ? 'refused' : 'profiled',
+      reason: refusal,
+    }),
+  );
 }

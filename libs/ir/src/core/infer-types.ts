@@ -3,7 +3,7 @@ import { OperatorError } from '../errors.ts';
 import type { Node, Value } from '../graph/graph.ts';
 import type { TensorSpec } from '../types/types.ts';
 import { asTensorSpec } from '../types/types.ts';
-import { coreOperator } from './operator.ts';
+import { coreOperator, declaredAttributes } from './operator.ts';
 
 /** The dtype and shape of a core value; throws OperatorError when they are not known. */
 export function specOf(value: Value): TensorSpec {
@@ -22,12 +22,11 @@ export function inferTypes(node: Node): TensorSpec[] {
     });
     throw new OperatorError(`core::${operator.name}(${operands.join(', ')}): ${reason}`, node.source);
   };
-  for (const [name, kind] of Object.entries(operator.attributes)) {
+  for (const { name, kind, isOptional } of declaredAttributes(operator)) {
     const attribute = node.attributes.get(name);
-    if (attribute === undefined && !kind.endsWith('?')) fail(`attribute '${name}' is missing`);
-    const expected = kind.replace('?', '');
-    if (attribute !== undefined && attribute.kind !== expected)
-      fail(`attribute '${name}' is of kind ${attribute.kind}, ${expected} is expected`);
+    if (attribute === undefined && !isOptional) fail(`attribute '${name}' is missing`);
+    if (attribute !== undefined && attribute.kind !== kind)
+      fail(`attribute '${name}' is of kind ${attribute.kind}, ${kind} is expected`);
   }
   const regions = operator.regions ?? 0;
   if (regions >= 0 && node.blocks.length !== regions) {

@@ -74,11 +74,29 @@ export interface CoreOperator {
   sharding?(node: Node): ShardingRule;
 }
 
+/** An attribute as an operator declares it. */
+export interface DeclaredAttribute {
+  readonly name: string;
+  readonly kind: AttributeKind;
+  readonly isOptional: boolean;
+}
+
 const operators = new Map<string, CoreOperator>();
+const declared = new Map<CoreOperator, readonly DeclaredAttribute[]>();
 
 export function registerCoreOperator(operator: CoreOperator): void {
   operators.set(operator.name, operator);
+  const attributes = Object.entries(operator.attributes).map(([name, kind]) => ({
+    name,
+    kind: kind.replace('?', '') as AttributeKind,
+    isOptional: kind.endsWith('?'),
+  }));
+  declared.set(operator, attributes);
 }
+
+/** The attributes that a registered operator declares. */
+export const declaredAttributes = (operator: CoreOperator): readonly DeclaredAttribute[] =>
+  declared.get(operator)!;
 
 /** The operator of that name (without `core::`); throws OperatorError naming it when there is none. */
 export function coreOperator(name: string): CoreOperator {

@@ -93,7 +93,7 @@ export function applyElementwise(b: CoreBuilder, region: Block, operands: readon
       continue;
     }
     const copy = b.graph.create(node.kind, node.inputs.map(spread), 0);
-    for (const [name, attribute] of node.attributes) copy.attributes.set(name, attribute);
+    copy.copyAttributes(node);
     for (const spec of inferTypes(copy)) copy.addOutput(spec);
     b.graph.insertNode(copy);
     copy.outputs.forEach((output, index) => map.set(node.outputs[index], output));

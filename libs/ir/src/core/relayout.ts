@@ -222,7 +222,7 @@ const emitAgain =
   (node: Node) =>
   (b: CoreBuilder, operands: readonly Value[]): Value => {
     const made = b.graph.create(node.kind, operands, 0);
-    for (const [name, attribute] of node.attributes) made.attributes.set(name, attribute);
+    made.copyAttributes(node);
     made.source = node.source;
     for (const spec of inferTypes(made)) made.addOutput(spec);
     return b.graph.insertNode(made).outputs[0];

@@ -14,10 +14,25 @@ export interface Use {
   readonly index: number;
 }
 
+// Graphs have tens of thousands of nodes: lists are as long as they need to be, empty ones are one object, and copies of a node
+// have one map of attributes until one of them is changed.
+const noUses: readonly Use[] = [];
+const noValues: readonly Value[] = [];
+const noBlocks: readonly Block[] = [];
+const noAttributes: ReadonlyMap<string, Attribute> = new Map();
+
+/** The list with an item more: itself, or the first of its own. */
+function withItem<T>(list: readonly T[], item: T): readonly T[] {
+  if (list.length === 0) return [item];
+  (list as T[]).push(item);
+  return list;
+}
+
 /** An SSA value: a parameter of a block or an output of a node. */
 export class Value {
-  readonly uses: Use[] = [];
-  private debugName: string | undefined;
+  /** @internal Set by nodes. */
+  uses: readonly Use[] = noUses;
+  private debugName: string | undefined = undefined;
 
   /** @internal Values are made by blocks and nodes. */
   constructor(
@@ -75,45 +90,96 @@ export class Value {
   /** Gives `this` the type and, if it has one, the name of `other`. */
   copyMetadata(other: Value): this {
     this.type = other.type;
-    if (other.hasName) this.setName(other.name);
+    if (other.debugName === undefined) return this;
+    if (this.debugName !== undefined) this.graph.releaseName(this.debugName);
+    this.debugName = this.graph.uniqueName(other.debugName, this);
     return this;
   }
 
   /** Every use of this value becomes a use of `replacement`. Result: this value has no uses. */
   replaceAllUsesWith(replacement: Value): void {
     if (replacement === this) return;
-    for (const use of [...this.uses]) use.user.replaceInput(use.index, replacement);
+    const { uses } = this;
+    this.uses = noUses;
+    for (const use of uses) {
+      (use.user.inputs as Value[])[use.index] = replacement;
+      replacement.addUse(use);
+    }
   }
+
+  /** @internal */
+  addUse(use: Use): void {
+    this.uses = withItem(this.uses, use);
+  }
+
+  /** @internal */
+  dropUse(user: Node, index: number): void {
+    const { uses } = this;
+    // The last ones are the first to go where a block is taken apart.
+    const at = uses.findLastIndex((use) => use.user === user && use.index === index);
+    if (at < 0) throw new InternalError(`use ${index} of %${this.name} in ${user.kind} is not recorded`);
+    if (uses.length === 1) this.uses = noUses;
+    else (uses as Use[]).splice(at, 1);
+  }
+}
+
+/** The parts of a kind. */
+interface Kind {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly operator: string;
+}
+
+/** Each kind once, so that kinds and operators compare as fast as numbers. */
+const kinds = new Map<string, Kind>();
+
+function kindOf(name: string): Kind {
+  let kind = kinds.get(name);
+  if (kind === undefined) {
+    const at = name.indexOf('::');
+    kinds.set(name, (kind = { kind: name, namespace: name.slice(0, at), operator: name.slice(at + 2) }));
+  }
+  return kind;
 }
 
 /** An operation. Kinds are namespaced: `aten::add`, `prim::If`, `core::dot_general`. */
 export class Node {
-  readonly inputs: Value[] = [];
-  readonly outputs: Value[] = [];
-  readonly blocks: Block[] = [];
-  readonly attributes = new Map<string, Attribute>();
-  source: SourceRange | undefined;
+  readonly kind: string;
+  /** The part of the kind after `::`. */
+  readonly operator: string;
+  /** Changed by the methods below alone, as are `outputs`, `blocks` and `attributes`. */
+  inputs: readonly Value[] = noValues;
+  outputs: readonly Value[] = noValues;
+  blocks: readonly Block[] = noBlocks;
+  attributes: ReadonlyMap<string, Attribute> = noAttributes;
+  /** Whether `attributes` is another node's too. */
+  private sharesAttributes = true;
+  source: SourceRange | undefined = undefined;
   /** The path of modules that a trace was in: `__module.layers/__module.layers.0`. */
-  scope: string | undefined;
+  scope: string | undefined = undefined;
   /** The block this node stands in; undefined while it is not inserted. */
-  block: Block | undefined;
+  block: Block | undefined = undefined;
   /** @internal Neighbours in the block's list. */
-  prev: Node | undefined;
+  prev: Node | undefined = undefined;
   /** @internal */
-  next: Node | undefined;
+  next: Node | undefined = undefined;
   /** @internal Position in the block, for `isBefore`. */
   position = 0;
   /**
    * Name of the schema's overload once it is resolved ('' is one too). The printed form does not show it; the
    * parser and the emitters resolve it.
    */
-  overload: string | undefined;
+  overload: string | undefined = undefined;
 
   /** @internal Nodes are made by `Graph.create`. */
   constructor(
     readonly graph: Graph,
-    readonly kind: string,
-  ) {}
+    kind: string,
+  ) {
+    const parts = kindOf(kind);
+    this.kind = parts.kind;
+    this.operator = parts.operator;
+  }
 
   get output(): Value {
     if (this.outputs.length !== 1) {
@@ -122,12 +188,8 @@ export class Node {
     return this.outputs[0];
   }
 
-  /** The part of the kind after `::`. */
-  get operator(): string {
-    return this.kind.slice(this.kind.indexOf('::') + 2);
-  }
   get namespace(): string {
-    return this.kind.slice(0, this.kind.indexOf('::'));
+    return kindOf(this.kind).namespace;
   }
 
   /** The value of attribute `name`; throws InternalError when it is absent or of another kind. */
@@ -145,7 +207,18 @@ export class Node {
   }
 
   set(name: string, attribute: Attribute): this {
-    this.attributes.set(name, attribute);
+    if (this.sharesAttributes) {
+      this.attributes = new Map(this.attributes);
+      this.sharesAttributes = false;
+    }
+    (this.attributes as Map<string, Attribute>).set(name, attribute);
+    return this;
+  }
+
+  /** Gives `this` the attributes of `other`, in the place of its own. */
+  copyAttributes(other: Node): this {
+    this.attributes = other.attributes;
+    this.sharesAttributes = other.sharesAttributes = true;
     return this;
   }
 
@@ -162,9 +235,16 @@ export class Node {
   }
 
   addInput(value: Value): this {
-    value.uses.push({ user: this, index: this.inputs.length });
-    this.inputs.push(value);
+    value.addUse({ user: this, index: this.inputs.length });
+    this.inputs = withItem(this.inputs, value);
     return this;
+  }
+
+  /** @internal All inputs of a node that has none yet. */
+  setInputs(values: readonly Value[]): void {
+    if (values.length === 0) return;
+    this.inputs = values.slice();
+    for (let index = 0; index < values.length; index++) values[index].addUse({ user: this, index });
   }
 
   insertInput(index: number, value: Value): this {
@@ -178,9 +258,9 @@ export class Node {
   /** Operand `index` becomes `value`. Returns the old operand. */
   replaceInput(index: number, value: Value): Value {
     const old = this.inputs[index];
-    dropUse(old, this, index);
-    this.inputs[index] = value;
-    value.uses.push({ user: this, index });
+    old.dropUse(this, index);
+    (this.inputs as Value[])[index] = value;
+    value.addUse({ user: this, index });
     return old;
   }
 
@@ -195,13 +275,15 @@ export class Node {
   }
 
   private truncateInputs(length: number): void {
-    for (let index = length; index < this.inputs.length; index++) dropUse(this.inputs[index], this, index);
-    this.inputs.length = length;
+    const { inputs } = this;
+    for (let index = length; index < inputs.length; index++) inputs[index].dropUse(this, index);
+    if (length === 0) this.inputs = noValues;
+    else (inputs as Value[]).length = length;
   }
 
   addOutput(type: Type = AnyTensorType): Value {
     const value = new Value(this.graph.nextValueId(), this, type);
-    this.outputs.push(value);
+    this.outputs = withItem(this.outputs, value);
     return value;
   }
 
@@ -211,18 +293,20 @@ export class Node {
     if (value.hasUses)
       throw new InternalError(`output %${value.name} of ${this.kind} is removed while it is used`);
     value.setName(undefined);
-    this.outputs.splice(index, 1);
+    if (this.outputs.length === 1) this.outputs = noValues;
+    else (this.outputs as Value[]).splice(index, 1);
   }
 
   addBlock(): Block {
     const block = new Block(this.graph, this);
-    this.blocks.push(block);
+    this.blocks = withItem(this.blocks, block);
     return block;
   }
 
   removeBlock(index: number): void {
     this.blocks[index].clear();
-    this.blocks.splice(index, 1);
+    if (this.blocks.length === 1) this.blocks = noBlocks;
+    else (this.blocks as Block[]).splice(index, 1);
   }
 
   /** Inserts this node, which stands nowhere, before `other`. */
@@ -263,6 +347,7 @@ export class Node {
 
   /** Whether this node stands before `other` of the same block. */
   isBefore(other: Node): boolean {
+    this.block?.number();
     return this.position < other.position;
   }
 
@@ -281,6 +366,9 @@ export class Node {
   }
 }
 
+/** Between the positions of neighbours; a block of 8 million nodes has positions of 31 bits. */
+const spacing = 256;
+
 /** A list of nodes with parameters and outputs. `paramNode` and `returnNode` bracket the list and are not part of it. */
 export class Block {
   readonly paramNode: Node;
@@ -296,8 +384,8 @@ export class Block {
     this.paramNode.block = this.returnNode.block = this;
     this.paramNode.next = this.returnNode;
     this.returnNode.prev = this.paramNode;
-    this.paramNode.position = Number.MIN_SAFE_INTEGER;
-    this.returnNode.position = Number.MAX_SAFE_INTEGER;
+    this.paramNode.position = -(2 ** 31);
+    this.returnNode.position = 2 ** 31 - 1;
   }
 
   get inputs(): readonly Value[] {
@@ -324,21 +412,13 @@ export class Block {
   }
 
   /** The nodes in order. The current node may be destroyed or moved while iterating. */
-  *nodes(): Generator<Node, void> {
-    for (let node = this.paramNode.next!; node !== this.returnNode;) {
-      const following = node.next!;
-      yield node;
-      node = node.block === this && node.next !== undefined ? node.next : following;
-    }
+  nodes(): IterableIterator<Node> {
+    return new NodesInOrder(this);
   }
 
   /** The nodes from last to first. The current node may be destroyed. */
-  *reverseNodes(): Generator<Node, void> {
-    for (let node = this.returnNode.prev!; node !== this.paramNode;) {
-      const preceding = node.prev!;
-      yield node;
-      node = preceding;
-    }
+  reverseNodes(): IterableIterator<Node> {
+    return new NodesInReverse(this);
   }
 
   appendNode(node: Node): Node {
@@ -382,22 +462,74 @@ export class Block {
     const before = node.prev === this.paramNode ? undefined : node.prev!.position;
     const after = node.next === this.returnNode ? undefined : node.next!.position;
     if (before === undefined && after === undefined) node.position = 0;
-    else if (after === undefined) node.position = before! + 1024;
-    else if (before === undefined) node.position = after - 1024;
+    else if (after === undefined) node.position = before! + spacing;
+    else if (before === undefined) node.position = after - spacing;
     else {
       node.position = before + Math.floor((after - before) / 2);
-      if (node.position === before) this.renumber();
+      if (node.position === before) this.isNumbered = false;
     }
   }
+  /** Whether positions are in order: they get so again when somebody asks. */
+  private isNumbered = true;
 
   /** @internal */
   nodeRemoved(_node: Node): void {}
 
-  private renumber(): void {
+  /** @internal Puts positions in order. */
+  number(): void {
+    if (this.isNumbered) return;
+    this.isNumbered = true;
     let position = 0;
     for (let node = this.paramNode.next!; node !== this.returnNode; node = node.next!) {
-      node.position = position += 1024;
+      node.position = position += spacing;
     }
+  }
+}
+
+/** Iterators that V8 can inline, as it cannot generators. */
+class NodesInOrder implements IterableIterator<Node> {
+  private current: Node;
+  private following: Node;
+
+  constructor(private readonly block: Block) {
+    this.current = block.paramNode;
+    this.following = block.paramNode.next!;
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): IteratorResult<Node> {
+    const { block, current } = this;
+    const node = current.block === block && current.next !== undefined ? current.next : this.following;
+    if (node === block.returnNode) {
+      // Ended: it stays so.
+      this.current = this.following = node;
+      return { done: true, value: undefined };
+    }
+    this.current = node;
+    this.following = node.next!;
+    return { done: false, value: node };
+  }
+}
+
+class NodesInReverse implements IterableIterator<Node> {
+  private preceding: Node;
+
+  constructor(private readonly block: Block) {
+    this.preceding = block.returnNode.prev!;
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): IteratorResult<Node> {
+    const node = this.preceding;
+    if (node === this.block.paramNode) return { done: true, value: undefined };
+    this.preceding = node.prev!;
+    return { done: false, value: node };
   }
 }
 
@@ -427,7 +559,7 @@ export class Graph {
   get returnNode(): Node {
     return this.block.returnNode;
   }
-  nodes(): Generator<Node, void> {
+  nodes(): IterableIterator<Node> {
     return this.block.nodes();
   }
   addInput(type?: Type, name?: string): Value {
@@ -441,10 +573,9 @@ export class Graph {
   create(kind: string, inputs: readonly Value[] = [], outputs: number | readonly Type[] = 1): Node {
     const node = new Node(this, kind);
     node.source = this.currentSource;
-    for (const input of inputs) node.addInput(input);
-    const types =
-      typeof outputs === 'number' ? Array.from({ length: outputs }, () => AnyTensorType) : outputs;
-    for (const type of types) node.addOutput(type);
+    node.setInputs(inputs);
+    if (typeof outputs !== 'number') for (const type of outputs) node.addOutput(type);
+    else for (let index = 0; index < outputs; index++) node.addOutput(AnyTensorType);
     return node;
   }
 
@@ -531,7 +662,7 @@ export function cloneNode(graph: Graph, node: Node, map: Map<Value, Value>): Nod
   copy.source = node.source;
   copy.scope = node.scope;
   copy.overload = node.overload;
-  for (const [name, attribute] of node.attributes) copy.attributes.set(name, attribute);
+  copy.copyAttributes(node);
   for (const block of node.blocks) copy.addBlock().copyFrom(block, map);
   for (const output of node.outputs) map.set(output, copy.addOutput(output.type).copyMetadata(output));
   return copy;
@@ -541,10 +672,4 @@ function lookUp(map: Map<Value, Value>, value: Value): Value {
   const copy = map.get(value);
   if (copy === undefined) throw new InternalError(`%${value.name} is copied from but not mapped`);
   return copy;
-}
-
-function dropUse(value: Value, user: Node, index: number): void {
-  const at = value.uses.findIndex((use) => use.user === user && use.index === index);
-  if (at < 0) throw new InternalError(`use ${index} of %${value.name} in ${user.kind} is not recorded`);
-  value.uses.splice(at, 1);
 }

@@ -3,6 +3,7 @@ import { VerifyError } from '../errors.ts';
 import '../core/ops/index.ts';
 import { parseGraph } from '../text/parser.ts';
 import { AnyTensorType, IntType, tensorSpec } from '../types/types.ts';
+import type { Use } from './graph.ts';
 import { Graph } from './graph.ts';
 import { SourceRange } from './source-range.ts';
 import { verifyGraph } from './verifier.ts';
@@ -71,10 +72,10 @@ describe('graphs that text cannot say', () => {
   });
   test('uses: a reader that is not recorded', () => {
     const graph = parseGraph(sound);
-    graph.inputs[0].uses.pop();
+    (graph.inputs[0].uses as Use[]).pop();
     expect(() => verifyGraph(graph)).toThrow(/invariant 'uses'/);
     const other = parseGraph(sound);
-    other.inputs[0].uses.push({ user: other.returnNode, index: 7 });
+    (other.inputs[0].uses as Use[]).push({ user: other.returnNode, index: 7 });
     expect(() => verifyGraph(other)).toThrow(/lists 3 uses but is read 2 times/);
   });
   test('list: a node of another graph', () => {

@@ -86,7 +86,7 @@ export function convertibleToList(type: Type, list: Type): boolean {
   return type.kind === 'Tuple' && type.elements.every((element) => isSubtype(element, list.element));
 }
 
-export function unpackTuple(graph: Graph, value: Value): Value[] {
+export function unpackTuple(graph: Graph, value: Value): readonly Value[] {
   if (value.node.kind === 'prim::TupleConstruct') return [...value.node.inputs];
   return graph.insert('prim::TupleUnpack', [value], (value.type as TupleType).elements).outputs;
 }

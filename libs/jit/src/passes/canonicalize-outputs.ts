@@ -62,9 +62,9 @@ function nodeIsBefore(a: Node, b: Node): boolean {
 function permute(node: Node, order: readonly number[]): void {
   if (order.every((from, to) => from === to)) return;
   const isLoop = node.kind === 'prim::Loop';
-  const reorder = <T>(list: T[], offset: number): void => {
+  const reorder = (list: readonly Value[], offset: number): void => {
     const old = list.slice(offset);
-    order.forEach((from, to) => (list[offset + to] = old[from]));
+    order.forEach((from, to) => ((list as Value[])[offset + to] = old[from]));
   };
   reorder(node.outputs, 0);
   for (const block of node.blocks) {

@@ -107,7 +107,7 @@ class Raised {
     if (!this.through.has(node)) return b.transpose(value, [...permutation]);
     const operands = node.inputs.map((input) => this.emit(b, input));
     const again = b.graph.create(node.kind, operands, 0);
-    for (const [name, attribute] of node.attributes) again.attributes.set(name, attribute);
+    again.copyAttributes(node);
     again.source = node.source;
     for (const spec of inferTypes(again)) again.addOutput(spec);
     return b.graph.insertNode(again).output;

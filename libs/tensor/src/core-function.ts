@@ -2,7 +2,7 @@
 // apart, executables compiled for each device and layout of operands and results. Knows nothing of autograd.
 import type { BufferView, Device, Executable, InPlace } from '@weft/devices';
 import type { DifferentiateOptions, Differentiated, Graph, RandomRequest, TensorSpec, Value } from '@weft/ir';
-import { dtypes, numel, relayout, removeDeadCode, specOf, tensorSpec } from '@weft/ir';
+import { InternalError, dtypes, numel, relayout, removeDeadCode, specOf, tensorSpec } from '@weft/ir';
 import type { Strided } from '@weft/ops';
 import {
   contiguousStrides,
@@ -43,6 +43,8 @@ export interface CoreFunctionOptions {
    * @param inPlace pairs of the graph's inputs and outputs that a device is asked to give one memory
    */
   readonly optimize?: (graph: Graph, inPlace?: readonly InPlace[]) => void;
+  /** Whether a derivative may be asked for; default true. Else the graph itself is compiled, not a copy of it. */
+  readonly isDifferentiable?: boolean;
   /** Makes the derivative; default: `differentiate` of @weft/ir. */
   readonly differentiate?: (graph: Graph, options: DifferentiateOptions) => Differentiated;
 }
@@ -64,9 +66,10 @@ export class CoreFunction {
 
   /** @param graph given up to this object */
   constructor(
-    readonly graph: Graph,
+    private readonly own: Graph,
     readonly options: CoreFunctionOptions = {},
   ) {
+    const graph = own;
     removeDeadCode(graph);
     const { requests = [], views = false } = options;
     this.requests = requests;
@@ -87,16 +90,25 @@ export class CoreFunction {
     );
   }
 
+  /** What its derivatives are made of. */
+  get graph(): Graph {
+    if (this.options.isDifferentiable === false)
+      throw new InternalError('a function without derivative is asked for its graph');
+    return this.own;
+  }
+
   /** The graph that is compiled: with each computed output once, optimised. */
   private get body(): Graph {
     if (this.compiled !== undefined) return this.compiled;
-    const { graph, positions, options } = this;
-    const hasOthers = positions.length !== graph.outputs.length;
-    if (!hasOthers && options.optimize === undefined) return (this.compiled = graph);
-    const body = graph.clone();
-    const kept = positions.map((position) => body.outputs[position]);
-    while (body.outputs.length > 0) body.block.removeOutput(body.outputs.length - 1);
-    kept.forEach((value) => body.addOutput(value));
+    const { own, positions, options } = this;
+    const hasOthers = positions.length !== own.outputs.length;
+    if (!hasOthers && options.optimize === undefined) return (this.compiled = own);
+    const body = options.isDifferentiable === false ? own : own.clone();
+    if (hasOthers) {
+      const kept = positions.map((position) => body.outputs[position]);
+      while (body.outputs.length > 0) body.block.removeOutput(body.outputs.length - 1);
+      kept.forEach((value) => body.addOutput(value));
+    }
     options.optimize?.(body, this.pairs);
     return (this.compiled = body);
   }

@@ -125,7 +125,9 @@ function callEntry(
   if (entry.variant !== undefined) {
     tally.uses++;
     const result =
-      tally.untimed === 0 ? entry.variant.run(tensors) : runTimed(profile, tally, entry.variant, tensors);
+      tally.untimed === 0
+        ? entry.variant.run(args, tensors)
+        : runTimed(profile, tally, entry.variant, args, tensors);
     if (result !== undefined) return result;
     if (++entry.misses > executorSettings.maxMisses) tally.refusal = 'its guard keeps failing';
     entry.variant = undefined;
@@ -156,7 +158,7 @@ function callEntry(
     profile.policy.attempted(tally, performance.now() - start, error.message);
     return undefined;
   }
-  const result = entry.variant.run(tensors);
+  const result = entry.variant.run(args, tensors);
   profile.policy.attempted(tally, performance.now() - start);
   return result;
 }
@@ -172,10 +174,11 @@ function runTimed(
   { policy }: Profile,
   tally: Tally,
   variant: Variant,
+  args: readonly IValue[],
   tensors: readonly Tensor[],
 ): IValue | undefined {
   const start = performance.now();
-  const result = variant.run(tensors);
+  const result = variant.run(args, tensors);
   if (result !== undefined) policy.ran(tally, performance.now() - start);
   return result;
 }

@@ -108,7 +108,7 @@ function removeUnused(graph: Graph, names: readonly number[], count: number): nu
 /** Recomputations without that many calls for each, after which the fixed part is no longer kept apart. */
 const fewCalls = 4;
 
-/** A graph with its fixed part apart. */
+/** A graph with its fixed part apart, both optimised already. */
 export class FixedPart {
   readonly rest: CoreFunction;
   private readonly fixed: CoreFunction;
@@ -120,10 +120,9 @@ export class FixedPart {
   constructor(
     private readonly split: SplitGraph,
     private readonly device: Device,
-    optimize: (graph: Graph) => void,
   ) {
-    this.fixed = new CoreFunction(split.fixed, { optimize });
-    this.rest = new CoreFunction(split.rest, { optimize });
+    this.fixed = new CoreFunction(split.fixed, { isDifferentiable: false });
+    this.rest = new CoreFunction(split.rest, { isDifferentiable: false });
   }
 
   /**

@@ -1,7 +1,6 @@
 // A function compiled for one pattern of arguments: guard, operands, one run of the graph, results put together. Whatever
 // keeps it from standing for the call (a failed guard, a condition that does not hold) leaves everything as it was, so that
 // the interpreter can take over.
-import type { Device } from '@weft/devices';
 import type { DType, DifferentiateOptions, Graph, IValue, ScriptFunction } from '@weft/ir';
 import { TupleValue, UnsupportedError, dtypes, tagContainer } from '@weft/ir';
 import type { Strided } from '@weft/ops';
@@ -32,8 +31,9 @@ export interface VariantOptions {
 }
 
 export class Variant {
-  private readonly fn: CoreFunction;
-  /** Where something follows from weights alone. */
+  /** The whole; where there is a fixed part, made when that cannot be kept apart. */
+  private fn: CoreFunction | undefined;
+  /** Where something follows from weights alone: tensors of the module that the method does not change. */
   private readonly fixedPart: FixedPart | undefined;
   private readonly guard: StateGuard;
   private readonly device;
@@ -44,12 +44,17 @@ export class Variant {
   private readonly places: readonly number[];
   private readonly sources: readonly number[];
 
+  private readonly name: string;
+  private readonly lowering: Omit<ExactLowering, 'graph'>;
+
   private constructor(
-    private readonly name: string,
-    private readonly lowering: ExactLowering,
+    private readonly callee: ScriptFunction,
+    private readonly options: VariantOptions,
+    { graph, ...lowering }: ExactLowering,
     tensors: readonly Tensor[],
-    memoryLimit: number | string | undefined,
   ) {
+    this.name = callee.name.slice(callee.name.lastIndexOf('.') + 1);
+    this.lowering = lowering;
     this.guard = new StateGuard(lowering.objects);
     const places: number[] = [];
     const sources: number[] = [];
@@ -65,19 +70,12 @@ export class Variant {
     const devices = new Set(this.operands.map((tensor) => tensor.storage.device));
     if (devices.size > 1) throw new UnsupportedError('the tensors of the call are on several devices');
     this.device = this.operands[0]?.storage.device ?? hostDevice();
-    this.fixedPart = fixedPartOf(lowering, this.device);
-    const { device } = this;
-    this.fn = new CoreFunction(lowering.graph, {
-      requests: lowering.requests,
-      optimize: optimizeCore,
-      ...(memoryLimit === undefined
-        ? {}
-        : {
-            differentiate: (graph: Graph, options: DifferentiateOptions) =>
-              differentiateWithin(limitInBytes(memoryLimit), graph, options, device),
-          }),
-    });
-    if (lowering.gradEnabled) {
+    const fixed = lowering.gradEnabled || lowering.requests.length > 0 ? [] : fixedInputs(lowering);
+    if (fixed.length > 0) optimize(graph, 'core', { fixed });
+    const split = fixed.length > 0 ? splitGraph(graph, fixed) : undefined;
+    if (split === undefined) this.fn = this.whole(graph, fixed.length > 0);
+    else this.fixedPart = new FixedPart(split, this.device);
+    if (lowering.gradEnabled && this.fn !== undefined) {
       prepareDerivative(
         this.fn,
         lowering.inputs.map((operand) => this.operands[operand]),
@@ -87,6 +85,22 @@ export class Variant {
     this.release();
   }
 
+  private whole(graph: Graph, isOptimized: boolean): CoreFunction {
+    const { lowering, device, options } = this;
+    const { memoryLimit } = options;
+    return new CoreFunction(graph, {
+      requests: lowering.requests,
+      optimize: isOptimized ? undefined : optimizeCore,
+      isDifferentiable: lowering.gradEnabled,
+      ...(memoryLimit === undefined
+        ? {}
+        : {
+            differentiate: (given: Graph, wanted: DifferentiateOptions) =>
+              differentiateWithin(limitInBytes(memoryLimit), given, wanted, device),
+          }),
+    });
+  }
+
   /** Throws UnsupportedError, or the program's own error, when no graph can stand for such calls. */
   static compile(
     callee: ScriptFunction,
@@ -94,18 +108,17 @@ export class Variant {
     tensors: readonly Tensor[],
     options: VariantOptions,
   ): Variant {
-    const name = callee.name.slice(callee.name.lastIndexOf('.') + 1);
-    return new Variant(name, lowerExactly(callee, args, options), tensors, options.memoryLimit);
+    return new Variant(callee, options, lowerExactly(callee, args, options), tensors);
   }
 
   get gradEnabled(): boolean {
     return this.lowering.gradEnabled;
   }
 
-  /** Runs the call with the tensors of its arguments; undefined when the interpreter has to. */
-  run(tensors: readonly Tensor[]): IValue | undefined {
+  /** Runs the call with the arguments and the tensors in them; undefined when the interpreter has to. */
+  run(args: readonly IValue[], tensors: readonly Tensor[]): IValue | undefined {
     if (!this.guard.holds()) return undefined;
-    const { lowering, operands, fn, device, places, sources } = this;
+    const { lowering, operands, device, places, sources } = this;
     for (let index = 0; index < places.length; index++) operands[places[index]] = tensors[sources[index]];
     if (lowering.writes.length > 0 && this.hasSharedWrites()) return undefined;
     const { condition, requests } = lowering;
@@ -116,7 +129,7 @@ export class Variant {
     const apart = this.fixedPart?.operands(all);
     const outputs =
       apart === undefined
-        ? runRecorded(this.name, fn, all, device, this.placed)
+        ? runRecorded(this.name, (this.fn ??= this.wholeAgain(args)), all, device, this.placed)
         : runRecorded(this.name, this.fixedPart!.rest, apart, device, this.placed);
     if (condition !== undefined && outputs[condition].element() !== true) {
       if (before !== undefined) defaultGenerator.setState(before);
@@ -137,6 +150,11 @@ export class Variant {
         : this.assemble(result, outputs, new Map());
     this.release();
     return value;
+  }
+
+  /** The graph was given up to the parts, and most calls never need it whole. */
+  private wholeAgain(args: readonly IValue[]): CoreFunction {
+    return this.whole(lowerExactly(this.callee, args, this.options).graph, false);
   }
 
   /** Arguments are not kept alive between calls. */
@@ -211,16 +229,6 @@ export class Variant {
         return structure satisfies never;
     }
   }
-}
-
-/** What follows from tensors of the module that the method does not change. */
-function fixedPartOf(lowering: ExactLowering, device: Device): FixedPart | undefined {
-  const fixed = fixedInputs(lowering);
-  if (lowering.gradEnabled || lowering.requests.length > 0 || fixed.length === 0) return undefined;
-  const graph = lowering.graph.clone();
-  optimize(graph, 'core', { fixed });
-  const split = splitGraph(graph, fixed);
-  return split && new FixedPart(split, device, optimizeCore);
 }
 
 const optimizeCore = (graph: Graph): void => void optimize(graph, 'core');

@@ -99,7 +99,11 @@ export function lowerExactly(
 }
 
 /** The inputs of the graph that are tensors of the module which running it does not change. */
-export function fixedInputs({ operands, inputs, writes }: ExactLowering): number[] {
+export function fixedInputs({
+  operands,
+  inputs,
+  writes,
+}: Pick<ExactLowering, 'operands' | 'inputs' | 'writes'>): number[] {
   const written = new Set(writes.map(({ operand }) => operand));
   return inputs.flatMap((operand, index) =>
     operands[operand].kind === 'held' && !written.has(operand) ? [index] : [],

@@ -25,38 +25,71 @@ const largestEpilogue = 16;
  * later, else the node moves down to the group, past what does not read its results.
  */
 export function withEpilogues(units: readonly Unit[], library: NativeLibrary, views: Views): FusedUnit[] {
-  const fused: FusedUnit[] = [];
+  const fused = new Places();
   for (const unit of units) {
     if (unit.kind === 'node') {
       fused.push({ node: unit.node, group: [] });
       continue;
     }
     const joined = isPointwise(unit.nodes[0], library) ? epilogueAt(fused, unit.nodes, views) : undefined;
-    if (joined?.stays === true) fused[joined.index] = joined.unit;
+    if (joined?.stays === true) fused.set(joined.index, joined.unit);
     else {
-      if (joined !== undefined) fused.splice(joined.index, 1);
+      if (joined !== undefined) fused.remove(joined.index);
       fused.push(joined?.unit ?? { node: undefined, group: unit.nodes });
     }
     const rest = unit.nodes.slice(joined?.unit.group.length ?? unit.nodes.length);
     if (rest.length > 0) fused.push({ node: undefined, group: rest });
   }
-  return fused;
+  return fused.all();
+}
+
+/** Units in order, and where each value is computed. */
+class Places {
+  private readonly units: (FusedUnit | undefined)[] = [];
+  private readonly placeOf = new Map<Value, number>();
+
+  push(unit: FusedUnit): void {
+    this.set(this.units.length, unit);
+  }
+  set(index: number, unit: FusedUnit): void {
+    this.units[index] = unit;
+    for (const { outputs } of nodesOf(unit)) for (const output of outputs) this.placeOf.set(output, index);
+  }
+  /** Takes a unit out, which stands elsewhere from now on. */
+  remove(index: number): void {
+    this.units[index] = undefined;
+  }
+  at(index: number): FusedUnit {
+    return this.units[index]!;
+  }
+  all(): FusedUnit[] {
+    return this.units.filter((unit) => unit !== undefined);
+  }
+  after(index: number): FusedUnit[] {
+    return this.units.slice(index + 1).filter((unit) => unit !== undefined);
+  }
+  /** Where the values are computed that are, the last first. */
+  of(values: Iterable<Value>): number[] {
+    const found = new Set<number>();
+    for (const value of values) {
+      const place = this.placeOf.get(value);
+      if (place !== undefined) found.add(place);
+    }
+    return [...found].sort((a, b) => b - a);
+  }
 }
 
 function epilogueAt(
-  units: readonly FusedUnit[],
+  units: Places,
   group: readonly Node[],
   views: Views,
 ): { index: number; unit: FusedUnit; stays: boolean } | undefined {
-  const read = new Set(group.flatMap((member) => member.inputs.flatMap((value) => sourcesOf(value, isView))));
-  for (let index = units.length - 1; index >= 0; index--) {
-    const { node, group: own } = units[index];
-    if (node === undefined || own.length > 0 || !node.outputs.some((output) => read.has(output))) continue;
-    const later = units.slice(index + 1);
-    const stays = !later.some((unit) =>
-      nodesOf(unit).some(({ outputs }) => outputs.some((output) => read.has(output))),
-    );
-    if (!isEpilogue(node, group, views) || (!stays && isReadIn(later, node))) continue;
+  const places = units.of(group.flatMap((member) => member.inputs.flatMap((value) => sourcesOf(value, isView)))); // prettier-ignore
+  for (const index of places) {
+    const { node, group: own } = units.at(index);
+    if (node === undefined || own.length > 0) continue;
+    const stays = index === places[0];
+    if (!isEpilogue(node, group, views) || (!stays && isReadIn(units.after(index), node))) continue;
     const affine = affineOf(node, group, views);
     if (affine !== undefined) return { index, unit: { node, group, affine }, stays };
     // A gradient that comes back through relu is whole: what follows is another layer's, and better joins what that one needs of it.

@@ -29,6 +29,8 @@ export class CpuExecutable implements Executable {
   readonly memory: number;
   readonly cost: Cost;
   readonly inPlace: readonly InPlace[];
+  /** Without what it was loaded from, and the graph. */
+  private readonly program: Omit<CpuProgram, 'steps' | 'onHost'>;
   private readonly handle: Address;
   /** Addresses by slot, which the native program reads: inputs and outputs at every run, the others when told. */
   private readonly bindings: Float64Array;
@@ -49,12 +51,13 @@ export class CpuExecutable implements Executable {
   constructor(
     private readonly library: NativeLibrary,
     private readonly arena: Arena,
-    private readonly program: CpuProgram,
+    { steps, onHost: _, ...program }: CpuProgram,
   ) {
+    this.program = program;
     this.memory = program.scratch;
     this.cost = program.cost;
     this.inPlace = program.inPlace;
-    const { slots, steps } = program;
+    const { slots } = program;
     this.bindings = new Float64Array(new ArrayBuffer(Math.max(8, slots.length * 8)));
     this.registers = new Array<TypedArray>(slots.length).fill(nothing);
     this.accepted = [...program.inputs, ...program.outputs];

@@ -7,6 +7,7 @@ import type {
   Graph,
   IValue,
   Node,
+  Schema,
   ScriptFunction,
   SourceRange,
   Type,
@@ -63,7 +64,8 @@ export class Evaluator {
   gradEnabled = true;
   /** Values that live besides those of the running graphs: the generator's state. */
   readonly roots: IValue[] = [];
-  private readonly calls: (SourceRange | undefined)[] = [];
+  private path = new CallPath(undefined, undefined);
+  private readonly operators = new Map<Node, KnownOperator>();
   private readonly environments: Environment[] = [];
 
   constructor(
@@ -111,15 +113,16 @@ export class Evaluator {
   }
 
   call(callee: ScriptFunction, args: readonly IValue[], source?: SourceRange): IValue {
-    if (this.calls.length > 1000)
+    if (this.path.depth > 1000)
       throw new UnsupportedError(`${callee.name} calls itself without end`, source);
     if (callee.graph === undefined)
       throw new UnsupportedError(`the body of ${callee.name} is not known`, source);
-    this.calls.push(source);
+    const outer = this.path;
+    this.path = outer.into(source);
     try {
       return this.run(callee.graph, args)[0] ?? null;
     } finally {
-      this.calls.pop();
+      this.path = outer;
     }
   }
 
@@ -130,7 +133,7 @@ export class Evaluator {
 
   block(block: Block, env: Environment): void {
     for (const node of block.nodes()) {
-      const source = this.sourceOf(node);
+      const source = this.path.locate(node.source);
       this.b.graph.currentSource = source;
       try {
         this.node(node, env);
@@ -138,13 +141,6 @@ export class Evaluator {
         throw located(error, source);
       }
     }
-  }
-
-  private sourceOf(node: Node): SourceRange | undefined {
-    if (node.source === undefined) return this.calls.findLast((call) => call !== undefined);
-    let range = node.source;
-    for (const call of this.calls.toReversed()) if (call !== undefined) range = range.calledFrom(call);
-    return range;
   }
 
   /** Tells the journal of a list, dict, object or storage that is about to change. */
@@ -258,29 +254,30 @@ export class Evaluator {
 
   private operator(node: Node, given: readonly IValue[], env: Environment): void {
     const { outputs } = node;
-    const schema = schemaOfNode(node);
-    const name = schema === undefined ? node.kind : qualifiedName(schema);
+    let known = this.operators.get(node);
+    if (known === undefined) this.operators.set(node, (known = knownOperator(node)));
+    const { schema } = known;
     const args = [...given];
     for (let index = args.length; schema !== undefined && index < schema.arguments.length; index++) {
       args.push(schema.arguments[index].default ?? null);
     }
-    const result = this.evaluateOperator(node, name, args);
+    const result = this.evaluateOperator(node, known, args);
     if (outputs.length === 1) env.set(outputs[0], result as IValue);
     else if (outputs.length > 1) {
       outputs.forEach((output, index) => env.set(output, (result as readonly IValue[])[index]));
     }
   }
 
-  private evaluateOperator(node: Node, name: string, args: readonly IValue[]): IValue | readonly IValue[] {
-    const own = valueOperators[name];
+  private evaluateOperator(
+    node: Node,
+    { schema, name, own, query, meaning }: KnownOperator,
+    args: readonly IValue[],
+  ): IValue | readonly IValue[] {
     if (own !== undefined) return own(this, args, node);
     const [self] = args;
-    const query = queries[name];
     if (query !== undefined && self instanceof SymbolicTensor) return query(self, ...args.slice(1));
-    const meaning = operatorMeaning(name);
     if (meaning?.kind === 'host') {
       if (hasSideEffects(node)) this.requirements?.refuse(`${name} has an effect beyond its operands`);
-      const schema = schemaOfNode(node);
       const isOnNumbers = args.some(
         (value, index) => isSymbolicNumber(value) && takesNumber(schema?.arguments[index]?.type),
       );
@@ -337,6 +334,54 @@ export class Evaluator {
         ),
       );
     return value;
+  }
+}
+
+/** What there is to know of the operator of a node, which loops and calls evaluate again and again. */
+interface KnownOperator {
+  readonly schema: Schema | undefined;
+  readonly name: string;
+  readonly own: (typeof valueOperators)[string] | undefined;
+  readonly query: (typeof queries)[string] | undefined;
+  readonly meaning: ReturnType<typeof operatorMeaning>;
+}
+
+function knownOperator(node: Node): KnownOperator {
+  const schema = schemaOfNode(node);
+  const name = schema === undefined ? node.kind : qualifiedName(schema);
+  return { schema, name, own: valueOperators[name], query: queries[name], meaning: operatorMeaning(name) };
+}
+
+/** The calls that an evaluation is in. Places reached on the same way are the same objects. */
+class CallPath {
+  readonly depth: number;
+  /** The calls that are known, innermost first, as callers of one another. */
+  private readonly chain: SourceRange | undefined;
+  /** The innermost of them by itself. */
+  private readonly innermost: SourceRange | undefined;
+  private readonly inner = new Map<SourceRange | undefined, CallPath>();
+  private readonly places = new Map<SourceRange, SourceRange>();
+
+  constructor(outer: CallPath | undefined, call: SourceRange | undefined) {
+    this.depth = outer === undefined ? 0 : outer.depth + 1;
+    const above = outer?.chain;
+    this.innermost = call ?? outer?.innermost;
+    this.chain = call === undefined || above === undefined ? (call ?? above) : call.calledFrom(above);
+  }
+
+  into(call: SourceRange | undefined): CallPath {
+    let path = this.inner.get(call);
+    if (path === undefined) this.inner.set(call, (path = new CallPath(this, call)));
+    return path;
+  }
+
+  /** Where a node is, and through which calls; of one without a place, the innermost call. */
+  locate(source: SourceRange | undefined): SourceRange | undefined {
+    if (source === undefined) return this.innermost;
+    if (this.chain === undefined) return source;
+    let place = this.places.get(source);
+    if (place === undefined) this.places.set(source, (place = source.calledFrom(this.chain)));
+    return place;
   }
 }
 

@@ -194,6 +194,13 @@ function argumentsFor(
   );
 }
 
+const preparations = new Map<Operator, ReturnType<typeof preparationOf>>();
+
+function preparationFor({ name, schema }: Operator): ReturnType<typeof preparationOf> {
+  const functional = functionalForm(schema)?.schema;
+  return preparationOf(name) ?? (functional && preparationOf(qualifiedName(functional)));
+}
+
 /** As above, after arguments whose data fixes the result's shape were replaced by what they say, if they are constants. */
 function preparedArguments(
   call: Call,
@@ -201,8 +208,8 @@ function preparedArguments(
   constant: (literal: TensorLiteral) => Value,
 ): readonly LoweringArgument[] {
   const { evaluator, operator } = call;
-  const functional = functionalForm(operator.schema)?.schema;
-  const prepare = preparationOf(operator.name) ?? (functional && preparationOf(qualifiedName(functional)));
+  if (!preparations.has(operator)) preparations.set(operator, preparationFor(operator));
+  const prepare = preparations.get(operator);
   if (prepare === undefined) return argumentsFor(call, tensor);
   const read = (given: TensorLike): TensorLiteral => {
     if (given instanceof TensorLiteral) return given;

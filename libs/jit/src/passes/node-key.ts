@@ -15,22 +15,30 @@ function idOf(object: object): number {
 /** Tensor data up to this many bytes is compared, larger by identity. */
 const comparedBytes = 4096;
 
+const sorted = (attributes: ReadonlyMap<string, Attribute>): Iterable<[string, Attribute]> =>
+  attributes.size < 2 ? attributes : [...attributes].sort(([a], [b]) => (a < b ? -1 : 1));
+
 /** Undefined when the node cannot be compared. */
 export function keyOf(node: Node): string | undefined {
   if (node.blocks.length > 0) return undefined;
-  const attributes: string[] = [];
-  for (const [name, attribute] of [...node.attributes].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const key = attributeKey(attribute);
-    if (key === undefined) return undefined;
-    attributes.push(`${name}=${key}`);
+  let attributes = '';
+  if (node.attributes.size > 0) {
+    for (const [name, attribute] of sorted(node.attributes)) {
+      const key = attributeKey(attribute);
+      if (key === undefined) return undefined;
+      attributes += `${name}=${key};`;
+    }
   }
-  const operands = node.inputs.map((input) => input.id).join(',');
+  let operands = '';
+  for (const { id } of node.inputs) operands += `${id},`;
+  // Operands, attributes and regions decide what a core node's results are.
+  if (node.kind.startsWith('core::')) return `${node.operator}(${operands})[${attributes}]`;
   const types = node.outputs.map((output) =>
     output.type.kind === 'Class' || output.type.kind === 'Function'
       ? `#${idOf(output.type.kind === 'Class' ? output.type : output.type.function)}`
       : typeToString(output.type),
   );
-  return `${node.kind}.${node.overload ?? ''}(${operands})[${attributes.join(';')}]:${types.join(',')}`;
+  return `${node.kind}.${node.overload ?? ''}(${operands})[${attributes}]:${types.join(',')}`;
 }
 
 export function attributeKey(attribute: Attribute): string | undefined {

@@ -62,6 +62,8 @@ export interface CompileOptions {
    * input-output aliases. A device takes the pairs that it can, and says which in `Executable.inPlace`.
    */
   readonly inPlace?: readonly InPlace[];
+  /** Whether the graph is the device's from now on, which may change it; default: it stays as it is. */
+  readonly isGivenUp?: boolean;
 }
 
 /** An output of a graph whose memory may be that of an input. */

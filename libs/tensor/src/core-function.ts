@@ -43,8 +43,11 @@ export interface CoreFunctionOptions {
    * @param inPlace pairs of the graph's inputs and outputs that a device is asked to give one memory
    */
   readonly optimize?: (graph: Graph, inPlace?: readonly InPlace[]) => void;
-  /** Whether a derivative may be asked for; default true. Else the graph itself is compiled, not a copy of it. */
-  readonly isDifferentiable?: boolean;
+  /**
+   * Whether one executable is all that is made of the graph, which is not kept: for the device and the layouts of the first run.
+   * Operands that lie otherwise later are copied, and there is no derivative.
+   */
+  readonly once?: boolean;
   /** Makes the derivative; default: `differentiate` of @weft/ir. */
   readonly differentiate?: (graph: Graph, options: DifferentiateOptions) => Differentiated;
 }
@@ -60,16 +63,17 @@ export class CoreFunction {
   private readonly computed: readonly TensorSpec[];
   /** For each computed value the first output that it is. */
   private readonly positions: readonly number[];
+  private own: Graph | undefined;
   private compiled: Graph | undefined;
   private readonly executables = new Map<string, Executable>();
   private lastPlan: Plan | undefined;
 
   /** @param graph given up to this object */
   constructor(
-    private readonly own: Graph,
+    graph: Graph,
     readonly options: CoreFunctionOptions = {},
   ) {
-    const graph = own;
+    this.own = graph;
     removeDeadCode(graph);
     const { requests = [], views = false } = options;
     this.requests = requests;
@@ -92,18 +96,19 @@ export class CoreFunction {
 
   /** What its derivatives are made of. */
   get graph(): Graph {
-    if (this.options.isDifferentiable === false)
-      throw new InternalError('a function without derivative is asked for its graph');
+    if (this.own === undefined || this.options.once === true)
+      throw new InternalError('the graph of a function that is compiled once is asked for');
     return this.own;
   }
 
   /** The graph that is compiled: with each computed output once, optimised. */
   private get body(): Graph {
     if (this.compiled !== undefined) return this.compiled;
-    const { own, positions, options } = this;
+    const { positions, options } = this;
+    const own = this.own!;
     const hasOthers = positions.length !== own.outputs.length;
     if (!hasOthers && options.optimize === undefined) return (this.compiled = own);
-    const body = options.isDifferentiable === false ? own : own.clone();
+    const body = options.once === true ? own : own.clone();
     if (hasOthers) {
       const kept = positions.map((position) => body.outputs[position]);
       while (body.outputs.length > 0) body.block.removeOutput(body.outputs.length - 1);
@@ -134,11 +139,32 @@ export class CoreFunction {
     if (lastPlan !== undefined && lastPlan.device === device && lastPlan.strides === strides) {
       if (allLieAs(operands, lastPlan.operands, device)) return this.execute(lastPlan, operands, into);
     }
+    if (lastPlan !== undefined && this.own === undefined) {
+      return this.execute(lastPlan, this.laidAs(lastPlan, operands, device, strides), into);
+    }
     // What a device cannot read as it lies is copied first, and the plan is for the copies.
     const given = operands.map((operand) => readable(operand, device));
     const plan = this.plan(given, device, strides);
     this.lastPlan = plan;
     return this.execute(plan, given, into);
+  }
+
+  /** The operands as a plan wants them. */
+  private laidAs(
+    { device: planned, strides: placed, operands: layouts }: Plan,
+    operands: readonly Tensor[],
+    device: Device,
+    strides: ResultStrides | undefined,
+  ): Tensor[] {
+    if (device !== planned || strides !== placed)
+      throw new InternalError(
+        'a function that is compiled once is run on another device or with other strides',
+      );
+    return operands.map((operand, index) =>
+      liesAs(operand, layouts[index], device)
+        ? operand
+        : copyToDevice(operand, device, layouts[index] ?? undefined),
+    );
   }
 
   /** The pairs of `inPlace`, by the number among the computed outputs. */
@@ -168,10 +194,12 @@ export class CoreFunction {
       layouts.every((layout) => layout === undefined) && orders.every((order) => order === null);
     let executable = this.executables.get(key);
     if (executable === undefined) {
+      const once = this.options.once === true;
       executable = isPlain
-        ? device.compile(this.body, { inPlace: this.pairs })
-        : device.compile(relayout(this.body, layouts, orders), {});
+        ? device.compile(this.body, { inPlace: this.pairs, isGivenUp: once })
+        : device.compile(relayout(this.body, layouts, orders), { isGivenUp: true });
       this.executables.set(key, executable);
+      if (once) this.own = this.compiled = undefined;
     }
     return {
       device,

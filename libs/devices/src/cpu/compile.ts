@@ -73,9 +73,9 @@ export interface NativeLink {
 export function compileForCpu(
   source: Graph,
   library: NativeLibrary,
-  { constantInputs = [], inPlace = [] }: CompileOptions = {},
+  { constantInputs = [], inPlace = [], isGivenUp = false }: CompileOptions = {},
 ): CpuProgram {
-  const graph = source.clone();
+  const graph = isGivenUp ? source : source.clone();
   openComposites(graph.block);
   spreadIotas(graph);
   const constants = new Set(constantInputs.map((index) => graph.inputs[index]));

@@ -480,7 +480,7 @@ export class Block {
     if (this.isNumbered) return;
     this.isNumbered = true;
     let position = 0;
-    for (let node = this.paramNode.next!; node !== this.returnNode; node = node.next!) {
+    for (let node = this.paramNode.next; node !== undefined && node !== this.returnNode; node = node.next) {
       node.position = position += spacing;
     }
   }

@@ -60,7 +60,7 @@ class Verifier {
       if (node.prev !== previous || node.block !== block || node.graph !== this.graph) {
         fail(node, 'list', 'it is not linked to the node before it, its block and its graph');
       }
-      if (node.position <= previous.position)
+      if (!previous.isBefore(node))
         fail(node, 'list', 'its position is not after that of the node before it');
       this.operands(node);
       if (node === block.returnNode) break;

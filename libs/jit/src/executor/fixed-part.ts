@@ -117,12 +117,15 @@ export class FixedPart {
   private calls = 0;
   private changes = 0;
 
+  private readonly split: Pick<SplitGraph, 'fixedInputs' | 'restInputs'>;
+
   constructor(
-    private readonly split: SplitGraph,
+    { fixedInputs, restInputs, ...split }: SplitGraph,
     private readonly device: Device,
   ) {
-    this.fixed = new CoreFunction(split.fixed, { isDifferentiable: false });
-    this.rest = new CoreFunction(split.rest, { isDifferentiable: false });
+    this.split = { fixedInputs, restInputs };
+    this.fixed = new CoreFunction(split.fixed, { once: true });
+    this.rest = new CoreFunction(split.rest, { once: true });
   }
 
   /**

@@ -91,7 +91,7 @@ export class Variant {
     return new CoreFunction(graph, {
       requests: lowering.requests,
       optimize: isOptimized ? undefined : optimizeCore,
-      isDifferentiable: lowering.gradEnabled,
+      once: !lowering.gradEnabled,
       ...(memoryLimit === undefined
         ? {}
         : {

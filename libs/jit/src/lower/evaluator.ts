@@ -113,8 +113,7 @@ export class Evaluator {
   }
 
   call(callee: ScriptFunction, args: readonly IValue[], source?: SourceRange): IValue {
-    if (this.path.depth > 1000)
-      throw new UnsupportedError(`${callee.name} calls itself without end`, source);
+    if (this.path.depth > 1000) throw new UnsupportedError(`${callee.name} calls itself without end`, source);
     if (callee.graph === undefined)
       throw new UnsupportedError(`the body of ${callee.name} is not known`, source);
     const outer = this.path;

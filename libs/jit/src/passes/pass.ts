@@ -114,9 +114,21 @@ export function optimize(graph: Graph, level: Level, options: OptimizeOptions = 
   disabled.forEach(checkName);
   const passes = pipelines[level].filter((pass) => !disabled.has(pass.name));
   let changedAny = false;
+  /** The pass that was the last to change something: after it, each that has run finds what it left. */
+  let last: Pass | undefined;
   for (let round = 0; round < (options.rounds ?? 4); round++) {
     let changed = false;
-    for (const pass of passes) changed = runPass(pass, graph, options, round) || changed;
+    let isDone = false;
+    for (const pass of passes) {
+      if (isDone) {
+        options.observe?.({ pass: pass.name, round, changed: false, milliseconds: 0 });
+        continue;
+      }
+      if (runPass(pass, graph, options, round)) {
+        changed = true;
+        last = pass;
+      } else isDone = !changed && pass === last;
+    }
     changedAny ||= changed;
     if (!changed) break;
   }

@@ -8,7 +8,7 @@ import { isHalf } from '../reference/half.ts';
 import { storedOutputs } from '../reference/compile.ts';
 import { countOf, isAlias, rootOf, sourcesOf, valuesRead } from '../reference/schedule.ts';
 import type { Access } from './access.ts';
-import { accessOf, isView, isViewNode } from './access.ts';
+import { isView, isViewNode } from './access.ts';
 import type { AffineEpilogue } from './affine-epilogue.ts';
 import { dotWords, isPlainDot } from './dot.ts';
 import type { NativeLibrary } from './library.ts';
@@ -45,7 +45,8 @@ export interface Chain {
 export interface ChainRules {
   readonly library: NativeLibrary;
   isNative(node: Node): boolean;
-  isInMemory(value: Value): boolean;
+  /** How a value is read (Views.accessOf). */
+  accessOf(value: Value): Access | undefined;
   /** Whether a value is written over an input, which its step reads as it goes. */
   isInPlace(value: Value): boolean;
 }
@@ -295,10 +296,10 @@ function dividedBy(units: readonly FusedUnit[], division: Division, rules: Chain
       if (numel(shape.sizes) / parts > most) continue;
       const pieces = piecesOf(shape.sizes, parts, split);
       if (pieces === undefined) continue;
-      const reads = (value: Value): boolean => fits(accessOf(value, rules.isInMemory), pieces);
+      const reads = (value: Value): boolean => fits(rules.accessOf(value), pieces);
       if (node === undefined) link = groupLink(unit, pieces, reads);
       else if (node.kind === 'core::reduce') {
-        link = reduceLink(unit, pieces, accessOf(node.inputs[0], rules.isInMemory), fits);
+        link = reduceLink(unit, pieces, rules.accessOf(node.inputs[0]), fits);
       } else if (split.before === 1) {
         splits.set(node.output, split);
         const isDense = node.inputs.every((value) => (splits.get(rootOf(value))?.before ?? 1) === 1);
@@ -332,7 +333,7 @@ function dotLink(
   rules: ChainRules,
   fits: (access: Access | undefined, pieces: Pieces) => boolean,
 ): boolean {
-  const operands = node!.inputs.map((value) => accessOf(value, rules.isInMemory));
+  const operands = node!.inputs.map((value) => rules.accessOf(value));
   const [left, right] = operands.map((access, index) =>
     access === undefined ? undefined : { ...access, slot: 0, dtype: specOf(node!.inputs[index]).dtype },
   );

@@ -104,7 +104,7 @@ class Compiler {
   ) {
     this.views = new Views(library);
     const written = new Set(inPlace.map(({ input }) => graph.inputs[input]));
-    this.slots = new Slots(this.views.isInMemory, graph.inputs, constants, written);
+    this.slots = new Slots(this.views.accessOf, graph.inputs, constants, written);
     this.rules = {
       kindOf: (node) =>
         isPointwise(node, library)
@@ -192,7 +192,7 @@ class Compiler {
     const units = withChains(withEpilogues(schedule(block, this.rules), library, views), {
       library,
       isNative: views.isNative,
-      isInMemory: views.isInMemory,
+      accessOf: views.accessOf,
       isInPlace: (value) => inPlace.has(value),
     });
     const lastUse = lastUses(units, roots);

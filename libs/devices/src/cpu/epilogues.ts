@@ -4,7 +4,7 @@ import type { Node, Value } from '@weft/ir';
 import { numel } from '@weft/ir';
 import type { Unit } from '../reference/schedule.ts';
 import { countOf, rootOf, sourcesOf, valuesRead } from '../reference/schedule.ts';
-import { accessOf, isDense, isView } from './access.ts';
+import { isDense, isView } from './access.ts';
 import type { AffineEpilogue } from './affine-epilogue.ts';
 import { affineEpilogue } from './affine-epilogue.ts';
 import type { FusedUnit } from './chain.ts';
@@ -103,10 +103,10 @@ function epilogueAt(
   return undefined;
 }
 
-function affineOf(node: Node, group: readonly Node[], { isInMemory }: Views): AffineEpilogue | undefined {
+function affineOf(node: Node, group: readonly Node[], { accessOf }: Views): AffineEpilogue | undefined {
   const feature = nativeFamilyOf(node)!.affineFeature?.(node);
   if (feature === undefined) return undefined;
-  return affineEpilogue(node, feature, group, (value) => accessOf(value, isInMemory));
+  return affineEpilogue(node, feature, group, accessOf);
 }
 
 function isReadIn(units: readonly FusedUnit[], { outputs }: Node): boolean {
@@ -119,7 +119,7 @@ function isReadIn(units: readonly FusedUnit[], { outputs }: Node): boolean {
 }
 
 /** Whether each element of a group needs no more of the node's result than the same element. */
-function isEpilogue(node: Node, group: readonly Node[], { isNative, isInMemory }: Views): boolean {
+function isEpilogue(node: Node, group: readonly Node[], { isNative, accessOf }: Views): boolean {
   if (!isNative(node) || group.length > largestEpilogue) return false;
   const count = countOf(node.output);
   if (count === 0 || countOf(group[0].output) !== count) return false;
@@ -128,7 +128,7 @@ function isEpilogue(node: Node, group: readonly Node[], { isNative, isInMemory }
   for (const member of group) {
     for (const value of member.inputs) {
       if (inside.has(value)) continue;
-      const access = accessOf(value, isInMemory);
+      const access = accessOf(value);
       if (access === undefined) return false;
       if (rootOf(access.source) !== node.output) continue;
       if (access.offset !== 0 || numel(access.sizes) !== count || !isDense(access)) return false;

@@ -4,7 +4,8 @@ import { numel, specOf } from '@weft/ir';
 import type { InPlace } from '../device.ts';
 import { storedOutputs } from '../reference/compile.ts';
 import { rootOf, sourcesOf } from '../reference/schedule.ts';
-import { accessOf, isDense, isView } from './access.ts';
+import type { Access } from './access.ts';
+import { isDense, isView } from './access.ts';
 import type { FusedUnit } from './chain.ts';
 
 /** Those of the pairs that a program can keep: of one type, each value once, and no input that is a result as it is. */
@@ -27,14 +28,14 @@ export function pairsInPlace(graph: Graph, wanted: readonly InPlace[]): InPlace[
 export function mayOverwrite(
   group: readonly Node[],
   input: Value,
-  inMemory: (value: Value) => boolean,
+  accessOf: (value: Value) => Access | undefined,
 ): boolean {
   const inside = new Set(group.map((member) => member.output));
   const count = numel(specOf(input).sizes);
   return group.every((member) =>
     member.inputs.every((value) => {
       if (inside.has(value) || !sourcesOf(value, isView).includes(input)) return true;
-      const access = accessOf(value, inMemory);
+      const access = accessOf(value);
       return access?.offset === 0 && numel(access.sizes) === count && isDense(access);
     }),
   );

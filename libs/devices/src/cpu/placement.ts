@@ -62,10 +62,10 @@ function unitMayOverwrite(
   result: Value,
   input: Value,
   library: NativeLibrary,
-  { isInMemory }: Views,
+  { accessOf }: Views,
 ): boolean {
   // A kernel that computes a formula sums in the place of the result.
   if (affine !== undefined || !group.includes(result.node)) return false;
   if (node !== undefined && valuesRead(node).some((value) => sourcesOf(value, isView).includes(input))) return false; // prettier-ignore
-  return isPointwise(group[0], library) && mayOverwrite(group, input, isInMemory);
+  return isPointwise(group[0], library) && mayOverwrite(group, input, accessOf);
 }

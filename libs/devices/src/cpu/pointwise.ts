@@ -295,8 +295,16 @@ function assignTiles(
   return { assigned, bytes };
 }
 
+const knownBytes = new Map<string, number>();
+
 /** Bytes of the elements that an instruction writes to a tile. */
 function resultBytes(name: string): number {
+  let bytes = knownBytes.get(name);
+  if (bytes === undefined) knownBytes.set(name, (bytes = findBytes(name)));
+  return bytes;
+}
+
+function findBytes(name: string): number {
   const parts = name.split('.');
   if (parts[0].startsWith('compare_') || parts[0] === 'is_finite') return 1;
   if (parts[0] === 'decode' || parts[0] === 'round') return 4;

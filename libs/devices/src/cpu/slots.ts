@@ -7,7 +7,7 @@ import type { RegisterPlan } from '../reference/compile.ts';
 import { rootOf } from '../reference/schedule.ts';
 import type { TypedArray } from '../reference/typed-array.ts';
 import { arrayOfLiteral, viewOf } from '../reference/typed-array.ts';
-import { accessOf } from './access.ts';
+import type { Access } from './access.ts';
 import type { Operand, Word } from './step.ts';
 
 /** An input whose contents are watched, and the slot of the number that changes with them. */
@@ -35,7 +35,7 @@ export class Slots {
    * @param written those of them that the program writes over
    */
   constructor(
-    private readonly isInMemory: (value: Value) => boolean,
+    private readonly accessOf: (value: Value) => Access | undefined,
     private readonly inputs: readonly Value[],
     private readonly constants: ReadonlySet<Value>,
     private readonly written: ReadonlySet<Value>,
@@ -122,16 +122,18 @@ export class Slots {
 
   private operandOf(value: Value): Operand {
     const { dtype } = specOf(value);
-    const access = accessOf(value, this.isInMemory);
+    const access = this.accessOf(value);
     if (access === undefined)
       throw new InternalError(`%${value.name} is not written out, and not to be walked`);
-    const { source } = access;
+    const { source, sizes, strides, offset } = access;
     const hasSlot = source.node.kind !== 'core::constant' && !this.inside.has(source);
-    return { ...access, slot: hasSlot ? this.for(source) : -1, dtype };
+    return { source, sizes, strides, offset, slot: hasSlot ? this.for(source) : -1, dtype };
   }
 
   private inMemory(operand: Operand): Operand {
-    return this.inside.has(operand.source) ? operand : { ...operand, slot: this.for(operand.source) };
+    const { source, sizes, strides, offset, slot, dtype } = operand;
+    if (slot >= 0 || this.inside.has(source)) return operand;
+    return { source, sizes, strides, offset, slot: this.for(source), dtype };
   }
 }
 

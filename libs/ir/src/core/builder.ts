@@ -23,7 +23,7 @@ import type {
 } from './attributes.ts';
 import { toAttribute, windowAttributes } from './attributes.ts';
 import { inferTypes, specOf } from './infer-types.ts';
-import { coreOperator } from './operator.ts';
+import { coreKind, coreOperator } from './operator.ts';
 
 /** Makes the nodes of a region: receives its parameters, returns its results. */
 export type Region = (b: CoreBuilder, ...parameters: Value[]) => readonly Value[];
@@ -71,7 +71,7 @@ export class CoreBuilder {
     regions: readonly { readonly parameters: readonly TensorSpec[]; readonly body: Region }[] = [],
   ): Value[] {
     const operator = coreOperator(name);
-    const node = this.graph.create(`core::${name}`, operands, 0);
+    const node = this.graph.create(coreKind(name), operands, 0);
     try {
       for (const [key, value] of Object.entries(attributes)) {
         if (value === undefined) continue;

@@ -82,10 +82,12 @@ export interface DeclaredAttribute {
 }
 
 const operators = new Map<string, CoreOperator>();
+const kinds = new Map<string, string>();
 const declared = new Map<CoreOperator, readonly DeclaredAttribute[]>();
 
 export function registerCoreOperator(operator: CoreOperator): void {
   operators.set(operator.name, operator);
+  kinds.set(operator.name, `core::${operator.name}`);
   const attributes = Object.entries(operator.attributes).map(([name, kind]) => ({
     name,
     kind: kind.replace('?', '') as AttributeKind,
@@ -104,6 +106,9 @@ export function coreOperator(name: string): CoreOperator {
   if (operator === undefined) throw new OperatorError(`there is no core operator '${name}'`);
   return operator;
 }
+
+/** The kind of the nodes of a registered operator. */
+export const coreKind = (name: string): string => kinds.get(name)!;
 
 export const coreOperators = (): readonly CoreOperator[] => [...operators.values()];
 

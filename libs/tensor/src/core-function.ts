@@ -2,7 +2,16 @@
 // apart, executables compiled for each device and layout of operands and results. Knows nothing of autograd.
 import type { BufferView, Device, Executable, InPlace } from '@weft/devices';
 import type { DifferentiateOptions, Differentiated, Graph, RandomRequest, TensorSpec, Value } from '@weft/ir';
-import { InternalError, dtypes, numel, relayout, removeDeadCode, specOf, tensorSpec } from '@weft/ir';
+import {
+  InternalError,
+  dtypes,
+  memoryOf,
+  numel,
+  relayout,
+  removeDeadCode,
+  specOf,
+  tensorSpec,
+} from '@weft/ir';
 import type { Strided } from '@weft/ops';
 import {
   contiguousStrides,
@@ -13,7 +22,8 @@ import {
   orderedStrides,
   stridedViews,
 } from '@weft/ops';
-import { operandLayout } from './layout.ts';
+import type { Lie } from './layout.ts';
+import { lieOf } from './layout.ts';
 import { sameStrides } from './placements.ts';
 import { Storage } from './storage.ts';
 import { gatherStrided } from './strided-copy.ts';
@@ -137,13 +147,13 @@ export class CoreFunction {
     if (this.computed.length === 0) return [];
     const { lastPlan } = this;
     if (lastPlan !== undefined && lastPlan.device === device && lastPlan.strides === strides) {
-      if (allLieAs(operands, lastPlan.operands, device)) return this.execute(lastPlan, operands, into);
+      if (allLieAs(operands, lastPlan, device)) return this.execute(lastPlan, operands, into);
     }
     if (lastPlan !== undefined && this.own === undefined) {
       return this.execute(lastPlan, this.laidAs(lastPlan, operands, device, strides), into);
     }
     // What a device cannot read as it lies is copied first, and the plan is for the copies.
-    const given = operands.map((operand) => readable(operand, device));
+    const given = operands.map((operand) => readable(operand, device, this.options.once !== true));
     const plan = this.plan(given, device, strides);
     this.lastPlan = plan;
     return this.execute(plan, given, into);
@@ -176,15 +186,18 @@ export class CoreFunction {
   }
 
   private plan(operands: readonly Tensor[], device: Device, strides: ResultStrides | undefined): Plan {
-    const layouts = operands.map((operand) =>
-      operand.isRowMajor ? undefined : operandLayout(operand.sizes, operand.strides)!,
+    const lies = operands.map((operand) =>
+      operand.isRowMajor ? undefined : (lieOf(operand, operand.elements) ?? undefined),
     );
+    const layouts = lies.map((lie) => lie?.layout);
     const places = this.computed.map((spec, index) =>
       placeOf(spec, strides?.[this.positions[index]] ?? null),
     );
     let key = `${device.info.type}:${device.info.index}`;
     layouts.forEach((layout, index) => {
-      if (layout !== undefined) key += `|${index}:${layout.sizes.join()};${layout.dimensions.join()}`;
+      if (layout === undefined) return;
+      key += `|${index}:${layout.sizes.join()};${layout.dimensions.join()}`;
+      if (layout.part !== undefined) key += `;${layout.part.memory.join()};${layout.part.start.join()}`;
     });
     places.forEach(({ order }, index) => {
       if (order !== null) key += `>${index}:${order.join()}`;
@@ -205,10 +218,12 @@ export class CoreFunction {
       device,
       strides,
       operands: operands.map((operand) => (operand.isRowMajor ? null : operand.strides)),
+      parts: lies.map((lie, index) => (lie?.layout.part === undefined ? null : partOf(lie, operands[index]))),
+      hasParts: layouts.some((layout) => layout?.part !== undefined),
       executable,
       inputs: this.inputs.map((spec, index) => {
         const layout = layouts[index];
-        return layout === undefined ? spec : tensorSpec(spec.dtype, layout.sizes);
+        return layout === undefined ? spec : tensorSpec(spec.dtype, memoryOf(layout));
       }),
       places,
       apart: this.pairs
@@ -227,14 +242,14 @@ export class CoreFunction {
   }
 
   private execute(
-    { device, executable, inputs, places, apart, outputs }: Plan,
+    { device, executable, inputs, parts, places, apart, outputs }: Plan,
     operands: readonly Tensor[],
     into: Targets | undefined,
   ): Tensor[] {
     const { computed } = this;
     const views = new Array<BufferView>(operands.length);
     for (let index = 0; index < views.length; index++) {
-      views[index] = bufferView(operands[index], inputs[index]);
+      views[index] = bufferView(operands[index], inputs[index], parts[index]?.before);
     }
     const results = new Array<Tensor>(computed.length);
     const targets = new Array<BufferView>(computed.length);
@@ -282,6 +297,9 @@ interface Plan {
   /** The strides asked for, and those of the operands; null where they are row-major. */
   readonly strides: ResultStrides | undefined;
   readonly operands: readonly (Strides | null)[];
+  /** Of operands that leave gaps: the part of a storage that they were. */
+  readonly parts: readonly (Part | null)[];
+  readonly hasParts: boolean;
   readonly executable: Executable;
   /** What the executable sees. */
   readonly inputs: readonly TensorSpec[];
@@ -291,26 +309,42 @@ interface Plan {
   readonly apart: readonly number[];
 }
 
+interface Part {
+  readonly offset: number;
+  readonly elements: number;
+  readonly before: number;
+}
+
+const partOf = ({ before }: Lie, { offset, elements }: Tensor): Part => ({ offset, elements, before });
+
 function allLieAs(
   operands: readonly Tensor[],
-  strides: readonly (Strides | null)[],
+  { operands: strides, parts, hasParts }: Plan,
   device: Device,
 ): boolean {
   for (let index = 0; index < operands.length; index++) {
     if (!liesAs(operands[index], strides[index], device)) return false;
   }
-  return true;
+  if (!hasParts) return true;
+  return operands.every(({ offset, elements }, index) => {
+    const part = parts[index];
+    return part === null || (part.offset === offset && part.elements === elements);
+  });
 }
 
 const liesAs = (operand: Tensor, strides: Strides | null, device: Device): boolean =>
   operand.storage.device === device &&
   (strides === null ? operand.isRowMajor : sameStrides(operand.strides, strides));
 
-/** The tensor on the device, and without gaps. */
-function readable(tensor: Tensor, device: Device): Tensor {
+/**
+ * The tensor on the device, lying so that the device can read it.
+ * @param mayLeaveGaps whether it may be a part of its memory: programs for that are for one place in memory
+ */
+function readable(tensor: Tensor, device: Device, mayLeaveGaps: boolean): Tensor {
   const own = tensor.storage.device === device ? tensor : copyToDevice(tensor, device);
-  if (own.isRowMajor || operandLayout(own.sizes, own.strides) !== null) return own;
-  return withoutGaps(own);
+  if (own.isRowMajor) return own;
+  const lie = lieOf(own, own.elements);
+  return lie !== null && (mayLeaveGaps || lie.layout.part === undefined) ? own : withoutGaps(own);
 }
 
 interface Place {
@@ -384,12 +418,16 @@ function viewStep({ node, type }: Value): ((operand: Strided) => Strided) | null
 }
 
 /** Tensors without elements may begin anywhere, also beyond their memory. */
-const bufferView = ({ storage, offset, dtype }: Tensor, spec: TensorSpec): BufferView => ({
+const bufferView = (
+  { storage, offset, dtype }: Tensor,
+  spec: TensorSpec,
+  before: number = 0,
+): BufferView => ({
   buffer: storage.buffer,
   byteOffset:
     offset === 0 || storage.byteLength === 0
       ? storage.byteOffset
-      : storage.byteOffset + offset * dtypes[dtype].bytes,
+      : storage.byteOffset + (offset - before) * dtypes[dtype].bytes,
   spec,
   version: storage.contents,
 });

@@ -17,7 +17,15 @@ import { capturesOf } from './region.ts';
 export interface OperandLayout {
   readonly sizes: readonly number[];
   readonly dimensions: readonly number[];
+  /**
+   * Where the operand leaves gaps: the sizes of the memory, and where the operand's part of it begins. One more dimension than
+   * `sizes` has, the last one, is one of which a single element is taken.
+   */
+  readonly part?: { readonly memory: readonly number[]; readonly start: readonly number[] };
 }
+
+/** The sizes of the memory that an operand lies in. */
+export const memoryOf = ({ sizes, part }: OperandLayout): readonly number[] => part?.memory ?? sizes;
 
 /** Dimension i of the reordered value is dimension `order[i]` of the value itself. */
 type Order = readonly number[];
@@ -25,7 +33,7 @@ type Order = readonly number[];
 /**
  * @param operands how each input lies; undefined where it is row-major
  * @param results the dimensions of each output from the outermost in memory to the innermost; null where it is row-major
- * @returns a graph whose inputs have the dense sizes of the layouts and whose outputs have their dimensions in the orders
+ * @returns a graph whose inputs have the sizes of the memory that the layouts tell and whose outputs have their dimensions in the orders
  */
 export function relayout(
   graph: Graph,
@@ -38,7 +46,7 @@ export function relayout(
   graph.inputs.forEach((input, index) => {
     const layout = operands[index];
     const { dtype, sizes } = specOf(input);
-    const value = b.input(layout === undefined ? specOf(input) : tensorSpec(dtype, layout.sizes));
+    const value = b.input(layout === undefined ? specOf(input) : tensorSpec(dtype, memoryOf(layout)));
     reordering.define(input, (order) =>
       layout === undefined ? b.transpose(value, order) : strided(b, value, layout, sizes, order),
     );
@@ -55,7 +63,7 @@ export function relayout(
 const identity = (value: Value): Order => specOf(value).sizes.map((_, dim) => dim);
 const isIdentity = (order: Order): boolean => order.every((dim, at) => dim === at);
 
-/** Dense memory as the operand of `sizes` that it stands for, its dimensions in an order. */
+/** Memory as the operand of `sizes` that it stands for, its dimensions in an order. */
 function strided(
   b: CoreBuilder,
   x: Value,
@@ -66,7 +74,7 @@ function strided(
   const places = layout.dimensions.map((dim) => order.indexOf(dim));
   const sorted = [...places].sort((a, c) => a - c);
   const transposed = b.transpose(
-    x,
+    partOf(b, x, layout),
     sorted.map((place) => places.indexOf(place)),
   );
   return b.broadcastInDim(
@@ -74,6 +82,13 @@ function strided(
     order.map((dim) => sizes[dim]),
     sorted,
   );
+}
+
+function partOf(b: CoreBuilder, x: Value, { sizes, part }: OperandLayout): Value {
+  if (part === undefined) return x;
+  const { start } = part;
+  const limit = start.map((from, at) => from + (sizes[at] ?? 1));
+  return b.reshape(b.slice(x, start, limit), sizes);
 }
 
 /** How a node is computed in another order of its result's dimensions. */

@@ -181,6 +181,16 @@ describe('a method', () => {
     expect(states(gate, 'strided')).toEqual(['compiled', 'compiled']);
   });
 
+  test('takes parts of rows wherever they are', () => {
+    setExecutor({ mode: 'compile' });
+    const gate = script(new Gate());
+    const whole = tensor([[1, 2, 3, 4.5], [5, 6, 7, 8]]); // prettier-ignore
+    const thrice = (from: number) => noGrad(() => gate.checked(whole.slice(1, from, from + 2)) as Tensor);
+    expect(thrice(0).tolist()).toEqual([[3, 6], [15, 18]]); // prettier-ignore
+    expect(thrice(2).tolist()).toEqual([[9, 13.5], [21, 24]]); // prettier-ignore
+    expect(states(gate, 'checked')).toEqual(['compiled']);
+  });
+
   test('is interpreted when it changes what is no tensor', () => {
     setExecutor({ mode: 'compile' });
     const gate = script(new Gate());

@@ -22,6 +22,7 @@ import {
   orderedStrides,
   stridedViews,
 } from '@weft/ops';
+import { copyOnDevice } from './device-copy.ts';
 import type { Lie } from './layout.ts';
 import { lieOf } from './layout.ts';
 import { sameStrides } from './placements.ts';
@@ -461,7 +462,7 @@ export function copyToDevice(tensor: Tensor, device: Device, strides?: Strides):
     const source = stridedViews.permute(tensor, order);
     if (isRowMajor(source.sizes, source.strides)) {
       copy.storage.write(0, storage.read(tensor.offset * width, numel(sizes) * width));
-    } else {
+    } else if (storage.device !== device || !copyOnDevice(storage, source, dtype, copy.storage)) {
       const bytes = copy.storage.hostBytes ?? new Uint8Array(numel(sizes) * width);
       gatherStrided(storage.read(0, storage.byteLength), source, width, bytes);
       if (copy.storage.hostBytes === undefined) copy.storage.write(0, bytes);

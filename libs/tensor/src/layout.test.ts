@@ -105,3 +105,22 @@ test('the same strides at another place of the memory', () => {
   );
   expect(sums).toEqual(expected);
 });
+
+test('large copies are made by the device', () => {
+  const whole = w.fromTypedArray(
+    Float32Array.from({ length: 40 * 50 * 60 }, (_, at) => at),
+    [40, 50, 60],
+  );
+  const elements = whole.tolist() as number[][][];
+  const turned = whole.transpose(0, 2).contiguous();
+  expect(turned.sizes).toEqual([60, 50, 40]);
+  expect((turned.tolist() as number[][][])[7][5]).toEqual(elements.map((plane) => plane[5][7]));
+  const column = whole.slice(2, 10, 31).permute(1, 0, 2).contiguous();
+  expect(column.isContiguous()).toBe(true);
+  expect((column.tolist() as number[][][])[3][39]).toEqual(elements[39][3].slice(10, 31));
+  const spread = whole.select(0, 1).unsqueeze(0).expand([30, 50, 60]).contiguous();
+  expect((spread.tolist() as number[][][])[29]).toEqual(elements[1]);
+  // Rows that overlap are the host's.
+  const windows = whole.asStrided([1000, 60], [7, 1]).contiguous();
+  expect((windows.tolist() as number[][])[999]).toEqual(Array.from({ length: 60 }, (_, at) => 6993 + at));
+});

@@ -55,6 +55,19 @@ class Affine {
   bool isAlone() const { return others == 0 && gate == 0; }
   T factorOf(int64_t feature) const { return rowOf(own)[feature]; }
   T shiftOf(int64_t feature) const { return rowOf(shift)[feature]; }
+  /** Numbers of all features: factors, shifts, and of the other tensors, which are at `termAt`. */
+  const T* factorRow() const { return rowOf(own); }
+  const T* shiftRow() const { return rowOf(shift); }
+  int countOfTerms() const { return others; }
+  const T* termAt(int term) const { return at[term]; }
+  const T* termRow(int term) const { return rowOf(factors[term]); }
+  /** Whether there is a gate (1: what replaces stands where sign · element ≤ bound; 2: where not sign · element > bound). */
+  struct Gate {
+    int kind;
+    const T* at;
+    T sign, bound, replacement;
+  };
+  Gate gateThere() const { return {gate, gateAt, sign, bound, replacement}; }
   T low, high;
 
   /** Elements of one feature, `element` on in memory; `to` may be `from`. */

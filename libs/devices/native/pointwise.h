@@ -385,9 +385,35 @@ class Pointwise final : public Step {
       }
     }
   }
+  /** A row of one vector that is repeated along the axis before the last, as numbers of channels in blocks are. */
+  template <class T>
+  void repeatVector(T* to, const T* from, const Load& load, int64_t start, int64_t n) const {
+    using V = Vector<T, lanesOf<T>>;
+    const int64_t times = sizes[rank - 2];
+    int64_t index[mostAxes];
+    while (n > 0) {
+      locate(start, index);
+      int64_t at = index[rank - 1];
+      const int64_t run = std::min(n, (times - index[rank - 2]) * inner - at);
+      index[rank - 1] = 0;
+      const T* row = from + offsetOf(load.strides, index);
+      const V all = loadVector<V>(row);
+      int64_t done = 0;
+      for (; at != 0 && done < run; done++) {
+        to[done] = row[at];
+        if (++at == inner) at = 0;
+      }
+      for (; done + inner <= run; done += inner) storeVector(to + done, all);
+      for (; done < run; done++) to[done] = row[at++];
+      to += run;
+      start += run;
+      n -= run;
+    }
+  }
   template <class T>
   void gatherRunsOf(T* to, const T* from, const Load& load, int64_t start, int64_t n) const {
     const int64_t stride = load.strides[rank - 1];
+    if (inner == lanesOf<T> && rank > 1 && stride == 1 && load.strides[rank - 2] == 0) return repeatVector(to, from, load, start, n);
     eachRun(load.strides, start, n, [&](int64_t offset, int64_t run) {
       const T* row = from + offset;
       if (stride == 0) {

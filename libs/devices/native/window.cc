@@ -26,6 +26,12 @@ class ReduceWindow final : public Step {
     axes = readWindows(reader);
     inner = axes.back();
     axes.pop_back();
+    // Elements that only lie beside each other, such as the channels of a block.
+    if (!axes.empty() && inner.kernel == 1 && inner.out == inner.in && inner.low == 0 && inner.inStride == 1 && inner.inDilation == 1) {
+      width = inner.out;
+      inner = axes.back();
+      axes.pop_back();
+    }
     for (const ConvolutionAxis& axis : axes) {
       lines *= axis.out;
       outerTaps *= axis.kernel;
@@ -39,16 +45,18 @@ class ReduceWindow final : public Step {
     const A start = A(*reinterpret_cast<const T*>(slots[init]));
     T* target = reinterpret_cast<T*>(slots[to]);
     const bool countsPadding = Op::widens && start != Op::template identity<A>();
-    parallelFor(lines, divideUp(8192, inner.out * outerTaps * inner.kernel), [&](int64_t begin, int64_t end) {
-      A* sums = reinterpret_cast<A*>(scratchOf(Scratch::sums, inner.out * int64_t(sizeof(A))));
+    const int64_t length = inner.out * width;
+    parallelFor(lines, divideUp(8192, length * outerTaps * inner.kernel), [&](int64_t begin, int64_t end) {
+      A* sums = reinterpret_cast<A*>(scratchOf(Scratch::sums, length * int64_t(sizeof(A))));
       T* row = reinterpret_cast<T*>(scratchOf(Scratch::rows, (inner.out + inner.in) * int64_t(sizeof(T))));
       T* whole = row + inner.out;
       for (int64_t line = begin; line < end; line++) {
-        for (int64_t o = 0; o < inner.out; o++) sums[o] = start;
-        if (!Op::widens && inner.inStride == 1 && inner.kernel > 1) foldRows(source, line, sums, row, whole);
+        for (int64_t o = 0; o < length; o++) sums[o] = start;
+        if (width > 1) foldBeside(source, line, start, countsPadding, sums);
+        else if (!Op::widens && inner.inStride == 1 && inner.kernel > 1) foldRows(source, line, sums, row, whole);
         else foldLine(source, line, start, countsPadding, sums, row);
-        T* result = target + line * inner.out;
-        for (int64_t o = 0; o < inner.out; o++) result[o] = T(sums[o]);
+        T* result = target + line * length;
+        for (int64_t o = 0; o < length; o++) result[o] = T(sums[o]);
       }
     });
   }
@@ -75,6 +83,33 @@ class ReduceWindow final : public Step {
         foldRow<Op, T>(sums + run.first, row, run.count);
       } else {
         for (int64_t i = 0; i < run.count; i++) sums[run.first + i * run.spacing] = foldPair<Op, A>(sums[run.first + i * run.spacing], A(whole[run.at + i * run.step]));
+      }
+    }
+  }
+
+  /** Positions of several elements each. */
+  void foldBeside(const T* source, int64_t line, A start, bool countsPadding, A* sums) const {
+    int64_t at[16];
+    locate(line, at);
+    for (int64_t outer = 0; outer < outerTaps; outer++) {
+      const int64_t base = baseOf(at, outer);
+      for (int64_t tap = 0; tap < inner.kernel; tap++) {
+        const ConvolutionRun run = base != outside ? runs[size_t(tap)] : ConvolutionRun{0, 0, 1, 0, 0};
+        if (countsPadding) {
+          for (int64_t o = 0; o < inner.out; o++) {
+            const int64_t index = o - run.first;
+            if (index >= 0 && index % run.spacing == 0 && index / run.spacing < run.count) continue;
+            for (int64_t i = 0; i < width; i++) sums[o * width + i] = foldPair<Op, A>(sums[o * width + i], start);
+          }
+        }
+        if (run.count == 0) continue;
+        const T* elements = source + base + run.at * inner.inStride;
+        const int64_t step = run.step * inner.inStride;
+        if (step == width && run.spacing == 1) {
+          foldRow<Op, T>(sums + run.first * width, elements, run.count * width);
+          continue;
+        }
+        for (int64_t i = 0; i < run.count; i++) foldRow<Op, T>(sums + (run.first + i * run.spacing) * width, elements + i * step, width);
       }
     }
   }
@@ -128,6 +163,8 @@ class ReduceWindow final : public Step {
   }
 
   int64_t from, init, to, offset, lines = 1, outerTaps = 1;
+  /** Elements of a position. */
+  int64_t width = 1;
   std::vector<ConvolutionAxis> axes;
   ConvolutionAxis inner;
   std::vector<ConvolutionRun> runs;

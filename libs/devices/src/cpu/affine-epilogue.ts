@@ -8,7 +8,7 @@ import { scalarOf, storedOutputs } from '../reference/compile.ts';
 import { isHalf } from '../reference/half.ts';
 import { rootOf } from '../reference/schedule.ts';
 import type { Access } from './access.ts';
-import { isDense } from './access.ts';
+import { isDense, merged } from './access.ts';
 import type { Word } from './step.ts';
 import { doubleWord } from './step.ts';
 
@@ -81,13 +81,13 @@ const isClamped = ({ low, high, gate }: Affine): boolean =>
   low !== -Infinity || high !== Infinity || gate !== undefined;
 
 /**
- * The formula of a group after `node`, whose features are dimension `feature` of its result; undefined when it has none, or when more
+ * The formula of a group after `node`, whose features are these dimensions of its result together; undefined when it has none, or when more
  * than its last value is needed elsewhere.
  * @param accessOf how a value from outside of the group is read
  */
 export function affineEpilogue(
   node: Node,
-  feature: number,
+  features: readonly number[],
   group: readonly Node[],
   accessOf: (value: Value) => Access | undefined,
 ): AffineEpilogue | undefined {
@@ -120,7 +120,7 @@ export function affineEpilogue(
       if (varying.length > 0) return undefined;
     } else if (access.offset === 0 && varying.length > 0 && isDense(access)) {
       const isOwn = rootOf(source) === node.output;
-      if (isOwn || varying.some((dimension) => dimension !== feature)) {
+      if (isOwn || varying.some((dimension) => !features.includes(dimension))) {
         const term = isOwn ? node.output : source;
         return {
           kind: 'affine',
@@ -132,9 +132,10 @@ export function affineEpilogue(
         };
       }
     }
-    if (rootOf(source) === node.output || varying.some((dimension) => dimension !== feature))
+    if (rootOf(source) === node.output || varying.some((dimension) => !features.includes(dimension)))
       return undefined;
-    const stride = varying.length === 0 ? 0 : access.strides[feature];
+    const stride = varying.length === 0 ? 0 : strideAlong(features, access);
+    if (stride === undefined) return undefined;
     return { kind: 'row', row: { kind: 'load', source, offset: access.offset, stride } };
   };
 
@@ -150,6 +151,15 @@ export function affineEpilogue(
   if (formula?.kind !== 'affine' || !formula.terms.has(node.output)) return undefined;
   if (formula.terms.size > 1 + mostTerms || formula.gate?.tensor === node.output) return undefined;
   return { result, node, formula };
+}
+
+/** From one feature to the next; undefined where these are not one row. */
+function strideAlong(features: readonly number[], { sizes, strides }: Access): number | undefined {
+  const { walks } = merged(
+    features.map((dimension) => sizes[dimension]),
+    [features.map((dimension) => strides[dimension])],
+  );
+  return walks[0].length === 1 ? walks[0][0] : undefined;
 }
 
 function combined(node: Node, given: readonly Formula[]): Formula | undefined {

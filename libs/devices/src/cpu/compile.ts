@@ -17,6 +17,8 @@ import { countOf, rootOf, schedule } from '../reference/schedule.ts';
 import { stridesOf } from '../reference/typed-array.ts';
 import type { Access } from './access.ts';
 import { isDense, isView } from './access.ts';
+import type { BlockPolicy } from './blocked/rewrite.ts';
+import { blockChannels } from './blocked/rewrite.ts';
 import type { AffineEpilogue } from './affine-epilogue.ts';
 import { affineWords } from './affine-epilogue.ts';
 import type { Chain, FusedUnit } from './chain.ts';
@@ -69,15 +71,20 @@ export interface NativeLink {
   run(from: number, to: number): void;
 }
 
-/** Throws UnsupportedError naming the node that neither the library nor the reference device evaluates. */
+/**
+ * Throws UnsupportedError naming the node that neither the library nor the reference device evaluates.
+ * @param blocks which values are in blocked channels
+ */
 export function compileForCpu(
   source: Graph,
   library: NativeLibrary,
   { constantInputs = [], inPlace = [], isGivenUp = false }: CompileOptions = {},
+  blocks: BlockPolicy = 'auto',
 ): CpuProgram {
   const graph = isGivenUp ? source : source.clone();
   openComposites(graph.block);
   spreadIotas(graph);
+  blockChannels(graph, library, blocks);
   const constants = new Set(constantInputs.map((index) => graph.inputs[index]));
   return new Compiler(library, graph, constants, pairsInPlace(graph, inPlace)).compile();
 }

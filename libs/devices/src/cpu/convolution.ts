@@ -164,11 +164,11 @@ export const convolutionFamily: NativeFamily = {
     const isTapByTap = sizes[output[1]] / Math.max(featureGroups, batchGroups) <= 2;
     return (isTapByTap ? (positions.at(-1) ?? 1) : numel(positions)) >= 256;
   },
-  affineFeature(node) {
+  affineFeatures(node) {
     const { dtype } = specOf(node.output);
     const { output, featureGroups, batchGroups } = convolutionPlan(node);
     // Features that are one dimension of the result in memory, and images that are whole.
     const isPlanes = output.every((dimension, index) => dimension === index);
-    return isHalf(dtype) || !isPlanes || featureGroups * batchGroups < 1 ? undefined : 1;
+    return isHalf(dtype) || !isPlanes || featureGroups * batchGroups < 1 ? undefined : [1];
   },
 };

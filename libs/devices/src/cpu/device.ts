@@ -16,6 +16,8 @@ import { DeviceError } from '../errors.ts';
 import { MemoryAccount } from '../memory-account.ts';
 import { referenceDevice } from '../reference/device.ts';
 import { describeNode } from '../reference/program.ts';
+import type { BlockPolicy } from './blocked/rewrite.ts';
+import { blockPolicies } from './blocked/rewrite.ts';
 import { compileForCpu } from './compile.ts';
 import { CpuExecutable } from './executable.ts';
 import type { NativeLibrary } from './library.ts';
@@ -32,6 +34,7 @@ export class CpuDevice implements Device {
     private readonly library: NativeLibrary,
     memory: number,
     isStrict: boolean,
+    private readonly blocks: BlockPolicy = 'auto',
   ) {
     this.account = new MemoryAccount('the cpu device', memory, isStrict);
     this.arena = new Arena(library);
@@ -66,7 +69,11 @@ export class CpuDevice implements Device {
     return referenceDevice().supports(node);
   }
   compile(graph: Graph, options: CompileOptions): Executable {
-    return new CpuExecutable(this.library, this.arena, compileForCpu(graph, this.library, options));
+    return new CpuExecutable(
+      this.library,
+      this.arena,
+      compileForCpu(graph, this.library, options, this.blocks),
+    );
   }
   synchronize(): Promise<void> {
     return Promise.resolve();
@@ -74,7 +81,7 @@ export class CpuDevice implements Device {
 
   /** The nodes of a graph that have no native kernel, as error messages name them. */
   explain(graph: Graph): string[] {
-    return compileForCpu(graph, this.library).onHost.map(describeNode);
+    return compileForCpu(graph, this.library, {}, this.blocks).onHost.map(describeNode);
   }
 }
 
@@ -115,6 +122,7 @@ export function cpuDevice(): Device {
 
 function openCpu({ threads, settings = {} }: DeviceOptions): Device {
   const { memory, isa } = settings;
+  const blocks = policyOf(settings.blocks ?? process.env.WEFT_CPU_BLOCKS);
   const found = nativeLibrary(isa);
   if ('reason' in found) {
     if (!warned && found.reason !== 'WEFT_CPU_ISA=none') {
@@ -130,7 +138,15 @@ function openCpu({ threads, settings = {} }: DeviceOptions): Device {
   if (!Number.isSafeInteger(bytes) || bytes < 0) {
     throw new DeviceError(`device option memory=${memory}: a whole number of bytes is expected`);
   }
-  return new CpuDevice(library, bytes, memory !== undefined);
+  return new CpuDevice(library, bytes, memory !== undefined, blocks);
+}
+
+function policyOf(text = ''): BlockPolicy {
+  if (text === '') return 'auto';
+  const policy = blockPolicies.find((each) => each === text);
+  if (policy === undefined)
+    throw new DeviceError(`blocks=${text}: one of ${blockPolicies.join(', ')} is expected`);
+  return policy;
 }
 
 function threadsOfEnvironment(): number | undefined {
@@ -146,7 +162,8 @@ function threadsOfEnvironment(): number | undefined {
 /**
  * Option `threads` (or WEFT_CPU_THREADS): how many threads the process's kernels share. Settings: `memory`, bytes that
  * allocations may take in all (default: the machine's); `isa` (or WEFT_CPU_ISA), the instruction set, or `none` for the reference
- * kernels.
+ * kernels; `blocks` (or WEFT_CPU_BLOCKS), whether convolutions and what is around them compute on blocked channels: `auto` where that is
+ * estimated to be faster, `off` nowhere, `all` wherever there are kernels.
  */
 export const cpuPlugin: DevicePlugin = {
   type: 'cpu',

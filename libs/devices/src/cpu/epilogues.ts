@@ -104,9 +104,9 @@ function epilogueAt(
 }
 
 function affineOf(node: Node, group: readonly Node[], { accessOf }: Views): AffineEpilogue | undefined {
-  const feature = nativeFamilyOf(node)!.affineFeature?.(node);
-  if (feature === undefined) return undefined;
-  return affineEpilogue(node, feature, group, accessOf);
+  const features = nativeFamilyOf(node)!.affineFeatures?.(node);
+  if (features === undefined) return undefined;
+  return affineEpilogue(node, features, group, accessOf);
 }
 
 function isReadIn(units: readonly FusedUnit[], { outputs }: Node): boolean {

@@ -1,5 +1,6 @@
 // The operators that have native kernels of their own, by name. Elementwise ones are pointwise.ts's.
 import type { Node } from '@weft/ir';
+import { blockedFamily } from './blocked/convolution.ts';
 import { convolutionFamily } from './convolution.ts';
 import { copyFamily } from './copy.ts';
 import { dotFamily } from './dot.ts';
@@ -9,6 +10,7 @@ import type { NativeFamily } from './step.ts';
 import { windowFamily } from './window.ts';
 
 const families: readonly NativeFamily[] = [
+  blockedFamily,
   convolutionFamily,
   copyFamily,
   dotFamily,

@@ -74,6 +74,9 @@ export interface NativeFamily {
   emit(site: NativeSite): void;
   /** Whether the kernel of a node it accepts computes elementwise operators on its dense result as it goes. */
   takesEpilogue?(node: Node): boolean;
-  /** The dimension of features of its result, if the kernel of a node it accepts computes affine formulas on it. */
-  affineFeature?(node: Node): number | undefined;
+  /**
+   * The dimensions of its result that are features, if the kernel of a node it accepts computes affine formulas on it; more than one
+   * number the features together, the first the outermost.
+   */
+  affineFeatures?(node: Node): readonly number[] | undefined;
 }

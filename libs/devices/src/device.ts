@@ -37,6 +37,8 @@ export interface DeviceInfo {
 export interface DeviceBuffer {
   readonly byteLength: number;
   readonly bytes?: Uint8Array;
+  /** A place for the address of `bytes`, for devices that run there: null until one of them sets it, undefined once freed. */
+  hostAddress?: number | null;
   /** Frees the memory now; otherwise it goes when the buffer is finalised. Using it afterwards is an error. */
   free(): void;
 }

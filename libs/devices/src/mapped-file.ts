@@ -31,6 +31,7 @@ const largestRead = 1 << 30;
 /** Memory with a file's contents. It changes for this process alone. */
 class FileBuffer implements DeviceBuffer {
   private memory: Uint8Array | undefined;
+  hostAddress: number | null | undefined = null;
   readonly byteLength: number;
   constructor(
     memory: Uint8Array,
@@ -45,7 +46,7 @@ class FileBuffer implements DeviceBuffer {
   }
   /** Views that were taken earlier stay valid: the memory itself goes when the last of them does. */
   free(): void {
-    this.memory = undefined;
+    this.memory = this.hostAddress = undefined;
   }
 }
 

@@ -95,10 +95,14 @@ export function addressIn(
     );
   }
   if (buffer instanceof CpuBuffer) return buffer.address + byteOffset;
+  const { hostAddress } = buffer;
+  if (typeof hostAddress === 'number') return hostAddress + byteOffset;
   const bytes = hostBytes(buffer);
   let start = addresses.get(bytes.buffer);
   if (start === undefined) addresses.set(bytes.buffer, (start = library.addressOf(bytes.buffer)));
-  return start + bytes.byteOffset + byteOffset;
+  const address = start + bytes.byteOffset;
+  if (hostAddress === null) buffer.hostAddress = address;
+  return address + byteOffset;
 }
 
 /** The bytes of a buffer in host memory. */

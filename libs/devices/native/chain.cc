@@ -5,6 +5,9 @@
 
 namespace weft {
 
+/** What the parts in hand take of a cache, at most where a part takes less: a fourth of the second level's. */
+static int64_t bytesInHand() { return std::clamp<int64_t>(secondLevelCache() / 4, 1 << 17, 1 << 19); }
+
 /**
  * Words: parts; bytes a part of what stays inside, which the steps see as slots 0, 1, …, after their count; slots of the program, which
  * they see after those, likewise; bytes a part read and written there; work of a part (1: one cheap operation); steps, after their
@@ -74,7 +77,7 @@ class Chain final : public Step {
 
   void runRange(Slots slots, int64_t begin, int64_t end, char* state) const {
     std::vector<char*> local = localSlots(slots);
-    const int64_t each = std::clamp<int64_t>(cacheBytes / std::max<int64_t>(1, partBytes + partTraffic), 1, end - begin);
+    const int64_t each = std::clamp<int64_t>(bytesInHand() / std::max<int64_t>(1, partBytes + partTraffic), 1, end - begin);
     int64_t bytes = 0;
     for (const int64_t part : inside) bytes += roundUp(part * each, alignment) + alignment;
     char* memory = scratchOf(Scratch::links, bytes);
@@ -95,9 +98,6 @@ class Chain final : public Step {
       }
     }
   }
-
-  /** What the parts in hand take of a cache, at most where a part takes less. */
-  static constexpr int64_t cacheBytes = 131072;
 
   int64_t parts, partBytes = 0, partTraffic, stateBytes = 0;
   double work;

@@ -1,4 +1,5 @@
 // Instructions on float32 and float64.
+#include "error-function.h"
 #include "instructions.h"
 #include "math.h"
 

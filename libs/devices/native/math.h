@@ -154,20 +154,6 @@ inline Floats<L> hyperbolicTangent(Floats<L> x) {
   return t < 0.625f ? small : withSign<L>(large, x);
 }
 
-template <int L>
-inline Floats<L> errorFunction(Floats<L> x) {
-  const Floats<L> t = absolute<L>(x);
-  const Floats<L> s = x * x;
-  const Floats<L> small =
-      x + x * polynomial(s, 8.185249316738918e-05f, -0.0008097749669104815f, 0.005196957383304834f, -0.026857707649469376f,
-                         0.11283664405345917f, -0.37612631916999817f, 0.12837916612625122f);
-  const Floats<L> capped = t > 4.0f ? splat<Floats<L>>(4.0f) : t;
-  const Floats<L> q = polynomial(capped, 1.0433114766783547e-05f, -0.0003148581017740071f, 0.0036103420425206423f,
-                                 -0.023694565519690514f, 0.10615904629230499f, 0.6351980566978455f, 0.12863707542419434f);
-  const Floats<L> large = 1.0f - exponential<L>(-(capped + capped * q));
-  return t < 0.925f ? small : withSign<L>(large, x);
-}
-
 /** x = n π/2 + r, in double precision for |x| up to 2^20; `n` modulo 4. */
 template <int L>
 inline void reduceByQuarterTurn(Floats<L> x, Ints<L>& n, Floats<L>& r) {

@@ -3,12 +3,32 @@
 #include <cmath>
 #include <limits>
 #include "vector.h"
+#if defined(__AVX512DQ__)
+#include <immintrin.h>
+#endif
 
 namespace weft {
+
+#if defined(__AVX512DQ__)
+/** The larger (or the smaller) of whole vectors, +0 above -0; then the sum where a lane is NaN. */
+template <bool larger>
+inline Vector<float, 16> extremeOf(Vector<float, 16> a, Vector<float, 16> b) {
+  const __m512 y = _mm512_maskz_range_ps(0xffff, __m512(a), __m512(b), larger ? 5 : 4);
+  return Vector<float, 16>(_mm512_mask_add_ps(y, _mm512_cmp_ps_mask(__m512(a), __m512(b), _CMP_UNORD_Q), __m512(a), __m512(b)));
+}
+template <bool larger>
+inline Vector<double, 8> extremeOf(Vector<double, 8> a, Vector<double, 8> b) {
+  const __m512d y = _mm512_maskz_range_pd(0xff, __m512d(a), __m512d(b), larger ? 5 : 4);
+  return Vector<double, 8>(_mm512_mask_add_pd(y, _mm512_cmp_pd_mask(__m512d(a), __m512d(b), _CMP_UNORD_Q), __m512d(a), __m512d(b)));
+}
+#endif
 
 /** The larger; NaN when either is; +0 of two zeros. */
 template <class T, class V>
 inline V largerOf(V a, V b) {
+#if defined(__AVX512DQ__)
+  if constexpr (std::is_floating_point_v<T> && sizeof(V) == 64) return extremeOf<true>(a, b);
+#endif
   if constexpr (std::is_floating_point_v<T>) {
     using I = decltype(a == b);
     const V both = bitsAs<V>(bitsAs<I>(a) & bitsAs<I>(b));
@@ -21,6 +41,9 @@ inline V largerOf(V a, V b) {
 /** The smaller; NaN when either is; -0 of two zeros. */
 template <class T, class V>
 inline V smallerOf(V a, V b) {
+#if defined(__AVX512DQ__)
+  if constexpr (std::is_floating_point_v<T> && sizeof(V) == 64) return extremeOf<false>(a, b);
+#endif
   if constexpr (std::is_floating_point_v<T>) {
     using I = decltype(a == b);
     const V both = bitsAs<V>(bitsAs<I>(a) | bitsAs<I>(b));

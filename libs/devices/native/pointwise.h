@@ -175,6 +175,7 @@ class Pointwise final : public Step {
         else if (byRows && store.strides[rank - 1] == 1) to = base + offsetOf(store.strides, position) * store.bytes;
         else to = tiles + store.tileAt;
       }
+      if (isLong) fetchAhead(slots, start + n, std::min(n, end - start - n));
       for (const Line& line : code) {
         line.run({at[line.d], at[line.a], at[line.b], at[line.c], step[line.a], step[line.b], step[line.c], n});
       }
@@ -266,8 +267,11 @@ class Pointwise final : public Step {
       if (!store.isLinear && !(byRows && store.strides[rank - 1] == 1)) bytes += store.bytes;
     }
     for (const int64_t each : temporaries) bytes += each;
-    // Half of a small first-level cache for the tiles, the rest for what comes from memory.
-    tile = bytes == 0 ? 8192 : std::clamp<int64_t>(16384 / bytes / 64 * 64, 256, 4096);
+    // Half of a small first-level cache for the tiles, a large one for these and what comes from memory and goes there.
+    tile = std::min(16384 / std::max<int64_t>(1, bytes), 49152 / std::max<int64_t>(1, bytes + traffic));
+    // Short ones, where what the next one reads is to find room too.
+    isLong = count * traffic > secondLevelCache();
+    tile = std::clamp<int64_t>(tile / 64 * 64, 256, isLong ? 1024 : 4096);
     if (gathers && !byRows) {
       int64_t longest = 0;
       for (const Load& load : loads)
@@ -288,6 +292,15 @@ class Pointwise final : public Step {
     for (const int64_t each : temporaries) {
       temporaryAt.push_back(tileMemory);
       tileMemory += room * each;
+    }
+  }
+
+  /** What is read of the next `n` elements comes into the cache while this tile is computed. */
+  void fetchAhead(Slots slots, int64_t start, int64_t n) const {
+    for (const Load& load : loads) {
+      if (!load.isLinear) continue;
+      const char* from = slots[load.slot] + (load.offset + start) * load.bytes;
+      for (int64_t at = 0; at < n * load.bytes; at += alignment) __builtin_prefetch(from + at, 0, 3);
     }
   }
 
@@ -473,6 +486,8 @@ class Pointwise final : public Step {
   int64_t tile = 0, tileMemory = 0, traffic = 0;
   /** Tiles end with rows, so that dense rows and scalars of a row are read in place. */
   bool byRows = false;
+  /** Whether operands and results leave the cache of a core. */
+  bool isLong = false;
   /** Whether a result is written otherwise than densely. */
   bool scatters = false;
 };

@@ -12,6 +12,7 @@
 #if defined(__linux__)
 #include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace weft {
@@ -31,6 +32,18 @@ inline int coresOfProcess() {
 #endif
   const int cores = int(std::thread::hardware_concurrency());
   return cores > 0 ? cores : 1;
+}
+
+/** Bytes of the second-level cache of a core, as the system tells; 512 KiB where it does not. */
+inline int64_t secondLevelCache() {
+  static const int64_t bytes = [] {
+#if defined(__linux__) && defined(_SC_LEVEL2_CACHE_SIZE)
+    const int64_t told = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (told > 0) return told;
+#endif
+    return int64_t(1) << 19;
+  }();
+  return bytes;
 }
 
 class Pool {
@@ -146,6 +159,15 @@ inline void parallelFor(int64_t count, int64_t grain, const Body& body) {
   });
 }
 
+/** Asks for large pages for the whole ones in `bytes` from `memory` on, where the system has them. */
+inline void useLargePages([[maybe_unused]] char* memory, [[maybe_unused]] int64_t bytes) {
+#if defined(__linux__)
+  constexpr uintptr_t page = 1 << 21;
+  const uintptr_t begin = (uintptr_t(memory) + page - 1) / page * page, end = (uintptr_t(memory) + uintptr_t(bytes)) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+}
+
 /** Memory of a thread for the duration of one kernel, aligned; grows and is kept. `use` tells apart what is held at once. */
 enum class Scratch { tiles, panels, rows, sums, links, count };
 inline char* scratchOf(Scratch use, int64_t bytes) {
@@ -164,9 +186,7 @@ inline char* scratchOf(Scratch use, int64_t bytes) {
     const int64_t page = bytes >= (1 << 20) ? 1 << 21 : 4096, size = roundUp(bytes, page);
     memory.at = static_cast<char*>(std::aligned_alloc(size_t(page), size_t(size)));
     if (memory.at == nullptr) throw std::bad_alloc();
-#if defined(__linux__)
-    if (page > 4096) madvise(memory.at, size_t(size), MADV_HUGEPAGE);
-#endif
+    if (page > 4096) useLargePages(memory.at, size);
     memory.size = size;
   }
   return memory.at;

@@ -133,6 +133,7 @@ class Reduce final : public Step, public Gathering {
 
   /** Folds positions begin … end of what is folded into one result. */
   A foldRange(const T* source, int64_t begin, int64_t end, A sum) const {
+    if (foldedCount == 1) return foldDense<Op, T>(source + begin, end - begin, sum);
     for (int64_t at = begin; at < end;) {
       const int64_t column = at % inner;
       const int64_t count = std::min(end - at, inner - column);

@@ -237,6 +237,17 @@ describe('elementwise groups', () => {
     );
   });
 
+  test('of operands that leave the cache of a core, to the last element', async () => {
+    const source = new Source(11);
+    const inputs = [0, 1].map(() => source.tensor('float32', [3, 100_003]));
+    await agrees(
+      againstReference('long', 'add', inputs, (b, x, y) => {
+        const scaled = b.multiply(x, b.fullLike(x, 3));
+        return [b.add(scaled, y), b.maximum(scaled, y)];
+      }),
+    );
+  });
+
   const functions = ['exponential', 'exponential_minus_one', 'log', 'log_plus_one', 'logistic', 'tanh', 'erf', 'sine', 'cosine', 'sqrt', 'rsqrt']; // prettier-ignore
   test.each(functions)('%s of float32 to three units in the last place', async (name) => {
     const edges = [0, -0, 1, -1, Infinity, -Infinity, NaN, 1e-40, -1e-40, 88.7, 89, -87.5, -103, -105, 3e38, 1e6, 16777216, -0.5]; // prettier-ignore

@@ -33,6 +33,8 @@ export interface NativeLibrary {
   threads(count: number): number;
   /** A figure of the machine a second: 0 multiply-adds (two operations each), 1 bytes read, 2 bytes of a triad. */
   ceiling(kind: number, bytes: number): number;
+  /** Asks for large pages, where the system has them, for memory that nothing has touched yet. */
+  largePages(memory: Address, bytes: number): void;
   /** Bytes that programs of all threads keep, such as packed weights. */
   kept(): number;
 }
@@ -126,6 +128,7 @@ function load(path: string, instructionSet: string, koffi: typeof Koffi.default)
     error: get('weft_error', 'str'),
     threads: get('weft_threads', 'int', 'int'),
     ceiling: get('weft_ceiling', 'double', 'int', 'int64_t'),
+    largePages: get('weft_large_pages', 'void', address, 'int64_t'),
     kept: get('weft_kept', 'double'),
   };
 }

@@ -11,6 +11,8 @@ import { viewOf } from '../reference/typed-array.ts';
 import type { Address, NativeLibrary } from './library.ts';
 
 const alignment = 64;
+/** Memory from this size on is worth large pages. */
+const fewLargePages = 4 << 20;
 
 /**
  * Bytes that begin at a multiple of 64.
@@ -39,6 +41,7 @@ function alignedIn(
   byteLength: number,
 ): { readonly bytes: Uint8Array; readonly address: Address } {
   const start = library.addressOf(memory);
+  if (byteLength >= fewLargePages) library.largePages(start, byteLength);
   const skipped = (alignment - (start % alignment)) % alignment;
   return { bytes: new Uint8Array(memory, skipped, byteLength), address: start + skipped };
 }

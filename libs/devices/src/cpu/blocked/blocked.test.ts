@@ -2,7 +2,7 @@
 // channels that do not fill blocks, and what stands around them; which values are chosen; the cuts that the choice is made by.
 import { describe, expect, test } from '@jest/globals';
 import type { CoreBuilder, TensorLiteral, Value } from '@weft/ir';
-import { CoreBuilder as Builder, Graph, specOf, tensorSpec } from '@weft/ir';
+import { CoreBuilder as Builder, Graph, coreOperator, specOf, tensorSpec } from '@weft/ir';
 import { Source, againstReference } from '../../conformance/random-cases.ts';
 import { graphOfCase, runCase } from '../../conformance/run.ts';
 import { compileForCpu } from '../compile.ts';
@@ -154,7 +154,7 @@ describe('what stands around them', () => {
 });
 
 describe('the choice', () => {
-  const chain = (channels: number, size: number): Graph => {
+  const chain = (channels: number, size: number, isTraining = false): Graph => {
     const graph = new Graph();
     const b = new Builder(graph);
     let x = b.input(tensorSpec('float32', [1, channels, size, size]));
@@ -166,11 +166,21 @@ describe('the choice', () => {
       );
     }
     graph.addOutput(x);
+    if (!isTraining) return graph;
+    const { node } = b.convolution(x, b.input(tensorSpec('float32', [channels, channels, 3, 3])), plane(1));
+    const all = { wants: () => true, add: () => {} };
+    for (const gradient of coreOperator('convolution').vjp!(b, node, [node.output], all))
+      graph.addOutput(gradient!);
     return graph;
   };
   test('is for blocks where layers are many and large', () => {
     if (library === undefined) return;
     expect(kindsOf(chain(96, 14), 'auto').filter(isBlocked)).toHaveLength(8);
+  });
+  test('is against them where kernels are trained', () => {
+    if (library === undefined) return;
+    expect(kindsOf(chain(96, 14, true), 'auto').filter(isBlocked)).toHaveLength(0);
+    expect(kindsOf(chain(96, 14, true), 'all').filter(isBlocked).length).toBeGreaterThan(8);
   });
   test('is against them where reordering costs more', () => {
     if (library === undefined) return;

@@ -176,6 +176,16 @@ function elementwise(node: Node, library: NativeLibrary, lanes: number): Candida
   return { node, extra, operands, isBlocked: true };
 }
 
+/** Whether a graph computes gradients of kernels, which then change from run to run and would be reordered in each. */
+export function isTraining(block: Block): boolean {
+  for (const node of block.nodes()) {
+    if (node.kind !== 'core::convolution') continue;
+    const { input, batchGroups } = convolutionPlan(node);
+    if (batchGroups > 1 || input.some((dimension, index) => dimension !== index)) return true;
+  }
+  return false;
+}
+
 /** The candidates of a block, in its order. */
 export function candidatesOf(block: Block, library: NativeLibrary, lanes: number): Candidate[] {
   return [...block.nodes()].flatMap((node) => candidateOf(node, library, lanes) ?? []);

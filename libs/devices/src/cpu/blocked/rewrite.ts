@@ -6,7 +6,7 @@ import { CoreBuilder, TensorLiteral, inferTypes, specOf, toAttribute } from '@we
 import type { NativeLibrary } from '../library.ts';
 import { chooseBlocks } from './assign.ts';
 import type { Candidate } from './candidates.ts';
-import { candidatesOf, elementwiseOperand, windowAttributes } from './candidates.ts';
+import { candidatesOf, elementwiseOperand, isTraining, windowAttributes } from './candidates.ts';
 import {
   blocked,
   blockedConvolution,
@@ -24,7 +24,7 @@ export const blockPolicies: readonly BlockPolicy[] = ['auto', 'off', 'all'];
 /** Rewrites the graph. */
 export function blockChannels(graph: Graph, library: NativeLibrary, policy: BlockPolicy): void {
   const lanes = lanesOf(library);
-  if (lanes === undefined || policy === 'off') return;
+  if (lanes === undefined || policy === 'off' || (policy === 'auto' && isTraining(graph.block))) return;
   const candidates = candidatesOf(graph.block, library, lanes);
   const chosen =
     policy === 'all' ? new Set(candidates.map(({ node }) => node)) : chooseBlocks(candidates, library);

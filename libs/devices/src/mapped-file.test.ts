@@ -7,6 +7,8 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { parseGraph, tensorSpec } from '@weft/ir';
+import { cpuDevice } from './cpu/device.ts';
 import { DeviceError } from './errors.ts';
 import type { FilePart } from './mapped-file.ts';
 import { MappedFile } from './mapped-file.ts';
@@ -63,6 +65,7 @@ describe.each([true, false])('with map: %s', (map) => {
     expect(() => file.part(0, 1)).toThrow('was closed');
     part.buffer.free();
     expect(() => part.buffer.bytes).toThrow('used after it was freed');
+    expect(part.buffer.hostAddress).toBeUndefined();
   });
 
   test('what the file does not have is refused', () => {
@@ -162,4 +165,21 @@ test('a process and a thread that have a mapping end well', () => {
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
   expect(isMapped()).toBe(false);
+});
+
+test('the cpu device keeps the address of a part with it, until it is freed', () => {
+  const part = MappedFile.open(path).part(64, 16);
+  const device = cpuDevice();
+  const graph = parseGraph('graph(%x : Byte(16)):\n  %y : Byte(16) = core::add(%x, %x)\n  return (%y)');
+  const spec = tensorSpec('uint8', [16]);
+  const result = device.allocate(16);
+  const run = () => executable.run([{ ...part, spec }], [{ buffer: result, byteOffset: 0, spec }]);
+  const executable = device.compile(graph, {});
+  const expected = contents.subarray(64, 80).map((byte) => 2 * byte);
+  for (let times = 0; times < 2; times++) {
+    run();
+    same(result.bytes!, expected);
+  }
+  part.buffer.free();
+  expect(run).toThrow('used after it was freed');
 });

@@ -27,7 +27,7 @@ class ReduceWindow final : public Step {
     inner = axes.back();
     axes.pop_back();
     // Elements that only lie beside each other, such as the channels of a block.
-    if (!axes.empty() && inner.kernel == 1 && inner.out == inner.in && inner.low == 0 && inner.inStride == 1 && inner.inDilation == 1) {
+    if (!axes.empty() && inner.kernel == 1 && inner.out == inner.in && inner.step == 1 && inner.low == 0 && inner.inStride == 1 && inner.inDilation == 1) {
       width = inner.out;
       inner = axes.back();
       axes.pop_back();

@@ -153,7 +153,7 @@ class BlockedProduct final : BlockedShape {
     const int64_t columnCuts = y.out == 1 ? std::clamp<int64_t>(x.out / 32, 1, left) : 1;
     const int64_t pieces = tasks * cuts * rowCuts * columnCuts;
     const int64_t work = std::max<int64_t>(1, images * groups * rows * depth * y.out * x.out / pieces);
-    parallelFor(pieces, divideUp(productGrain, work), [&](int64_t begin, int64_t end) {
+    parallelFor(pieces, divideUp(convolutionGrain, work), [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; task++) {
         int64_t rest = task;
         const auto next = [&](int64_t count) {

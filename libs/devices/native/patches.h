@@ -32,7 +32,7 @@ class PatchProduct final : ConvolutionShape {
     const int64_t blocks = divideUp(panels, wide);
     const int64_t parts = groups * blocks >= threads ? 1 : std::clamp<int64_t>(divideUp(threads, groups * blocks), 1, divideUp(rows, R));
     const int64_t work = std::max<int64_t>(1, depth * rows * wide * C / parts);
-    parallelFor(groups * blocks * parts, divideUp(productGrain, work), [&](int64_t begin, int64_t end) {
+    parallelFor(groups * blocks * parts, divideUp(convolutionGrain, work), [&](int64_t begin, int64_t end) {
       Patches patches(*this);
       for (int64_t task = begin; task < end; task++) {
         const int64_t part = task % parts, block = task / parts % blocks, group = task / parts / blocks;

@@ -5,6 +5,9 @@
 
 namespace weft {
 
+/** Multiply-adds of a convolution that are worth a thread. */
+constexpr int64_t convolutionGrain = 1 << 17;
+
 /** A spatial dimension: sizes, window, and strides in elements of input, kernel and output. */
 struct ConvolutionAxis {
   int64_t in, kernel, out, step, low, inDilation, kernelDilation, inStride, kernelStride, outStride;

@@ -5,14 +5,16 @@
 
 namespace weft {
 
-/** Multiply-adds that are worth a thread. */
-constexpr int64_t productGrain = 1 << 17;
+/** Multiply-adds that are worth a thread, some ten microseconds: less than that does not repay the way to another core and its cold cache. */
+constexpr int64_t productGrain = 65536 * lanesOf<float>;
+/** The same of elements that are read once. */
+constexpr int64_t readingGrain = 1 << 17;
 
 /** Columns that are worth a thread, in whole tiles. */
 template <class T>
 inline int64_t columnGrain(int64_t rows, int64_t depth) {
   constexpr int C = Tiling<T>::columns;
-  return std::max<int64_t>(C, roundUp(divideUp(productGrain, rows * depth), C));
+  return std::max<int64_t>(C, roundUp(std::min(divideUp(productGrain, rows * depth), divideUp(readingGrain, depth)), C));
 }
 
 // ---- dot products -------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class WinogradKernels final : ConvolutionShape {
               else toPoints<true>(right + rightAt(part - blocks), rightSize, in + group * inGroup + (part - blocks) * L * inImage, inImage, std::min<int64_t>(L, images - (part - blocks) * L), inChannel, work, segments, some);
             }
           });
-          parallelFor(points, divideUp(productGrain, features * images * some), [&](int64_t begin, int64_t end) {
+          parallelFor(points, divideUp(convolutionGrain, features * images * some), [&](int64_t begin, int64_t end) {
             for (int64_t point = begin; point < end; point++) multiplyPoint(left + point * leftSize, right + point * rightSize, sums + point * sumSize, features, some, first > 0);
           });
         }

@@ -206,8 +206,7 @@ class BlockedProduct final : BlockedShape {
       plane = lines * line;
       firstLine = 0;
     } else {
-      firstLine = range.firstRow * y.step - y.low;
-      from += -x.low * element;
+      from -= x.low * element;
     }
     const std::vector<BlockedRun> runs = runsOf(line, plane);
     const int64_t outBlock = this->outBlock(L);

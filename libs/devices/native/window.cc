@@ -52,8 +52,7 @@ class ReduceWindow final : public Step {
       T* whole = row + inner.out;
       for (int64_t line = begin; line < end; line++) {
         for (int64_t o = 0; o < length; o++) sums[o] = start;
-        if (width > 1) foldBeside(source, line, start, countsPadding, sums);
-        else if (!Op::widens && inner.inStride == 1 && inner.kernel > 1) foldRows(source, line, sums, row, whole);
+        if (!Op::widens && width == 1 && inner.inStride == 1 && inner.kernel > 1) foldRows(source, line, sums, row, whole);
         else foldLine(source, line, start, countsPadding, sums, row);
         T* result = target + line * length;
         for (int64_t o = 0; o < length; o++) result[o] = T(sums[o]);
@@ -87,33 +86,6 @@ class ReduceWindow final : public Step {
     }
   }
 
-  /** Positions of several elements each. */
-  void foldBeside(const T* source, int64_t line, A start, bool countsPadding, A* sums) const {
-    int64_t at[16];
-    locate(line, at);
-    for (int64_t outer = 0; outer < outerTaps; outer++) {
-      const int64_t base = baseOf(at, outer);
-      for (int64_t tap = 0; tap < inner.kernel; tap++) {
-        const ConvolutionRun run = base != outside ? runs[size_t(tap)] : ConvolutionRun{0, 0, 1, 0, 0};
-        if (countsPadding) {
-          for (int64_t o = 0; o < inner.out; o++) {
-            const int64_t index = o - run.first;
-            if (index >= 0 && index % run.spacing == 0 && index / run.spacing < run.count) continue;
-            for (int64_t i = 0; i < width; i++) sums[o * width + i] = foldPair<Op, A>(sums[o * width + i], start);
-          }
-        }
-        if (run.count == 0) continue;
-        const T* elements = source + base + run.at * inner.inStride;
-        const int64_t step = run.step * inner.inStride;
-        if (step == width && run.spacing == 1) {
-          foldRow<Op, T>(sums + run.first * width, elements, run.count * width);
-          continue;
-        }
-        for (int64_t i = 0; i < run.count; i++) foldRow<Op, T>(sums + (run.first + i * run.spacing) * width, elements + i * step, width);
-      }
-    }
-  }
-
   /** Where a line of the result is along each outer dimension. */
   void locate(int64_t line, int64_t* at) const {
     for (size_t axis = axes.size(); axis-- > 0;) {
@@ -134,6 +106,7 @@ class ReduceWindow final : public Step {
     return base;
   }
 
+  /** In the order of the taps. */
   void foldLine(const T* source, int64_t line, A start, bool countsPadding, A* sums, T* row) const {
     int64_t at[16];
     locate(line, at);
@@ -141,25 +114,39 @@ class ReduceWindow final : public Step {
       const int64_t base = baseOf(at, outer);
       for (int64_t tap = 0; tap < inner.kernel; tap++) {
         const ConvolutionRun run = base != outside ? runs[size_t(tap)] : ConvolutionRun{0, 0, 1, 0, 0};
-        const T* elements = source + (base != outside ? base : 0) + run.at * inner.inStride;
-        const int64_t step = run.step * inner.inStride;
-        if (countsPadding) {
-          for (int64_t o = 0; o < inner.out; o++) {
-            const int64_t index = o - run.first;
-            if (index < 0 || index % run.spacing != 0 || index / run.spacing >= run.count) sums[o] = foldPair<Op, A>(sums[o], start);
-          }
-        }
+        if (countsPadding) foldPadding(run, start, sums);
         if (run.count == 0) continue;
-        if (run.spacing != 1) {
-          for (int64_t i = 0; i < run.count; i++) sums[run.first + i * run.spacing] = foldPair<Op, A>(sums[run.first + i * run.spacing], A(elements[i * step]));
-        } else if (step == 1) {
-          foldRow<Op, T>(sums + run.first, elements, run.count);
-        } else {
-          copyEvery(row, elements, step, run.count);
-          foldRow<Op, T>(sums + run.first, row, run.count);
-        }
+        const T* elements = source + base + run.at * inner.inStride;
+        if (width > 1) foldBeside(elements, run, sums);
+        else foldRun(elements, run, sums, row);
       }
     }
+  }
+  /** The positions that a tap finds outside of the operand. */
+  void foldPadding(const ConvolutionRun& run, A start, A* sums) const {
+    for (int64_t o = 0; o < inner.out; o++) {
+      const int64_t index = o - run.first;
+      if (index >= 0 && index % run.spacing == 0 && index / run.spacing < run.count) continue;
+      for (int64_t i = o * width; i < (o + 1) * width; i++) sums[i] = foldPair<Op, A>(sums[i], start);
+    }
+  }
+  /** Positions of one element. */
+  void foldRun(const T* elements, const ConvolutionRun& run, A* sums, T* row) const {
+    const int64_t step = run.step * inner.inStride;
+    if (run.spacing != 1) {
+      for (int64_t i = 0; i < run.count; i++) sums[run.first + i * run.spacing] = foldPair<Op, A>(sums[run.first + i * run.spacing], A(elements[i * step]));
+    } else if (step == 1) {
+      foldRow<Op, T>(sums + run.first, elements, run.count);
+    } else {
+      copyEvery(row, elements, step, run.count);
+      foldRow<Op, T>(sums + run.first, row, run.count);
+    }
+  }
+  /** Positions of several elements each. */
+  void foldBeside(const T* elements, const ConvolutionRun& run, A* sums) const {
+    const int64_t step = run.step * inner.inStride;
+    if (step == width && run.spacing == 1) return foldRow<Op, T>(sums + run.first * width, elements, run.count * width);
+    for (int64_t i = 0; i < run.count; i++) foldRow<Op, T>(sums + (run.first + i * run.spacing) * width, elements + i * step, width);
   }
 
   int64_t from, init, to, offset, lines = 1, outerTaps = 1;

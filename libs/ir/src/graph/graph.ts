@@ -6,6 +6,8 @@ import { InternalError } from '../errors.ts';
 import type { Type } from '../types/types.ts';
 import { AnyTensorType } from '../types/types.ts';
 import type { Attribute, AttributeKind, AttributeValue } from './attribute.ts';
+import { kindOf } from './kinds.ts';
+import { NodesInOrder, NodesInReverse } from './node-iterators.ts';
 import type { SourceRange } from './source-range.ts';
 
 /** One place where a value is read: operand `index` of `user`, or output `index` of the block that `user` returns. */
@@ -121,25 +123,6 @@ export class Value {
     if (uses.length === 1) this.uses = noUses;
     else (uses as Use[]).splice(at, 1);
   }
-}
-
-/** The parts of a kind. */
-interface Kind {
-  readonly kind: string;
-  readonly namespace: string;
-  readonly operator: string;
-}
-
-/** Each kind once, so that kinds and operators compare as fast as numbers. */
-const kinds = new Map<string, Kind>();
-
-function kindOf(name: string): Kind {
-  let kind = kinds.get(name);
-  if (kind === undefined) {
-    const at = name.indexOf('::');
-    kinds.set(name, (kind = { kind: name, namespace: name.slice(0, at), operator: name.slice(at + 2) }));
-  }
-  return kind;
 }
 
 /** An operation. Kinds are namespaced: `aten::add`, `prim::If`, `core::dot_general`. */
@@ -483,53 +466,6 @@ export class Block {
     for (let node = this.paramNode.next; node !== undefined && node !== this.returnNode; node = node.next) {
       node.position = position += spacing;
     }
-  }
-}
-
-/** Iterators that V8 can inline, as it cannot generators. */
-class NodesInOrder implements IterableIterator<Node> {
-  private current: Node;
-  private following: Node;
-
-  constructor(private readonly block: Block) {
-    this.current = block.paramNode;
-    this.following = block.paramNode.next!;
-  }
-
-  [Symbol.iterator](): this {
-    return this;
-  }
-
-  next(): IteratorResult<Node> {
-    const { block, current } = this;
-    const node = current.block === block && current.next !== undefined ? current.next : this.following;
-    if (node === block.returnNode) {
-      // Ended: it stays so.
-      this.current = this.following = node;
-      return { done: true, value: undefined };
-    }
-    this.current = node;
-    this.following = node.next!;
-    return { done: false, value: node };
-  }
-}
-
-class NodesInReverse implements IterableIterator<Node> {
-  private preceding: Node;
-
-  constructor(private readonly block: Block) {
-    this.preceding = block.returnNode.prev!;
-  }
-
-  [Symbol.iterator](): this {
-    return this;
-  }
-
-  next(): IteratorResult<Node> {
-    const node = this.preceding;
-    if (node === this.block.paramNode) return { done: true, value: undefined };
-    this.preceding = node.prev!;
-    return { done: false, value: node };
   }
 }
 

@@ -12,8 +12,8 @@ namespace weft {
 /** Operands of one instruction over `n` elements; a step is 1 for a tensor and 0 for a scalar. */
 struct Lanes {
   char* d;
-  const char *a, *b, *c;
-  int64_t aStep, bStep, cStep;
+  const char *a, *b, *c, *e;
+  int64_t aStep, bStep, cStep, eStep;
   int64_t n;
 };
 using Instruction = void (*)(const Lanes&);
@@ -36,7 +36,7 @@ constexpr int mostAxes = 8;
 
 /**
  * Words: rank, sizes (merged, the last densest); loads (slot, bytes, offset, strides), constants (bits, bytes), stores (slot,
- * bytes, strides), temporaries (bytes), each list after its count; instructions (number, d, a, b, c) over operands numbered in
+ * bytes, strides), temporaries (bytes), each list after its count; instructions (number, d, a, b, c, e) over operands numbered in
  * that order, -1 for none; the work of an element (1: one cheap operation).
  */
 class Pointwise final : public Step {
@@ -60,7 +60,7 @@ class Pointwise final : public Step {
     code.resize(reader.nextCount());
     for (auto& line : code) {
       line.run = instructionList().at(size_t(reader.next()));
-      for (int* operand : {&line.d, &line.a, &line.b, &line.c}) {
+      for (int* operand : {&line.d, &line.a, &line.b, &line.c, &line.e}) {
         *operand = reader.nextInt();
         if (*operand < 0) *operand = operandCount();  // a place that is never read
       }
@@ -134,8 +134,11 @@ class Pointwise final : public Step {
 
   void runIn(Frame& frame, Slots slots, int64_t begin, int64_t end) const {
     auto& [at, step, tiles, firstStore, gatheredFrom, gatheredCount] = frame;
-    int64_t position[mostAxes];
-    if (byRows) locate(begin, position);
+    int64_t position[mostAxes], rowAt[mostOperands];
+    if (byRows) {
+      locate(begin, position);
+      locateRow(position, rowAt);
+    }
     for (int64_t start = begin; start < end;) {
       int64_t n = std::min(tile, end - start);
       if (byRows) n = std::min(n, inner - position[rank - 1]);
@@ -146,8 +149,8 @@ class Pointwise final : public Step {
         if (load.isLinear) {
           at[index] = base + start * load.bytes;
         } else if (byRows) {
-          const char* from = base + offsetOf(load.strides, position) * load.bytes;
           const int64_t stride = load.strides[rank - 1];
+          const char* from = base + (rowAt[index] + position[rank - 1] * stride) * load.bytes;
           if (stride == 1) {
             at[index] = const_cast<char*>(from);
           } else if (stride == 0) {
@@ -172,12 +175,14 @@ class Pointwise final : public Step {
         char* base = slots[store.slot];
         char*& to = at[size_t(firstStore) + index];
         if (store.isLinear) to = base + start * store.bytes;
-        else if (byRows && store.strides[rank - 1] == 1) to = base + offsetOf(store.strides, position) * store.bytes;
+        else if (byRows && store.strides[rank - 1] == 1) to = base + (rowAt[loads.size() + index] + position[rank - 1]) * store.bytes;
         else to = tiles + store.tileAt;
       }
-      if (isLong) fetchAhead(slots, start + n, std::min(n, end - start - n));
-      for (const Line& line : code) {
-        line.run({at[line.d], at[line.a], at[line.b], at[line.c], step[line.a], step[line.b], step[line.c], n});
+      const int64_t ahead = isLong ? std::min(n, end - start - n) : 0;
+      for (size_t index = 0; index < code.size(); index++) {
+        const Line& line = code[index];
+        if (ahead > 0) fetchAhead(slots, start + n, ahead, index);
+        line.run({at[line.d], at[line.a], at[line.b], at[line.c], at[line.e], step[line.a], step[line.b], step[line.c], step[line.e], n});
       }
       if (scatters) {
         for (size_t index = 0; index < stores.size(); index++) {
@@ -186,7 +191,7 @@ class Pointwise final : public Step {
         }
       }
       start += n;
-      if (byRows) advance(position, n);
+      if (byRows && start < end) advance(position, n, rowAt);
     }
   }
 
@@ -213,7 +218,7 @@ class Pointwise final : public Step {
   };
   struct Line {
     Instruction run;
-    int d, a, b, c;
+    int d, a, b, c, e;
   };
 
   int operandCount() const {
@@ -295,12 +300,17 @@ class Pointwise final : public Step {
     }
   }
 
-  /** What is read of the next `n` elements comes into the cache while this tile is computed. */
-  void fetchAhead(Slots slots, int64_t start, int64_t n) const {
+  /**
+   * What is read of the `n` elements from `start` on comes into the cache while the tile before is computed: a part of each operand with each
+   * instruction, as many lines as can be on their way at once.
+   */
+  void fetchAhead(Slots slots, int64_t start, int64_t n, size_t instruction) const {
+    const int64_t parts = int64_t(code.size()), part = int64_t(instruction);
     for (const Load& load : loads) {
       if (!load.isLinear) continue;
       const char* from = slots[load.slot] + (load.offset + start) * load.bytes;
-      for (int64_t at = 0; at < n * load.bytes; at += alignment) __builtin_prefetch(from + at, 0, 3);
+      const int64_t lines = divideUp(n * load.bytes, alignment);
+      for (int64_t line = lines * part / parts; line < lines * (part + 1) / parts; line++) __builtin_prefetch(from + line * alignment, 0, 3);
     }
   }
 
@@ -317,14 +327,24 @@ class Pointwise final : public Step {
       element /= sizes[axis];
     }
   }
-  /** Goes on by `n` elements, no further than to the end of the row. */
-  void advance(int64_t* index, int64_t n) const {
+  /** Where the row of a position begins in each load and store. */
+  void locateRow(const int64_t* index, int64_t* rowAt) const {
+    const auto startOf = [&](const int64_t* strides) { return offsetOf(strides, index) - index[rank - 1] * strides[rank - 1]; };
+    for (const Load& load : loads) *rowAt++ = startOf(load.strides);
+    for (const Store& store : stores) *rowAt++ = startOf(store.strides);
+  }
+  /** Goes on by `n` elements, no further than to the end of the row, where the next row begins. */
+  void advance(int64_t* index, int64_t n, int64_t* rowAt) const {
     int axis = rank - 1;
     index[axis] += n;
+    if (index[axis] < sizes[axis] || axis == 0) return;
     for (; axis > 0 && index[axis] == sizes[axis]; axis--) {
       index[axis] = 0;
       index[axis - 1]++;
     }
+    if (axis < rank - 2) return locateRow(index, rowAt);
+    for (const Load& load : loads) *rowAt++ += load.strides[rank - 2];
+    for (const Store& store : stores) *rowAt++ += store.strides[rank - 2];
   }
   int64_t offsetOf(const int64_t* strides, const int64_t* index) const {
     int64_t offset = 0;

@@ -100,12 +100,27 @@ class Reduce final : public Step, public Gathering {
   }
   static constexpr int64_t grain = 1 << 15;
   static constexpr int64_t mostColumns = 1024;
+  /** Longer rows are walked one after the other. */
+  static constexpr int64_t mostOfShortRow = 4096;
 
   const T* sourceIn(Slots slots) const { return reinterpret_cast<const T*>(slots[from]) + offset; }
   A startIn(Slots slots) const { return A(*reinterpret_cast<const T*>(slots[init])); }
 
   void foldResults(const T* source, A start, T* target, int64_t begin, int64_t end) const {
+    if (foldedCount == 1 && inner <= mostOfShortRow) return foldShortRows(source, start, target, begin, end);
     for (int64_t result = begin; result < end; result++) target[result] = T(foldRange(source + offsetOf(kept, result), 0, foldedCount * inner, start));
+  }
+
+  /** Four at once, so that what follows the last element of each is done for them together. */
+  void foldShortRows(const T* source, A start, T* target, int64_t begin, int64_t end) const {
+    const auto rowOf = [&](int64_t result) { return source + (kept.size() == 1 ? result * kept[0].stride : offsetOf(kept, result)); };
+    for (int64_t result = begin; result < end; result += 4) {
+      const int64_t last = std::min<int64_t>(4, end - result) - 1;
+      const T* const rows[4] = {rowOf(result), rowOf(result + std::min<int64_t>(1, last)), rowOf(result + std::min<int64_t>(2, last)), rowOf(result + last)};
+      A sums[4];
+      foldFourRows<Op, T>(sums, rows, inner, start);
+      for (int64_t row = 0; row <= last; row++) target[result + row] = T(sums[row]);
+    }
   }
 
   void runRows(const T* source, A start, T* target) const {

@@ -21,7 +21,7 @@ function oneInstruction(
   count: number,
 ): void {
   const words: Word[] = [1, count, 1, from, fromBytes, 0, 1, 0, 1, to, toBytes, 1, 0];
-  site.push('pointwise', ...words, 1, site.library.instructions.get(name)!, 1, 0, -1, -1, doubleWord(1));
+  site.push('pointwise', ...words, 1, site.library.instructions.get(name)!, 1, 0, -1, -1, -1, doubleWord(1));
 }
 
 /** The operand itself, or, of halves, a dense float32 tensor with its values. */

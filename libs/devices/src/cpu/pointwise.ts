@@ -8,6 +8,8 @@ import { narrowing } from '../reference/scalar-functions.ts';
 import { stridesOf } from '../reference/typed-array.ts';
 import { merged } from './access.ts';
 import type { NativeLibrary } from './library.ts';
+import type { Instruction } from './runs.ts';
+import { withRuns } from './runs.ts';
 import type { Operand, Word } from './step.ts';
 import { doubleWord } from './step.ts';
 
@@ -135,7 +137,7 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
   const constants: { readonly bits: bigint; readonly bytes: number }[] = [];
   const stores: { readonly slot: number; readonly bytes: number; readonly strides: readonly number[] }[] = [];
   const temporaries: number[] = [];
-  const lines: { readonly name: string; d: Place; from: readonly Place[] }[] = [];
+  const written: Instruction<Place>[] = [];
   const known = new Map<string, Place>();
   const placeOf = new Map<Value, Place>();
   const stored = new Set(storedOutputs(nodes).map((node) => node.output));
@@ -168,7 +170,7 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
       loads.push({ ...operand, strides });
       if (isHalf(dtype)) {
         const decoded = temporary();
-        lines.push({ name: `decode.${dtype}`, d: decoded, from: [place] });
+        written.push({ name: `decode.${dtype}`, d: decoded, from: [place] });
         place = decoded;
       }
       known.set(key, place);
@@ -183,21 +185,22 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
     for (const { name, operands } of linesOf(node, library)!) {
       const from = operands.map((operand) => (operand === 'result' ? result! : given[operand]));
       result = temporary();
-      lines.push({ name, d: result, from });
+      written.push({ name, d: result, from });
     }
     placeOf.set(node.output, result!);
     if (!stored.has(node.output)) continue;
     const store: Place = { kind: 'store', index: stores.length };
     const strides = site.storeStrides?.(node.output) ?? dense;
     stores.push({ slot: site.slotOf(node.output), bytes: dtypes[dtype].bytes, strides });
-    if (isHalf(dtype)) lines.push({ name: `encode.${dtype}`, d: store, from: [result!] });
+    if (isHalf(dtype)) written.push({ name: `encode.${dtype}`, d: store, from: [result!] });
     else {
       // Written where it goes, and read from there by what follows.
-      lines[lines.length - 1].d = store;
+      written[written.length - 1].d = store;
       placeOf.set(node.output, store);
     }
   }
 
+  const lines = withRuns(written, library, ({ kind }) => kind === 'temporary');
   // What is stored over an operand waits until nothing reads the operand.
   stores.forEach(({ slot, bytes }, index) => {
     const isStore = (place: Place): boolean => place.kind === 'store' && place.index === index;
@@ -253,15 +256,14 @@ export function pointwiseWords(nodes: readonly Node[], site: GroupSite): Word[] 
       operandOf(from[0]),
       operandOf(from[1]),
       operandOf(from[2]),
+      operandOf(from[3]),
     ]),
     doubleWord(workOf(nodes)),
   ];
 }
 
 /** Gives temporaries tiles, which are used again after the last reader. Result: a tile for each, and bytes of their elements. */
-function assignTiles(
-  lines: readonly { readonly name: string; readonly d: Place; readonly from: readonly Place[] }[],
-): { assigned: number[]; bytes: number[] } {
+function assignTiles(lines: readonly Instruction<Place>[]): { assigned: number[]; bytes: number[] } {
   const last = new Map<number, number>();
   lines.forEach(({ from }, at) => {
     for (const place of from) if (place.kind === 'temporary') last.set(place.index, at);

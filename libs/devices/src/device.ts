@@ -99,7 +99,7 @@ export interface Device {
 export interface Executable {
   /**
    * Reads `inputs`, writes `outputs` (one view a graph input and output). They do not overlap, except that the views of a pair
-   * in `inPlace` may be the same. May return early.
+   * in `inPlace` may be the same. May return early; the views themselves are the caller's again then, who may change them.
    */
   run(inputs: readonly BufferView[], outputs: readonly BufferView[]): void;
   /** Those of the pairs asked for whose output may be given the memory of its input; none when absent. */

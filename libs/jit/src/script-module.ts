@@ -1,6 +1,6 @@
 // What jit.script and jit.trace make of a module: a module with the same parameters, whose methods run compiled code. It can be
 // called, trained, saved, and be part of other modules, eager, scripted or traced.
-import type { Graph, IValue, ObjectValue, ScriptFunction } from '@weft/ir';
+import type { Graph, ObjectValue, ScriptFunction } from '@weft/ir';
 import { ObjectValue as ObjectValueClass, WeftError, isTensorLike } from '@weft/ir';
 import type { Tensor } from '@weft/tensor';
 import { nn } from '@weft/tensor';
@@ -44,7 +44,6 @@ export class ScriptModule extends nn.Module {
     const { object } = this;
     const attribute = object.type.attributes[index];
     const value = object.slots[index];
-    const slots = object.slots as IValue[];
     if (value instanceof ObjectValueClass && value.type.isModule) {
       Object.defineProperty(this, name, { value: scriptModuleOf(value), enumerable: true, writable: true });
       return;
@@ -53,9 +52,10 @@ export class ScriptModule extends nn.Module {
     Object.defineProperty(this, name, {
       enumerable: isTensorLike(value),
       configurable: true,
-      get: () => new Conversion(livePrograms()).out(slots[index], attribute.type),
+      get: () => new Conversion(livePrograms()).out(object.slots[index], attribute.type),
       set: (given: unknown) => {
-        slots[index] = new Conversion(livePrograms()).into(given, attribute.type, `attribute '${name}'`);
+        const conversion = new Conversion(livePrograms());
+        object.put(index, conversion.into(given, attribute.type, `attribute '${name}'`));
       },
     });
   }

@@ -147,9 +147,9 @@ export class Conversion {
     const object = new ObjectValue(type);
     this.give(value, object, type);
     const holder = value as unknown as Record<string, unknown>;
-    for (const attribute of type.attributes) {
-      object.slots.push(this.into(holder[attribute.name], attribute.type, `${what}.${attribute.name}`));
-    }
+    type.attributes.forEach(({ name, type: declared }, slot) => {
+      object.put(slot, this.into(holder[name], declared, `${what}.${name}`));
+    });
     return object;
   }
 

@@ -1,6 +1,6 @@
 // A core graph made ready to run on eager tensors: dead code removed, outputs that are inputs or repeat one another told
 // apart, executables compiled for each device and layout of operands and results. Knows nothing of autograd.
-import type { BufferView, Device, Executable, InPlace } from '@weft/devices';
+import type { BufferView, Device, DeviceBuffer, Executable, InPlace } from '@weft/devices';
 import type { DifferentiateOptions, Differentiated, Graph, RandomRequest, TensorSpec, Value } from '@weft/ir';
 import {
   InternalError,
@@ -224,20 +224,16 @@ export class CoreFunction {
       executable,
       inputs: this.inputs.map((spec, index) => {
         const layout = layouts[index];
-        return layout === undefined ? spec : tensorSpec(spec.dtype, memoryOf(layout));
+        return new OperandView(layout === undefined ? spec : tensorSpec(spec.dtype, memoryOf(layout)));
       }),
       places,
       apart: this.pairs
         .map(({ output }) => output)
         .filter((output) => executable.inPlace?.some((taken) => taken.output === output) !== true),
       outputs: this.computed.map((spec, index) => {
+        const { dtype, sizes } = spec;
         const order = orders[index];
-        return order === null
-          ? spec
-          : tensorSpec(
-              spec.dtype,
-              order.map((dim) => spec.sizes[dim]),
-            );
+        return new OperandView(order === null ? spec : tensorSpec(dtype, order.map((dim) => sizes[dim]))); // prettier-ignore
       }),
     };
   }
@@ -248,12 +244,10 @@ export class CoreFunction {
     into: Targets | undefined,
   ): Tensor[] {
     const { computed } = this;
-    const views = new Array<BufferView>(operands.length);
-    for (let index = 0; index < views.length; index++) {
-      views[index] = bufferView(operands[index], inputs[index], parts[index]?.before);
+    for (let index = 0; index < inputs.length; index++) {
+      inputs[index].show(operands[index], parts[index]?.before);
     }
     const results = new Array<Tensor>(computed.length);
-    const targets = new Array<BufferView>(computed.length);
     let hasGaps = false;
     for (let index = 0; index < results.length; index++) {
       const { dtype, sizes } = computed[index];
@@ -267,10 +261,12 @@ export class CoreFunction {
             : new Tensor(storage, dtype, sizes, strides, 0);
       } else result.storage.changed();
       results[index] = result;
-      targets[index] = bufferView(result, outputs[index]);
+      outputs[index].show(result);
       if (gaps !== null) hasGaps = true;
     }
-    executable.run(views, targets);
+    executable.run(inputs, outputs);
+    for (let index = 0; index < inputs.length; index++) inputs[index].buffer = noBuffer;
+    for (let index = 0; index < outputs.length; index++) outputs[index].buffer = noBuffer;
     if (!hasGaps) return results;
     return results.map((result, index) => {
       const { gaps } = places[index];
@@ -302,9 +298,9 @@ interface Plan {
   readonly parts: readonly (Part | null)[];
   readonly hasParts: boolean;
   readonly executable: Executable;
-  /** What the executable sees. */
-  readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
+  /** What the executable sees: of one run after the other. */
+  readonly inputs: readonly OperandView[];
+  readonly outputs: readonly OperandView[];
   readonly places: readonly Place[];
   /** Computed outputs that must not be written over the operand that they are paired with. */
   readonly apart: readonly number[];
@@ -418,20 +414,27 @@ function viewStep({ node, type }: Value): ((operand: Strided) => Strided) | null
   }
 }
 
-/** Tensors without elements may begin anywhere, also beyond their memory. */
-const bufferView = (
-  { storage, offset, dtype }: Tensor,
-  spec: TensorSpec,
-  before: number = 0,
-): BufferView => ({
-  buffer: storage.buffer,
-  byteOffset:
-    offset === 0 || storage.byteLength === 0
-      ? storage.byteOffset
-      : storage.byteOffset + (offset - before) * dtypes[dtype].bytes,
-  spec,
-  version: storage.contents,
-});
+const noBuffer: DeviceBuffer = { byteLength: 0, free: () => undefined };
+
+/** What an executable sees of an operand or a result while it runs. */
+class OperandView implements BufferView {
+  buffer = noBuffer;
+  byteOffset = 0;
+  version: number | undefined = undefined;
+
+  constructor(readonly spec: TensorSpec) {}
+
+  /** @param before elements of the storage in front of the tensor that are seen too */
+  show({ storage, offset, dtype }: Tensor, before = 0): void {
+    this.buffer = storage.buffer;
+    // Tensors without elements may begin anywhere, also beyond their memory.
+    this.byteOffset =
+      offset === 0 || storage.byteLength === 0
+        ? storage.byteOffset
+        : storage.byteOffset + (offset - before) * dtypes[dtype].bytes;
+    this.version = storage.contents;
+  }
+}
 
 /** A copy in the memory order of the tensor that has no gaps; what is expanded stays so. */
 function withoutGaps(tensor: Tensor): Tensor {

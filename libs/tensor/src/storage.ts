@@ -8,10 +8,13 @@ const slabBytes = 1 << 16;
 const smallBytes = 1 << 11;
 
 interface Slab {
+  readonly device: Device;
   readonly buffer: DeviceBuffer;
   used: number;
 }
 const slabs = new WeakMap<Device, Slab>();
+/** The one that was used last. */
+let lastSlab: Slab | undefined;
 
 export class Storage {
   /** Counts in-place changes; tensors that share the storage share the count. */
@@ -73,11 +76,12 @@ export class Storage {
       return new Storage(device, device.allocate(byteLength, isOverwritten), 0, byteLength);
     }
     const rounded = (byteLength + alignment - 1) & -alignment;
-    let slab = slabs.get(device);
+    let slab = lastSlab?.device === device ? lastSlab : slabs.get(device);
     if (slab === undefined || slab.used + rounded > slabBytes) {
-      slab = { buffer: device.allocate(slabBytes), used: 0 };
+      slab = { device, buffer: device.allocate(slabBytes), used: 0 };
       slabs.set(device, slab);
     }
+    lastSlab = slab;
     const storage = new Storage(device, slab.buffer, slab.used, byteLength);
     slab.used += rounded;
     return storage;

@@ -62,18 +62,27 @@ export class TupleValue {
   ) {}
 }
 
-/** An instance of a script class or module: slots in the order of the class's attributes. */
+/** An instance of a script class or module: slots in the order of the class's attributes, which `put` and `set` alone change. */
 export class ObjectValue {
+  /** Counts changes of slots. */
+  version = 0;
+
   constructor(
     readonly type: ClassType,
-    readonly slots: IValue[] = [],
+    readonly slots: readonly IValue[] = [],
   ) {}
+
+  /** Gives a slot another value; the slot behind the last one is a new one. */
+  put(slot: number, value: IValue): void {
+    (this.slots as IValue[])[slot] = value;
+    this.version++;
+  }
 
   get(name: string): IValue {
     return this.slots[this.slotOf(name)];
   }
   set(name: string, value: IValue): void {
-    this.slots[this.slotOf(name)] = value;
+    this.put(this.slotOf(name), value);
   }
   private slotOf(name: string): number {
     const index = this.type.attributes.findIndex((attribute) => attribute.name === name);

@@ -205,7 +205,7 @@ export class ValueReader {
       }
       const what = `attribute '${attribute.name}' of '${name}'`;
       const value = this.typed(state.get(attribute.name)!, attribute.type, depth + 1, what);
-      object.slots[index] = this.asMember(value, type, index);
+      object.put(index, this.asMember(value, type, index));
     });
     return object;
   }

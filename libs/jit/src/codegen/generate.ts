@@ -180,9 +180,9 @@ class Generator {
           this.assign(output, this.converted(this.name(inputs[index]), inputs[index].type, output.type)),
         );
       case 'prim::GetAttr':
-        return this.result(node, this.attribute(node));
+        return this.result(node, `${this.name(inputs[0])}.slots[${slotOf(node)}]`);
       case 'prim::SetAttr':
-        return this.line(`${this.attribute(node)} = ${this.boxed(inputs[1])};`);
+        return this.line(`${this.name(inputs[0])}.put(${slotOf(node)}, ${this.boxed(inputs[1])});`);
       case 'prim::CreateObject':
         return this.assign(node.output, `R.create(${this.constant(node.output.type)})`);
       case 'prim::CallMethod': {
@@ -264,17 +264,6 @@ class Generator {
     outputs.forEach((output, index) => {
       this.assign(output, isInt(output.type) ? `R.narrow(${list}[${index}])` : `${list}[${index}]`);
     });
-  }
-
-  private attribute(node: Node): string {
-    const name = node.get('s', 'name');
-    const [object] = node.inputs;
-    const slot =
-      object.type.kind === 'Class'
-        ? object.type.attributes.findIndex((attribute) => attribute.name === name)
-        : -1;
-    if (slot < 0) throw new UnsupportedError(`attribute '${name}' of an object of an unknown class`);
-    return `${this.name(object)}.slots[${slot}]`;
   }
 
   private branch(node: Node): void {
@@ -507,4 +496,13 @@ class Generator {
     if (outputs.length > 1) return this.unpack(node, call);
     this.result(node, call);
   }
+}
+
+/** The place of the attribute that a node reads or assigns. */
+function slotOf(node: Node): number {
+  const name = node.get('s', 'name');
+  const { type } = node.inputs[0];
+  const slot = type.kind === 'Class' ? type.attributes.findIndex((attribute) => attribute.name === name) : -1;
+  if (slot < 0) throw new UnsupportedError(`attribute '${name}' of an object of an unknown class`);
+  return slot;
 }

@@ -110,6 +110,21 @@ describe('a method', () => {
     expect(states(gate, 'forward')).toEqual(['compiled']);
   });
 
+  test('is not compiled anew after an attribute was assigned what it was', () => {
+    setExecutor({ profileRuns: 0 });
+    const gate = script(new Gate());
+    const made = jest.spyOn(Variant, 'compile');
+    try {
+      for (let run = 0; run < 3; run++) {
+        noGrad(() => gate.forward(x()) as Tensor);
+        (gate as unknown as { scale: number }).scale = gate.scale;
+      }
+      expect(made).toHaveBeenCalledTimes(1);
+    } finally {
+      made.mockRestore();
+    }
+  });
+
   test('reads its parameters anew at each run', () => {
     setExecutor({ profileRuns: 0 });
     const gate = script(new Gate());

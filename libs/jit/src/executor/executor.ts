@@ -15,7 +15,7 @@ import type { RunContext, RunOptions } from '../runtime/frame.ts';
 import { Frame, contextOf } from '../runtime/frame.ts';
 import { methodOf } from '../runtime/methods.ts';
 import type { Pattern } from './pattern.ts';
-import { allMatch, patternOf } from './pattern.ts';
+import { CallPattern } from './pattern.ts';
 import type { Tally } from './policy.ts';
 import { CompilePolicy, patternKey, replaces } from './policy.ts';
 import { executorSettings } from './settings.ts';
@@ -23,14 +23,14 @@ import { Variant } from './variant.ts';
 
 /** A pattern that was seen. */
 interface Seen {
-  readonly patterns: readonly Pattern[];
+  readonly pattern: CallPattern;
   readonly gradEnabled: boolean;
   /** What operands of products are cast to; null where they stay. */
   readonly autocast: DType | null;
   readonly tally: Tally;
   /** Interpreted calls since the variant's guard failed. */
   calls: number;
-  variant?: Variant;
+  variant: Variant | undefined;
   /** Guards that failed since the variant was made. */
   misses: number;
 }
@@ -45,21 +45,22 @@ class Profile {
     this.seen.flatMap(({ variant, tally }) => (variant === undefined ? [] : [tally]));
 }
 
-const profiles = new WeakMap<ScriptFunction, WeakMap<object, Profile>>();
-const noObject = {};
+/** By the object whose methods they are, or the function itself. */
+const profiles = new WeakMap<object, Map<ScriptFunction, Profile>>();
 
-function profileOf(callee: ScriptFunction, self: object): Profile {
-  let byObject = profiles.get(callee);
-  if (byObject === undefined) profiles.set(callee, (byObject = new WeakMap()));
-  let profile = byObject.get(self);
-  if (profile === undefined) byObject.set(self, (profile = new Profile()));
+function profileOf(callee: ScriptFunction, self: ObjectValue | undefined): Profile {
+  const owner = self ?? callee;
+  let byFunction = profiles.get(owner);
+  if (byFunction === undefined) profiles.set(owner, (byFunction = new Map()));
+  let profile = byFunction.get(callee);
+  if (profile === undefined) byFunction.set(callee, (profile = new Profile()));
   return profile;
 }
 
 /** The result of the call by a compiled variant; undefined when it has to be interpreted. */
 function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: number): IValue | undefined {
   const { maxVariants } = executorSettings;
-  const self = args[0] instanceof ObjectValue ? args[0] : noObject;
+  const self = args[0] instanceof ObjectValue ? args[0] : undefined;
   const profile = profileOf(callee, self);
   const { seen } = profile;
   const gradEnabled = isGradEnabled();
@@ -67,8 +68,8 @@ function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: n
   for (let index = 0; index < seen.length; index++) {
     const entry = seen[index];
     if (entry.gradEnabled !== gradEnabled || entry.autocast !== autocast) continue;
-    const tensors: Tensor[] = [];
-    if (!allMatch(entry.patterns, args, tensors)) continue;
+    const tensors = entry.pattern.tensorsOf(args);
+    if (tensors === undefined) continue;
     if (index > 0) {
       seen.splice(index, 1);
       seen.unshift(entry);
@@ -83,11 +84,11 @@ function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: n
     missed = tally;
     return undefined;
   }
-  const patterns = args.map(patternOf);
-  const entry: Seen = { patterns, gradEnabled, autocast, tally, calls: 0, misses: 0 };
+  const pattern = new CallPattern(args);
+  const entry: Seen = { pattern, gradEnabled, autocast, tally, variant: undefined, calls: 0, misses: 0 };
   seen.unshift(entry);
-  const tensors: Tensor[] = [];
-  if (!allMatch(patterns, args, tensors)) throw new InternalError('a call does not match its own pattern');
+  const tensors = pattern.tensorsOf(args);
+  if (tensors === undefined) throw new InternalError('a call does not match its own pattern');
   return callEntry(profile, entry, callee, args, tensors, profileRuns);
 }
 
@@ -301,12 +302,10 @@ export interface ExecutorState {
 
 /** What the executor knows of a function (called on `object`, when it is a method). */
 export function executorState(callee: ScriptFunction, object?: ObjectValue): ExecutorState[] {
-  return profileOf(callee, object ?? noObject).seen.map(
-    ({ patterns, gradEnabled, variant, tally: { refusal } }) => ({
-      patterns,
-      gradEnabled,
-      state: variant !== undefined ? 'compiled' : refusal !== undefined ? 'refused' : 'profiled',
-      reason: refusal,
-    }),
-  );
+  return profileOf(callee, object).seen.map(({ pattern, gradEnabled, variant, tally: { refusal } }) => ({
+    patterns: pattern.patterns,
+    gradEnabled,
+    state: variant !== undefined ? 'compiled' : refusal !== undefined ? 'refused' : 'profiled',
+    reason: refusal,
+  }));
 }

@@ -117,43 +117,49 @@ export class FixedPart {
   private calls = 0;
   private changes = 0;
 
-  private readonly split: Pick<SplitGraph, 'fixedInputs' | 'restInputs'>;
+  /** Which operands of a call the inputs of both parts are. */
+  private readonly fixedOperands: readonly number[];
+  private readonly restOperands: readonly number[];
 
+  /** @param operands for each input of the whole graph the operand that it is */
   constructor(
-    { fixedInputs, restInputs, ...split }: SplitGraph,
+    split: SplitGraph,
+    operands: readonly number[],
     private readonly device: Device,
   ) {
-    this.split = { fixedInputs, restInputs };
+    this.fixedOperands = split.fixedInputs.map((input) => operands[input]);
+    this.restOperands = split.restInputs.map((input) => operands[input]);
     this.fixed = new CoreFunction(split.fixed, { once: true });
     this.rest = new CoreFunction(split.rest, { once: true });
   }
 
   /**
-   * The operands of `rest`.
-   * @param operands those of the whole graph
+   * What `rest` is run on.
    * @returns undefined when the graph has to run whole, since its inputs do change or it cannot be known
    */
-  operands(operands: readonly Tensor[]): Tensor[] | undefined {
-    const { split, seen } = this;
+  restOf(operands: readonly Tensor[]): Tensor[] | undefined {
+    const { fixedOperands, restOperands, seen } = this;
     if (this.changes > fewCalls && this.changes * fewCalls > this.calls) return undefined;
     this.calls++;
-    let isSame = this.results !== undefined;
-    for (let index = 0; index < split.fixedInputs.length; index++) {
-      const { storage, offset } = operands[split.fixedInputs[index]];
+    let { results } = this;
+    for (let index = 0; index < fixedOperands.length; index++) {
+      const { storage, offset } = operands[fixedOperands[index]];
       const { contents } = storage;
       if (contents === undefined) return undefined;
       const last = seen[index];
       if (last?.storage === storage && last.contents === contents && last.offset === offset) continue;
       seen[index] = { storage, contents, offset };
-      isSame = false;
+      results = undefined;
     }
-    if (!isSame) {
+    if (results === undefined) {
       this.changes++;
-      const given = split.fixedInputs.map((index) => operands[index]);
-      this.results = this.fixed.run(given, this.device);
+      const given = fixedOperands.map((operand) => operands[operand]);
+      results = this.results = this.fixed.run(given, this.device);
     }
-    const rest = new Array<Tensor>(split.restInputs.length);
-    for (let index = 0; index < rest.length; index++) rest[index] = operands[split.restInputs[index]];
-    return rest.concat(this.results!);
+    const count = restOperands.length;
+    const rest = new Array<Tensor>(count + results.length);
+    for (let index = 0; index < count; index++) rest[index] = operands[restOperands[index]];
+    for (let index = 0; index < results.length; index++) rest[count + index] = results[index];
+    return rest;
   }
 }

@@ -1,6 +1,6 @@
 // What a call looked like: the shapes of its tensors and the values of everything else. A variant of a function is made for
 // one pattern; matching is the first half of its guard, and collects the tensors on the way.
-import type { IValue, Type } from '@weft/ir';
+import type { DType, IValue, Type } from '@weft/ir';
 import { ObjectValue, TupleValue, containerType } from '@weft/ir';
 import { valuesEqual } from '@weft/ops';
 import { Tensor } from '@weft/tensor';
@@ -8,7 +8,8 @@ import { Tensor } from '@weft/tensor';
 export type Pattern =
   | {
       readonly kind: 'tensor';
-      readonly specKey: string;
+      readonly dtype: DType;
+      readonly sizes: readonly number[];
       /** null: row-major. */
       readonly strides: readonly number[] | null;
       readonly requiresGrad: boolean;
@@ -19,11 +20,28 @@ export type Pattern =
   | { readonly kind: 'tuple'; readonly items: readonly Pattern[] }
   | { readonly kind: 'dict'; readonly entries: readonly (readonly [IValue, Pattern])[] };
 
-export function patternOf(value: IValue): Pattern {
+/** The pattern of a call's arguments. */
+export class CallPattern {
+  readonly patterns: readonly Pattern[];
+  private readonly tensors: number;
+
+  constructor(args: readonly IValue[]) {
+    this.patterns = args.map(patternOf);
+    this.tensors = this.patterns.reduce((count, pattern) => count + tensorsIn(pattern), 0);
+  }
+
+  /** The tensors in arguments that are as the pattern says, in the order of the walk; undefined when they are not. */
+  tensorsOf(args: readonly IValue[]): Tensor[] | undefined {
+    const found = new Array<Tensor>(this.tensors);
+    return placeBehindAll(this.patterns, args, found, 0) < 0 ? undefined : found;
+  }
+}
+
+function patternOf(value: IValue): Pattern {
   if (value instanceof Tensor) {
-    const { specKey, requiresGrad, hasRowMajorStrides } = value;
+    const { dtype, sizes, requiresGrad, hasRowMajorStrides } = value;
     const strides = hasRowMajorStrides ? null : value.strides;
-    return { kind: 'tensor', specKey, strides, requiresGrad, device: value.storage.device };
+    return { kind: 'tensor', dtype, sizes, strides, requiresGrad, device: value.storage.device };
   }
   if (Array.isArray(value)) return { kind: 'list', items: value.map(patternOf), type: containerType(value) };
   if (value instanceof TupleValue) return { kind: 'tuple', items: value.items.map(patternOf) };
@@ -32,70 +50,95 @@ export function patternOf(value: IValue): Pattern {
   return { kind: 'value', value };
 }
 
-/** Whether a value is as the pattern says; its tensors are added to `tensors` in the order of the walk. */
-export function matches(pattern: Pattern, value: IValue, tensors: Tensor[]): boolean {
+function tensorsIn(pattern: Pattern): number {
+  switch (pattern.kind) {
+    case 'tensor':
+      return 1;
+    case 'value':
+      return 0;
+    case 'list':
+    case 'tuple':
+      return pattern.items.reduce((count, item) => count + tensorsIn(item), 0);
+    case 'dict':
+      return pattern.entries.reduce((count, [, item]) => count + tensorsIn(item), 0);
+    default:
+      return pattern satisfies never;
+  }
+}
+
+/** Puts the tensors of a value that is as the pattern says at `place` and behind; the place behind them, or -1 when it is not. */
+function placeBehind(pattern: Pattern, value: IValue, tensors: Tensor[], place: number): number {
   switch (pattern.kind) {
     case 'tensor':
       if (
         !(value instanceof Tensor) ||
-        value.specKey !== pattern.specKey ||
-        !(pattern.strides === null
-          ? value.hasRowMajorStrides
-          : String(value.strides) === String(pattern.strides)) ||
+        value.dtype !== pattern.dtype ||
+        !areSame(value.sizes, pattern.sizes) ||
+        !(pattern.strides === null ? value.hasRowMajorStrides : areSame(value.strides, pattern.strides)) ||
         value.requiresGrad !== pattern.requiresGrad ||
         value.storage.device !== pattern.device
       )
-        return false;
-      tensors.push(value);
-      return true;
+        return -1;
+      tensors[place] = value;
+      return place + 1;
     case 'value':
-      return Object.is(value, pattern.value) || isEqualValue(value, pattern.value);
+      return isEqualValue(value, pattern.value) ? place : -1;
     case 'list':
-      return (
-        Array.isArray(value) &&
+      return Array.isArray(value) &&
         value.length === pattern.items.length &&
-        containerType(value) === pattern.type &&
-        allMatch(pattern.items, value, tensors)
-      );
+        containerType(value) === pattern.type
+        ? placeBehindAll(pattern.items, value, tensors, place)
+        : -1;
     case 'tuple':
-      return (
-        value instanceof TupleValue &&
-        value.items.length === pattern.items.length &&
-        allMatch(pattern.items, value.items, tensors)
-      );
+      return value instanceof TupleValue && value.items.length === pattern.items.length
+        ? placeBehindAll(pattern.items, value.items, tensors, place)
+        : -1;
     case 'dict': {
-      if (!(value instanceof Map) || value.size !== pattern.entries.length) return false;
-      let at = 0;
+      if (!(value instanceof Map) || value.size !== pattern.entries.length) return -1;
+      let [at, behind] = [0, place];
       for (const [key, item] of value) {
         const [expected, inner] = pattern.entries[at++];
-        if (!Object.is(key, expected) || !matches(inner, item, tensors)) return false;
+        behind = Object.is(key, expected) ? placeBehind(inner, item, tensors, behind) : -1;
+        if (behind < 0) return -1;
       }
-      return true;
+      return behind;
     }
     default:
       return pattern satisfies never;
   }
 }
 
-export function allMatch(
+function placeBehindAll(
   patterns: readonly Pattern[],
   values: readonly IValue[],
   tensors: Tensor[],
-): boolean {
-  for (let index = 0; index < patterns.length; index++) {
-    if (!matches(patterns[index], values[index], tensors)) return false;
+  place: number,
+): number {
+  let behind = place;
+  for (let index = 0; index < patterns.length && behind >= 0; index++) {
+    behind = placeBehind(patterns[index], values[index], tensors, behind);
+  }
+  return behind;
+}
+
+function areSame(numbers: readonly number[], others: readonly number[]): boolean {
+  if (numbers === others) return true;
+  if (numbers.length !== others.length) return false;
+  for (let index = 0; index < numbers.length; index++) {
+    if (numbers[index] !== others[index]) return false;
   }
   return true;
 }
 
 /** Values without identity (devices, enum values, complex numbers); objects are compared by identity only. */
 const isEqualValue = (value: IValue, expected: IValue): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  typeof expected === 'object' &&
-  expected !== null &&
-  !(value instanceof ObjectValue) &&
-  !(expected instanceof ObjectValue) &&
-  !Array.isArray(value) &&
-  !(value instanceof Tensor) &&
-  valuesEqual(value, expected);
+  Object.is(value, expected) ||
+  (typeof value === 'object' &&
+    value !== null &&
+    typeof expected === 'object' &&
+    expected !== null &&
+    !(value instanceof ObjectValue) &&
+    !(expected instanceof ObjectValue) &&
+    !Array.isArray(value) &&
+    !(value instanceof Tensor) &&
+    valuesEqual(value, expected));

@@ -6,10 +6,10 @@ import { valuesEqual } from '@weft/ops';
 import { Tensor } from '@weft/tensor';
 
 export class StateGuard {
-  /** The slots that are watched, one after the other: whose, which, and what it held. */
-  private readonly slots: (readonly IValue[])[] = [];
-  private readonly indices: number[] = [];
-  private readonly expected: IValue[] = [];
+  /** The objects that are watched, what their slots held, and their versions when these were last compared. */
+  private readonly objects: readonly ObjectValue[];
+  private readonly expected: readonly (readonly IValue[])[];
+  private readonly versions: number[];
   private readonly tensors: readonly Tensor[];
   private readonly sizes: readonly (readonly number[])[];
   private readonly requiresGrad: readonly boolean[];
@@ -25,14 +25,10 @@ export class StateGuard {
         for (const item of value.values()) visit(item);
       } else if (value instanceof TupleValue) value.items.forEach(visit);
     };
-    for (const { slots } of objects) {
-      slots.forEach((value, index) => {
-        this.slots.push(slots);
-        this.indices.push(index);
-        this.expected.push(value);
-        visit(value);
-      });
-    }
+    for (const { slots } of objects) slots.forEach(visit);
+    this.objects = [...objects];
+    this.expected = objects.map(({ slots }) => [...slots]);
+    this.versions = objects.map(({ version }) => version);
     this.tensors = [...tensors];
     this.sizes = this.tensors.map(({ sizes }) => sizes);
     this.requiresGrad = this.tensors.map(({ requiresGrad }) => requiresGrad);
@@ -40,10 +36,9 @@ export class StateGuard {
   }
 
   holds(): boolean {
-    const { slots, indices, expected, tensors, sizes, requiresGrad, containers } = this;
-    for (let at = 0; at < slots.length; at++) {
-      const value = slots[at][indices[at]];
-      if (value !== expected[at] && !Object.is(value, expected[at])) return false;
+    const { objects, versions, tensors, sizes, requiresGrad, containers } = this;
+    for (let at = 0; at < objects.length; at++) {
+      if (objects[at].version !== versions[at] && !this.holdsAsBefore(at)) return false;
     }
     for (let at = 0; at < tensors.length; at++) {
       const tensor = tensors[at];
@@ -52,6 +47,16 @@ export class StateGuard {
     for (let at = 0; at < containers.length; at++) {
       if (!sameItems(containers[at].container, containers[at].expected)) return false;
     }
+    return true;
+  }
+
+  /** Whether the slots of an object, some of which were assigned, hold what they did. */
+  private holdsAsBefore(at: number): boolean {
+    const { slots, version } = this.objects[at];
+    const expected = this.expected[at];
+    if (slots.length !== expected.length || !slots.every((value, slot) => Object.is(value, expected[slot])))
+      return false;
+    this.versions[at] = version;
     return true;
   }
 }

@@ -74,7 +74,7 @@ export class Variant {
     if (fixed.length > 0) optimize(graph, 'core', { fixed });
     const split = fixed.length > 0 ? splitGraph(graph, fixed) : undefined;
     if (split === undefined) this.fn = this.whole(graph, fixed.length > 0);
-    else this.fixedPart = new FixedPart(split, this.device);
+    else this.fixedPart = new FixedPart(split, lowering.inputs, this.device);
     if (lowering.gradEnabled && this.fn !== undefined) {
       prepareDerivative(
         this.fn,
@@ -122,15 +122,12 @@ export class Variant {
     for (let index = 0; index < places.length; index++) operands[places[index]] = tensors[sources[index]];
     if (lowering.writes.length > 0 && this.hasSharedWrites()) return undefined;
     const { condition, requests } = lowering;
-    const inputs = new Array<Tensor>(lowering.inputs.length);
-    for (let index = 0; index < inputs.length; index++) inputs[index] = operands[lowering.inputs[index]];
     const before = condition !== undefined && requests.length > 0 ? defaultGenerator.getState() : undefined;
-    const all = requests.length === 0 ? inputs : [...inputs, ...drawRequests(requests, device)];
-    const apart = this.fixedPart?.operands(all);
+    const rest = this.fixedPart?.restOf(operands);
     const outputs =
-      apart === undefined
-        ? runRecorded(this.name, (this.fn ??= this.wholeAgain(args)), all, device, this.placed)
-        : runRecorded(this.name, this.fixedPart!.rest, apart, device, this.placed);
+      rest === undefined
+        ? runRecorded(this.name, (this.fn ??= this.wholeAgain(args)), this.inputs(), device, this.placed)
+        : runRecorded(this.name, this.fixedPart!.rest, rest, device, this.placed);
     if (condition !== undefined && outputs[condition].element() !== true) {
       if (before !== undefined) defaultGenerator.setState(before);
       this.release();
@@ -150,6 +147,15 @@ export class Variant {
         : this.assemble(result, outputs, new Map());
     this.release();
     return value;
+  }
+
+  /** What the whole graph is run on. */
+  private inputs(): Tensor[] {
+    const { operands, device } = this;
+    const { inputs, requests } = this.lowering;
+    const given = new Array<Tensor>(inputs.length);
+    for (let index = 0; index < inputs.length; index++) given[index] = operands[inputs[index]];
+    return requests.length === 0 ? given : given.concat(drawRequests(requests, device));
   }
 
   /** The graph was given up to the parts, and most calls never need it whole. */

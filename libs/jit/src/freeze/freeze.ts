@@ -194,8 +194,7 @@ class Freezer {
         if (!isNeeded && (inner === undefined || !holdsNeeded(inner, needed, new Set()))) continue;
         const value = inner === undefined ? object.get(attribute.name) : copy(inner);
         const changed: ClassAttribute = inner === undefined ? attribute : { ...attribute, type: (value as ObjectValue).type }; // prettier-ignore
-        type.attributes.push(changed);
-        result.slots.push(value);
+        result.put(type.attributes.push(changed) - 1, value);
       }
       return result;
     };

@@ -30,9 +30,12 @@ export function restore(target: Mutable, contents: Contents): void {
     target.clear();
     for (const [key, value] of contents.entries) target.set(key, value);
   } else if (contents.kind === 'items') {
-    const list = target instanceof ObjectValue ? target.slots : target;
-    list.length = 0;
-    for (const item of contents.items) list.push(item);
+    const { items } = contents;
+    if (target instanceof ObjectValue) items.forEach((item, slot) => target.put(slot, item));
+    else {
+      target.length = 0;
+      for (const item of items) target.push(item);
+    }
   }
 }
 

@@ -38,7 +38,7 @@ export class ModuleCopy {
     this.copies.set(object, copy);
     object.type.attributes.forEach((attribute, slot) => {
       const isParameter = attribute.isParameter === true;
-      copy.slots.push(this.copyValue(object.slots[slot], `${prefix}${attribute.name}`, isParameter));
+      copy.put(slot, this.copyValue(object.slots[slot], `${prefix}${attribute.name}`, isParameter));
     });
     return copy;
   }

@@ -207,7 +207,7 @@ export class Frame {
         }
         case Op.SetAttr: {
           const object = registers[inputs[0]] as ObjectValue;
-          if (instruction.slot >= 0) object.slots[instruction.slot] = registers[inputs[1]];
+          if (instruction.slot >= 0) object.put(instruction.slot, registers[inputs[1]]);
           else object.set(instruction.payload as string, registers[inputs[1]]);
           break;
         }

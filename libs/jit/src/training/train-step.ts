@@ -6,8 +6,7 @@ import { autocastDType, checkAutocast, withAutocast } from '@weft/ops';
 import type { nn } from '@weft/tensor';
 import { Tensor, optim } from '@weft/tensor';
 import { runFunction } from '../executor/index.ts';
-import type { Pattern } from '../executor/pattern.ts';
-import { allMatch, patternOf } from '../executor/pattern.ts';
+import { CallPattern } from '../executor/pattern.ts';
 import { executorSettings } from '../executor/settings.ts';
 import { MemoryLimitError, limitInBytes } from '../memory/bytes.ts';
 import { argumentsOf } from '../script-function.ts';
@@ -34,7 +33,7 @@ export interface TrainStep {
 
 interface Seen {
   readonly autocast: DType | null;
-  readonly patterns: readonly Pattern[];
+  readonly pattern: CallPattern;
   graph?: TrainingGraph;
   refusal?: string;
 }
@@ -103,8 +102,7 @@ export class StepRunner {
 
   /** The step as one graph; undefined where there is none for this call. */
   private compiled(args: readonly IValue[], ending: Ending): Tensor | undefined {
-    const tensors: Tensor[] = [];
-    const entry = entryFor(this.seen, args, tensors);
+    const { entry, tensors } = entryFor(this.seen, args);
     if (entry.graph === undefined && entry.refusal === undefined) {
       try {
         entry.graph = new TrainingGraph(this.callee, args, tensors, this.optimizer, this.options);
@@ -147,19 +145,18 @@ export class StepRunner {
   }
 }
 
-/** What is known of calls like this one, whose tensors are added to `tensors`. */
-function entryFor(seen: Seen[], args: readonly IValue[], tensors: Tensor[]): Seen {
+/** What is known of calls like this one, and its tensors. */
+function entryFor(seen: Seen[], args: readonly IValue[]): { entry: Seen; tensors: Tensor[] } {
   const autocast = autocastDType();
   for (const entry of seen) {
-    if (entry.autocast !== autocast) continue;
-    tensors.length = 0;
-    if (allMatch(entry.patterns, args, tensors)) return entry;
+    const tensors = entry.autocast === autocast ? entry.pattern.tensorsOf(args) : undefined;
+    if (tensors !== undefined) return { entry, tensors };
   }
-  const patterns = args.map(patternOf);
-  const entry: Seen = { autocast, patterns };
+  const pattern = new CallPattern(args);
+  const entry: Seen = { autocast, pattern };
   seen.unshift(entry);
   if (seen.length > executorSettings.maxVariants) seen.pop();
-  tensors.length = 0;
-  if (!allMatch(patterns, args, tensors)) throw new InternalError('a call does not match its own pattern');
-  return entry;
+  const tensors = pattern.tensorsOf(args);
+  if (tensors === undefined) throw new InternalError('a call does not match its own pattern');
+  return { entry, tensors };
 }

@@ -63,8 +63,7 @@ export class TracedObjects {
       this.objects.set(module, object);
       const { parameters, buffers, modules, others } = membersOf(module);
       const add = (attribute: ClassType['attributes'][number], value: IValue): void => {
-        type.attributes.push(attribute);
-        object!.slots.push(value);
+        object!.put(type.attributes.push(attribute) - 1, value);
       };
       for (const [own, value] of parameters)
         add({ name: own, type: AnyTensorType, isParameter: true }, value);

@@ -1,128 +1,44 @@
 // Convolutions in blocked channels as products where the input is: a tile of some positions by some blocks of output features is
 // summed in registers, one element of the input at a time against a vector of weights for each block. Weights are reordered
-// once; inputs are copied only where the window reaches beyond them.
+// once; inputs are copied only where the window reaches beyond them. Where values are in planes, parts of them become blocks in memory that
+// stays in the caches, and blocks of the result planes.
 #pragma once
-#include <array>
-#include <utility>
-#include "blocked.h"
-#include "gemm.h"
+#include "blocked-tile.h"
+#include "planes-blocks.h"
 
 namespace weft {
 
 template <class T>
-struct BlockedTiling {
-#if defined(__AVX512F__) || defined(__aarch64__)
-  static constexpr int blocks = 4;
-  static constexpr int positions[blocks] = {14, 12, 8, 6};
-#elif defined(__AVX2__)
-  static constexpr int blocks = 3;
-  static constexpr int positions[blocks] = {8, 6, 4};
-#else
-  static constexpr int blocks = 2;
-  static constexpr int positions[blocks] = {8, 5};
-#endif
-  /** Positions of a tile of so many blocks, at most. */
-  static constexpr int most(int count) { return positions[count - 1]; }
-  /** Bytes of weights that are read again and again for one range of the depth: what is left of a small first-level cache. */
-  static constexpr int64_t depthBytes = 24576;
-};
-
-/** Neighbouring elements of the input, from `offset` on, that a position is made of. */
-struct BlockedRun {
-  int64_t offset, count;
-};
-
-/** A tile: where it reads and writes. */
-template <class T>
-struct BlockedTile {
-  const T* in;
-  /** Elements of the input from one position to the next. */
-  int64_t inStep;
-  const BlockedRun* runs;
-  int64_t runCount;
-  const T* weights;
-  T* out;
-  int64_t outBlock;
-  /** Whether sums begin with what is there. */
-  bool adds;
-  const BlockedFinish<T>* finish;
-  /** Where the tile is in the result, counted from what `finish` begins with. */
-  int64_t offset;
-  /** Memory that will be read soon, a line for each step of the depth; where there is none, the same again. */
-  const char* soon;
-  int64_t soonStep;
-};
-
-/** One tile of P positions by B blocks, positions S elements apart in the input (0: `inStep`). */
-template <class T, int P, int B, int S>
-__attribute__((noinline)) void multiplyBlocks(const BlockedTile<T>& tile) {
-  constexpr int L = lanesOf<T>;
-  using W = Vector<T, L>;
-  const int64_t step = S != 0 ? S : tile.inStep;
-  W sums[P][B];
-#pragma GCC unroll 16
-  for (int p = 0; p < P; p++)
-#pragma GCC unroll 4
-    for (int b = 0; b < B; b++) sums[p][b] = W{};
-  const T* weights = tile.weights;
-  const char* soon = tile.soon;
-  const int64_t soonStep = tile.soonStep;
-  for (const BlockedRun *run = tile.runs, *end = run + tile.runCount; run != end; run++) {
-    const T* from = tile.in + run->offset;
-    for (int64_t k = 0; k < run->count; k++) {
-      __builtin_prefetch(soon, 0, 2);
-      soon += soonStep;
-      W right[B];
-#pragma GCC unroll 4
-      for (int b = 0; b < B; b++) right[b] = loadVector<W>(weights + b * L);
-#pragma GCC unroll 16
-      for (int p = 0; p < P; p++) {
-        const W left = splat<W>(from[p * step]);
-#pragma GCC unroll 4
-        for (int b = 0; b < B; b++) sums[p][b] += left * right[b];
-      }
-      weights += B * L;
-      from++;
-    }
-  }
-  if (tile.adds) {
-#pragma GCC unroll 4
-    for (int b = 0; b < B; b++)
-#pragma GCC unroll 16
-      for (int p = 0; p < P; p++) sums[p][b] += loadVector<W>(tile.out + b * tile.outBlock + p * L);
-  }
-  if (tile.finish != nullptr) {
-    const BlockedFinish<T> finish = *tile.finish;
-#pragma GCC unroll 4
-    for (int b = 0; b < B; b++)
-#pragma GCC unroll 16
-      for (int p = 0; p < P; p++) storeVector(tile.out + b * tile.outBlock + p * L, finish(sums[p][b], b, tile.offset + b * tile.outBlock + p * L));
-    return;
-  }
-#pragma GCC unroll 4
-  for (int b = 0; b < B; b++)
-#pragma GCC unroll 16
-    for (int p = 0; p < P; p++) storeVector(tile.out + b * tile.outBlock + p * L, sums[p][b]);
-}
-
-template <class T>
-using BlockedKernel = void (*)(const BlockedTile<T>&);
-/** The kernels of B blocks by their positions, less one. */
-template <class T, int B, int S, int... P>
-constexpr std::array<BlockedKernel<T>, sizeof...(P)> blockedKernels(std::integer_sequence<int, P...>) {
-  return {&multiplyBlocks<T, P + 1, B, S>...};
-}
-template <class T, int S, int B = BlockedTiling<T>::blocks>
-inline BlockedKernel<T> blockedKernel(int positions, int blocks) {
-  if constexpr (B > 1)
-    if (blocks < B) return blockedKernel<T, S, B - 1>(positions, blocks);
-  static constexpr auto all = blockedKernels<T, B, S>(std::make_integer_sequence<int, BlockedTiling<T>::most(B)>{});
-  return all[size_t(positions - 1)];
-}
-
-template <class T>
 class BlockedProduct final : BlockedShape {
  public:
+  /** Whether a convolution of planes is better computed in blocks that are made of parts of them. */
+  static bool takes(const ConvolutionShape& shape) {
+    if (shape.axes.size() > 2 || !shape.isDense || shape.inChannel <= 0 || shape.axes.back().inStride != 1 || shape.axes.back().out < 4) return false;
+    for (const ConvolutionAxis& axis : shape.axes)
+      if (axis.inDilation != 1) return false;
+    // Plain products gain nothing by blocks, and lanes without a feature cost as much as others.
+    return shape.taps > 1 && 3 * shape.rows >= 2 * roundUp(shape.rows, L);
+  }
+  static BlockedShape shapeOf(const ConvolutionShape& shape) {
+    BlockedShape result;
+    result.groups = shape.groups;
+    result.images = shape.images;
+    result.rows = shape.rows;
+    result.channels = shape.channels;
+    result.kernelGroup = shape.kernelGroup;
+    result.kernelRow = shape.kernelRow;
+    result.kernelChannel = shape.kernelChannel;
+    result.inGroup = shape.inGroup;
+    result.inImage = shape.inImage;
+    result.inChannel = shape.inChannel;
+    result.outGroup = shape.outGroup;
+    result.outImage = shape.outImage;
+    result.outRow = shape.outRow;
+    result.y = shape.axes.size() > 1 ? shape.axes[0] : ConvolutionAxis{1, 1, 1, 1, 0, 1, 1, shape.axes[0].in, 0, 0};
+    result.x = shape.axes.back();
+    return result;
+  }
+
   explicit BlockedProduct(const BlockedShape& shape) : BlockedShape(shape) {
     // Positions side by side in input and result are one row.
     isCopied = reach(y) || reach(x);
@@ -130,14 +46,19 @@ class BlockedProduct final : BlockedShape {
       x.in = x.out = y.in * x.in;
       y.in = y.out = 1;
     }
-    element = isPlanes() ? 1 : L;
+    // Elements of many planes at one position are too far apart.
+    isTurned = isPlanes() && givesPlanes() && channels >= L / 2;
+    isCopied = isCopied || isTurned;
+    element = isPlanes() && !isTurned ? 1 : L;
     blocks = divideUp(rows, L);
     inBlocks = divideUp(channels, L);
     depth = channels * y.kernel * x.kernel;
     parts = divideUp(blocks, Tiling::blocks);
-    // Rows whose input is copied at a time: half of a second-level cache.
-    const int64_t line = std::max<int64_t>(1, paddedWidth() * planes() * element * y.step * int64_t(sizeof(T)));
-    blockRows = isCopied ? std::clamp<int64_t>(262144 / line, 1, y.out) : y.out;
+    // Positions whose input is copied at a time: half of a second-level cache; and whose results are held.
+    const int64_t column = planes() * element * x.step * int64_t(sizeof(T)), fit = isCopied ? 262144 / std::max<int64_t>(1, column * y.step) : y.out * x.out;
+    const int64_t most = givesPlanes() ? std::min<int64_t>(fit, mostHeld) : fit;
+    blockRows = std::clamp<int64_t>(most / x.out, 1, y.out);
+    rowPieces = y.out == 1 && givesPlanes() ? divideUp(x.out, std::max<int64_t>(most, 64)) : 1;
   }
 
   void run(const T* in, const T* kernel, int64_t stamp, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
@@ -150,7 +71,7 @@ class BlockedProduct final : BlockedShape {
     // Each part of the features reads a copied input again, which is then made again.
     const int64_t cuts = isCopied ? 1 : std::min(parts, few);
     const int64_t left = divideUp(few, cuts), rowCuts = y.out > 1 ? std::min(left, std::min(blockRows, y.out)) : 1;
-    const int64_t columnCuts = y.out == 1 ? std::clamp<int64_t>(x.out / 32, 1, left) : 1;
+    const int64_t columnCuts = y.out == 1 ? std::max(rowPieces, std::clamp<int64_t>(x.out / 32, 1, left)) : 1;
     const int64_t pieces = tasks * cuts * rowCuts * columnCuts;
     const int64_t work = std::max<int64_t>(1, images * groups * rows * depth * y.out * x.out / pieces);
     parallelFor(pieces, divideUp(convolutionGrain, work), [&](int64_t begin, int64_t end) {
@@ -184,11 +105,11 @@ class BlockedProduct final : BlockedShape {
   static bool reach(const ConvolutionAxis& axis) {
     return axis.low > 0 || (axis.out - 1) * axis.step - axis.low + (axis.kernel - 1) * axis.kernelDilation >= axis.in;
   }
-  int64_t planes() const { return isPlanes() ? channels : inBlocks; }
+  int64_t planes() const { return element == 1 ? channels : inBlocks; }
   int64_t imageStride() const { return isPlanes() ? inImage : groups * inBlocks * y.in * x.in * L; }
-  int64_t groupStride() const { return isPlanes() ? channels * inChannel : inBlocks * y.in * x.in * L; }
+  int64_t groupStride() const { return givesPlanes() ? inGroup : isPlanes() ? channels * inChannel : inBlocks * y.in * x.in * L; }
   /** Columns and rows of a copy with what windows reach beyond the input. */
-  int64_t paddedWidth() const { return (x.out - 1) * x.step + (x.kernel - 1) * x.kernelDilation + 1; }
+  int64_t paddedWidth(int64_t count) const { return (count - 1) * x.step + (x.kernel - 1) * x.kernelDilation + 1; }
   int64_t linesOf(int64_t count) const { return (count - 1) * y.step + (y.kernel - 1) * y.kernelDilation + 1; }
 
   void multiply(const T* in, const T* weights, T* out, int64_t image, int64_t group, const Range& range, int64_t firstPart, int64_t lastPart, Slots slots,
@@ -199,22 +120,25 @@ class BlockedProduct final : BlockedShape {
     int64_t firstLine = range.firstRow * y.step - y.low;
     if (isCopied) {
       const int64_t lines = linesOf(range.lastRow - range.firstRow);
-      T* copy = reinterpret_cast<T*>(scratchOf(Scratch::panels, planes() * lines * paddedWidth() * element * int64_t(sizeof(T))));
-      copyPadded(copy, in, line, plane, firstLine, lines);
-      from = copy;
-      line = paddedWidth() * element;
+      const int64_t width = paddedWidth(range.lastColumn - range.firstColumn);
+      T* copy = reinterpret_cast<T*>(scratchOf(Scratch::panels, planes() * lines * width * element * int64_t(sizeof(T))));
+      copyPadded(copy, in, line, plane, {firstLine, range.firstColumn * x.step - x.low, lines, width});
+      from = copy - range.firstColumn * x.step * element;
+      line = width * element;
       plane = lines * line;
       firstLine = 0;
     } else {
       from -= x.low * element;
     }
     const std::vector<BlockedRun> runs = runsOf(line, plane);
-    const int64_t outBlock = this->outBlock(L);
+    const int64_t width = range.lastColumn - range.firstColumn, height = range.lastRow - range.firstRow;
+    const int64_t outBlock = givesPlanes() ? height * width * L : this->outBlock(L);
+    T* held = givesPlanes() ? reinterpret_cast<T*>(scratchOf(Scratch::sums, std::min<int64_t>(blocks, Tiling::blocks) * outBlock * int64_t(sizeof(T)))) : nullptr;
     for (int64_t part = firstPart; part < lastPart; part++) {
       const int64_t firstBlock = blocks * part / parts, count = blocks * (part + 1) / parts - firstBlock;
       const T* panel = weights + firstBlock * L * depth;
       const int64_t feature = (group * blocks + firstBlock) * L, start = (image * groups * blocks + group * blocks + firstBlock) * outBlock;
-      const BlockedFinish<T> finish(epilogue.affine.get(), feature, start);
+      const BlockedFinish<T> finish(givesPlanes() ? nullptr : epilogue.affine.get(), feature, start);
       const int64_t mostDepth = std::max<int64_t>(1, Tiling::depthBytes / (count * vectorBytes));
       for (size_t first = 0; first < runs.size();) {
         size_t last = first;
@@ -231,14 +155,14 @@ class BlockedProduct final : BlockedShape {
         tile.finish = isLast && finish.isThere ? &finish : nullptr;
         // The weights that come next.
         const char *soon = reinterpret_cast<const char*>(panel + deep * count * L), *end = soon + std::min<int64_t>(Tiling::depthBytes, deep * count * vectorBytes);
-        const int64_t width = range.lastColumn - range.firstColumn, most = Tiling::most(int(count)), tiles = divideUp(width, most);
+        const int64_t most = Tiling::most(int(count)), tiles = divideUp(width, most);
         for (int64_t row = range.firstRow; row < range.lastRow; row++) {
           const T* left = from + (firstLine + (row - range.firstRow) * y.step) * line;
           for (int64_t at = 0; at < tiles; at++) {
             const int64_t column = range.firstColumn + width * at / tiles, next = range.firstColumn + width * (at + 1) / tiles;
             tile.in = left + column * tile.inStep;
             tile.offset = (row * x.out + column) * L;
-            tile.out = out + start + tile.offset;
+            tile.out = held != nullptr ? held + ((row - range.firstRow) * width + column - range.firstColumn) * L : out + start + tile.offset;
             const bool isSoon = soon < end;
             tile.soon = isSoon ? soon : reinterpret_cast<const char*>(panel);
             tile.soonStep = isSoon ? alignment : 0;
@@ -248,6 +172,10 @@ class BlockedProduct final : BlockedShape {
         }
         panel += deep * count * L;
         first = last;
+      }
+      if (held != nullptr) {
+        for (int64_t block = 0; block < count; block++) toPlanes(out, held + block * outBlock, image, group, firstBlock + block, range, slots, epilogue);
+        continue;
       }
       if (epilogue.pointwise == nullptr) continue;
       for (int64_t block = 0; block < count; block++) {
@@ -268,7 +196,7 @@ class BlockedProduct final : BlockedShape {
   /** What a position is made of, in the order of the weights. */
   std::vector<BlockedRun> runsOf(int64_t line, int64_t plane) const {
     std::vector<BlockedRun> runs;
-    if (isPlanes()) {
+    if (element == 1) {
       // Taps of a row of the window are side by side.
       const bool isDense = x.kernelDilation == 1;
       for (int64_t channel = 0; channel < channels; channel++)
@@ -284,14 +212,19 @@ class BlockedProduct final : BlockedShape {
     return runs;
   }
 
-  /** Lines first … first + lines - 1 of all planes with zeros beside them. */
-  void copyPadded(T* to, const T* in, int64_t line, int64_t plane, int64_t first, int64_t lines) const {
-    const int64_t width = paddedWidth();
-    const int64_t before = std::clamp<int64_t>(x.low, 0, width), skipped = std::max<int64_t>(0, -x.low);
+  /** A part of all planes or blocks, with zeros where it is beyond them. */
+  void copyPadded(T* to, const T* in, int64_t line, int64_t plane, const Rectangle& part) const {
+    if (isTurned) {
+      for (int64_t block = 0; block < inBlocks; block++, to += part.rows * part.columns * L)
+        copyRectangle<T>(to, part.columns * L, {in + block * L * plane, plane, line, y.in, x.in, int(std::min<int64_t>(L, channels - block * L))}, part);
+      return;
+    }
+    const int64_t width = part.columns;
+    const int64_t before = std::clamp<int64_t>(-part.firstColumn, 0, width), skipped = std::max<int64_t>(0, part.firstColumn);
     const int64_t there = std::clamp<int64_t>(std::min(x.in - skipped, width - before), 0, width), after = width - before - there;
     for (int64_t index = 0; index < planes(); index++) {
-      for (int64_t at = 0; at < lines; at++, to += width * element) {
-        const int64_t row = first + at;
+      for (int64_t at = 0; at < part.rows; at++, to += width * element) {
+        const int64_t row = part.firstRow + at;
         if (row < 0 || row >= y.in) {
           std::memset(to, 0, size_t(width * element) * sizeof(T));
           continue;
@@ -300,6 +233,22 @@ class BlockedProduct final : BlockedShape {
         std::memcpy(to + before * element, in + index * plane + row * line + skipped * element, size_t(there * element) * sizeof(T));
         std::memset(to + (before + there) * element, 0, size_t(after * element) * sizeof(T));
       }
+    }
+  }
+
+  /** A block of the result to planes. */
+  void toPlanes(T* out, const T* from, int64_t image, int64_t group, int64_t block, const Range& range, Slots slots, const FeatureEpilogue<T>& epilogue) const {
+    const int64_t width = range.lastColumn - range.firstColumn, height = range.lastRow - range.firstRow, there = std::min<int64_t>(L, rows - block * L);
+    const int64_t element = group * outGroup + image * outImage + block * L * outRow + range.firstRow * x.out + range.firstColumn;
+    blockToPlanes<T>({out + element, outRow, x.out, height, width, int(there)}, from, width * L);
+    if (epilogue.isNone()) return;
+    for (int64_t feature = 0; feature < there; feature++) {
+      const int64_t plane = element + feature * outRow, number = group * rows + block * L + feature;
+      if (width == x.out) {
+        epilogue.finish(slots, out + plane, height * width, number, plane);
+        continue;
+      }
+      for (int64_t row = 0; row < height; row++) epilogue.finish(slots, out + plane + row * x.out, width, number, plane + row * x.out);
     }
   }
 
@@ -319,7 +268,7 @@ class BlockedProduct final : BlockedShape {
           for (int64_t row = there; row < width; row++) target[row] = T(0);
           target += width;
         };
-        if (isPlanes()) {
+        if (element == 1) {
           for (int64_t channel = 0; channel < channels; channel++)
             for (int64_t tap = 0; tap < taps; tap++) pack(channel, tap / x.kernel, tap % x.kernel);
           continue;
@@ -331,12 +280,16 @@ class BlockedProduct final : BlockedShape {
     });
   }
 
-  bool isCopied;
+  /** Positions whose results are held before they go to planes. */
+  static constexpr int64_t mostHeld = 512;
+  /** Whether parts of the input are copied, and become blocks. */
+  bool isCopied, isTurned;
   /** Elements of a position of the input. */
   int64_t element;
   /** Blocks of output and input features of a group; parts of the output features, each the blocks of one tile. */
   int64_t blocks, inBlocks, parts;
-  int64_t depth, blockRows;
+  /** Rows of the result at a time; pieces of one that is long. */
+  int64_t depth, blockRows, rowPieces;
   Kept<T> kept;
 };
 

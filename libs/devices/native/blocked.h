@@ -25,10 +25,14 @@ struct BlockedShape {
 
   bool isDepthwise() const { return groups > 1 && rows == 1 && channels == 1; }
   bool isPlanes() const { return inChannel != 0; }
+  /** Whether the result is in planes, whose positions are dense. */
+  bool givesPlanes() const { return outRow != 0; }
   /** Elements of the result that one block has. */
   int64_t outBlock(int64_t lanes) const { return y.out * x.out * lanes; }
 
   int64_t groups, images, rows, channels, kernelGroup, kernelRow, kernelChannel, inImage, inChannel;
+  /** Where the result is in planes, elements between groups of the input, and of the result between groups, images and features. */
+  int64_t inGroup = 0, outGroup = 0, outImage = 0, outRow = 0;
   ConvolutionAxis y, x;
 };
 

@@ -54,33 +54,19 @@ class Phases {
       }
       phases.push_back(std::move(phase));
     }
+    for (int64_t line = 0; line < shape.positions / shape.axes.back().out; line++) lines.push_back(placeOf(line));
   }
 
   /** @param apart memory for as many elements as the result has */
   void run(const T* in, const T* kernel, int64_t stamp, T* out, T* apart, Slots slots, const FeatureEpilogue<T>& epilogue) {
     for (const Phase& phase : phases)
       if (phase.way != nullptr) phase.way->run(in, kernel + phase.kernelOffset, stamp, apart + phase.at, slots, *nothing);
-    const int64_t features = shape.groups * shape.rows, width = shape.axes.back().out;
-    const int64_t inner = phasesOf(shape.axes.back());
+    const int64_t features = shape.groups * shape.rows;
     parallelFor(shape.images * features, divideUp(1 << 13, shape.positions), [&](int64_t begin, int64_t end) {
       for (int64_t plane = begin; plane < end; plane++) {
         const int64_t feature = plane % features;
         const int64_t element = plane / features * shape.outImage + feature / shape.rows * shape.outGroup + feature % shape.rows * shape.outRow;
-        for (int64_t line = 0; line < shape.positions / width; line++) {
-          // The line among those of each phase that it is made of.
-          int64_t rest = line, number = 0, within = 0, to = element, lines = 1, all = 1;
-          for (size_t axis = shape.axes.size() - 1; axis-- > 0;) {
-            const ConvolutionAxis& outer = shape.axes[axis];
-            const int64_t position = rest % outer.out, count = phasesOf(outer);
-            rest /= outer.out;
-            to += position * outer.outStride;
-            within += position / count * lines;
-            lines *= divideUp(outer.out - position % count, count);
-            number += position % count * all;
-            all *= count;
-          }
-          weave(out + to, phases.data() + number * inner, apart, plane, within);
-        }
+        for (const Line& line : lines) weave(out + element + line.to, phases.data() + line.phase, apart, plane, line.within);
         if (shape.isDense) epilogue.finish(slots, out + element, shape.positions, feature, element);
       }
     });
@@ -95,6 +81,26 @@ class Phases {
     /** None where no tap sees the input. */
     std::unique_ptr<ConvolutionWay<T>> way;
   };
+
+  /** A line of a plane of the result: where it is there, the first of the phases that it is made of, and which of their lines. */
+  struct Line {
+    int64_t to, phase, within;
+  };
+  Line placeOf(int64_t line) const {
+    Line place{0, 0, 0};
+    int64_t lines = 1, all = phasesOf(shape.axes.back());
+    for (size_t axis = shape.axes.size() - 1; axis-- > 0;) {
+      const ConvolutionAxis& outer = shape.axes[axis];
+      const int64_t position = line % outer.out, count = phasesOf(outer);
+      line /= outer.out;
+      place.to += position * outer.outStride;
+      place.within += position / count * lines;
+      lines *= divideUp(outer.out - position % count, count);
+      place.phase += position % count * all;
+      all *= count;
+    }
+    return place;
+  }
 
   /** After how many positions the same taps see the input. */
   static int64_t phasesOf(const ConvolutionAxis& axis) { return std::min(axis.out, axis.inDilation / std::gcd(axis.step, axis.inDilation)); }
@@ -146,6 +152,8 @@ class Phases {
 
   ConvolutionShape shape;
   std::vector<Phase> phases;
+  /** Of a plane of the result. */
+  std::vector<Line> lines;
   std::unique_ptr<FeatureEpilogue<T>> nothing;
 };
 

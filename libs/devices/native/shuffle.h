@@ -45,7 +45,7 @@ inline Vector<T, L> everySecond(Vector<T, L> x, Vector<T, L> y) {
 
 /** Rows of an L × L matrix become its columns. */
 template <class T, int L>
-inline void transposeSquare(Vector<T, L> (&rows)[L]) {
+__attribute__((always_inline)) inline void transposeSquare(Vector<T, L> (&rows)[L]) {
   using W = Vector<T, L>;
   constexpr int G = laneGroup<T, L>;
   // Squares of G × G inside the groups of 16 bytes.

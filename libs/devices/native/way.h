@@ -1,5 +1,6 @@
 // Which way a convolution whose input is not dilated is computed.
 #pragma once
+#include "blocked-products.h"
 #include "depthwise.h"
 #include "depthwise-rows.h"
 #include "patches.h"
@@ -21,6 +22,7 @@ class ConvolutionWay {
     else if (shape.rows <= 2) taps = std::make_unique<TapSums<T>>(shape);
     else if (winogradTile<T>(shape) == 4) fours = std::make_unique<Winograd<T, 4>>(shape);
     else if (winogradTile<T>(shape) == 2) twos = std::make_unique<Winograd<T, 2>>(shape);
+    else if (BlockedProduct<T>::takes(shape)) blocks = std::make_unique<BlockedProduct<T>>(BlockedProduct<T>::shapeOf(shape));
     else patches = std::make_unique<PatchProduct<T>>(shape);
   }
 
@@ -33,6 +35,7 @@ class ConvolutionWay {
     else if (taps != nullptr) taps->run(in, kernel, out, slots, epilogue);
     else if (fours != nullptr) fours->run(in, kernel, stamp, out, slots, epilogue);
     else if (twos != nullptr) twos->run(in, kernel, stamp, out, slots, epilogue);
+    else if (blocks != nullptr) blocks->run(in, kernel, stamp, out, slots, epilogue);
     else patches->run(in, kernel, stamp, out, slots, epilogue);
   }
 
@@ -44,6 +47,7 @@ class ConvolutionWay {
   std::unique_ptr<TapSums<T>> taps;
   std::unique_ptr<Winograd<T, 4>> fours;
   std::unique_ptr<Winograd<T, 2>> twos;
+  std::unique_ptr<BlockedProduct<T>> blocks;
   std::unique_ptr<PatchProduct<T>> patches;
 };
 

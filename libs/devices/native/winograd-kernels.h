@@ -1,6 +1,7 @@
 // Gradients of kernels of 3 × 3 in Winograd's tiles: tiles of the input and of the result's gradient (here the window) as 36 points,
 // at each of them a product of matrices that sums over tiles, and the sums back to 3 × 3. It is the transpose of winograd.h in the kernel.
 #pragma once
+#include "blocked-sums.h"
 #include "epilogue.h"
 #include "winograd-tiles.h"
 
@@ -17,47 +18,50 @@ class WinogradKernels final : ConvolutionShape {
       if (!Tiles::takes(turned(axis))) return false;
       tiles *= divideUp(axis.kernel, tile);
     }
-    // Tiles that are worth a vector, and not mostly padding.
-    if (tiles < L) return false;
-    return 2 * tiles * points <= shape.channels * shape.taps * 9;
+    // Tiles that are worth the transforms of sums, and not mostly padding.
+    return tiles >= 16 && 2 * tiles * points <= shape.channels * shape.taps * 9;
   }
 
-  explicit WinogradKernels(const ConvolutionShape& shape) : ConvolutionShape(shape), tiles(turned(axes[0]), turned(axes[1]), channels) {
-    leftBlocks = divideUp(rows, L);
-    rightPanels = divideUp(images, C);
-    // Tiles whose points stay in the second-level cache, more where sums do not.
-    chunk = std::clamp<int64_t>((1 << 20) / (points * (leftBlocks * L + rightPanels * C) * int64_t(sizeof(T))), 64, 1024);
-    chunk = roundUp(std::min(chunk, tiles.count), L);
+  explicit WinogradKernels(const ConvolutionShape& shape)
+      : ConvolutionShape(shape), blocks(divideUp(rows, L)), inBlocks(divideUp(images, L)), tiles(turned(axes[0]), turned(axes[1]), channels, mostTiles()) {
     // Features whose sums are held at a time.
-    someBlocks = std::clamp<int64_t>((8 << 20) / (points * L * rightPanels * C * int64_t(sizeof(T))), 1, leftBlocks);
+    someBlocks = std::clamp<int64_t>((8 << 20) / (points * L * inBlocks * L * int64_t(sizeof(T))), 1, blocks);
+    // Threads sum apart where their sums are no more than what is summed; else they work on each task together.
+    const int64_t threads = pool().size(), sumsOfThread = rows * images, inputs = tiles.count * (rows + images);
+    pieces = threads > 1 && threads * sumsOfThread <= inputs ? std::min(threads, tiles.units) : 1;
+    // Units of a task.
+    const int64_t most = std::max<int64_t>(1, (pieces > 1 || threads == 1 ? 1 : 4) * mostTiles() / tiles.longest());
+    tasks = std::min(tiles.units, roundUp(divideUp(tiles.units, most), pieces));
+    pieces = std::min(pieces, tasks);
+    for (int64_t task = 0; task < tasks; task++) chunk = std::max(chunk, tiles.tilesOf(firstOf(task), firstOf(task + 1)));
   }
 
   void run(const T* in, const T* window, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) const {
-    const int64_t rightSize = rightPanels * C * chunk + apart, leftSize = someBlocks * L * chunk + apart, sumSize = someBlocks * L * sumRow() + apart;
-    T* right = reinterpret_cast<T*>(scratchOf(Scratch::panels, points * (rightSize + leftSize) * int64_t(sizeof(T))));
-    T* left = right + points * rightSize;
-    T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, points * sumSize * int64_t(sizeof(T))));
+    T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, pieces * points * sumStride() * int64_t(sizeof(T))));
     for (int64_t group = 0; group < groups; group++) {
-      for (int64_t block = 0; block < leftBlocks; block += someBlocks) {
-        const int64_t blocks = std::min(someBlocks, leftBlocks - block), features = std::min(rows - block * L, blocks * L);
-        const T* windows = window + group * kernelGroup + block * L * kernelRow;
-        for (int64_t first = 0; first < tiles.count; first += chunk) {
-          const int64_t some = std::min(chunk, tiles.count - first);
-          std::vector<Segment> segments;
-          tiles.place(segments, first, some);
-          parallelFor(blocks + divideUp(images, L), 1, [&](int64_t begin, int64_t end) {
-            T* work = reinterpret_cast<T*>(scratchOf(Scratch::rows, (Tiles::workOf(chunk) + points * L * roundUp(some, L)) * int64_t(sizeof(T))));
-            for (int64_t part = begin; part < end; part++) {
-              if (part < blocks) toPoints<false>(left + part * L * chunk, leftSize, windows + part * L * kernelRow, kernelRow, std::min<int64_t>(L, features - part * L), kernelChannel, work, segments, some);
-              else toPoints<true>(right + rightAt(part - blocks), rightSize, in + group * inGroup + (part - blocks) * L * inImage, inImage, std::min<int64_t>(L, images - (part - blocks) * L), inChannel, work, segments, some);
+      for (int64_t block = 0; block < blocks; block += someBlocks) {
+        const Range range{block, std::min(someBlocks, blocks - block)};
+        const T *planes = in + group * inGroup, *windows = window + group * kernelGroup;
+        if (pieces > 1) {
+          parallelFor(pieces, 1, [&](int64_t begin, int64_t end) {
+            T* memory = reinterpret_cast<T*>(scratchOf(Scratch::panels, points * (inStride() + windowStride()) * int64_t(sizeof(T))));
+            for (int64_t piece = begin; piece < end; piece++) {
+              const int64_t first = tasks * piece / pieces, last = tasks * (piece + 1) / pieces;
+              for (int64_t task = first; task < last; task++) {
+                toPoints(memory, planes, windows, range, task, 0, inBlocks + range.count);
+                multiply(memory, sums + piece * points * sumStride(), range, task, 0, points, task > first);
+              }
             }
           });
-          parallelFor(points, divideUp(convolutionGrain, features * images * some), [&](int64_t begin, int64_t end) {
-            for (int64_t point = begin; point < end; point++) multiplyPoint(left + point * leftSize, right + point * rightSize, sums + point * sumSize, features, some, first > 0);
-          });
+        } else {
+          T* memory = reinterpret_cast<T*>(scratchOf(Scratch::panels, points * (inStride() + windowStride()) * int64_t(sizeof(T))));
+          for (int64_t task = 0; task < tasks; task++) {
+            parallelFor(inBlocks + range.count, 1, [&](int64_t begin, int64_t end) { toPoints(memory, planes, windows, range, task, begin, end); });
+            parallelFor(points, 1, [&](int64_t begin, int64_t end) { multiply(memory, sums, range, task, begin, end, task > 0); });
+          }
         }
-        parallelFor(features, divideUp(1 << 12, images), [&](int64_t begin, int64_t end) {
-          for (int64_t row = begin; row < end; row++) fromPoints(out + group * outGroup + (block * L + row) * outRow, sums + row * sumRow(), sumSize);
+        parallelFor(range.count * images, divideUp(1 << 14, points * L * pieces), [&](int64_t begin, int64_t end) {
+          for (int64_t at = begin; at < end; at++) fromPoints(out + group * outGroup, sums, range, at / images, at % images);
         });
       }
     }
@@ -72,98 +76,91 @@ class WinogradKernels final : ConvolutionShape {
 
  private:
   using Tiles = WinogradTiles<T, 4>;
-  using Segment = typename Tiles::Segment;
-  static constexpr int L = lanesOf<T>, C = Tiling<T>::columns;
-  /** Rows of a panel of the left operand: they divide a vector. */
-  static constexpr int P = L >= 16 ? 8 : 4;
+  static constexpr int L = lanesOf<T>;
   static constexpr int64_t tile = Tiles::tile, points = Tiles::points;
-  /** Strides between points are odd in lines of the cache, or all points of a place would share a set of it. */
-  static constexpr int64_t apart = alignment / int64_t(sizeof(T));
   using W = Vector<T, L>;
+  /** Blocks of features of the result's gradient. */
+  struct Range {
+    int64_t first, count;
+  };
 
-  int64_t sumRow() const { return rightPanels * C; }
-  /** Where L columns begin in the panels of the right operand. */
-  int64_t rightAt(int64_t block) const { return block * L / C * C * chunk + block * L % C; }
+  /** Tiles of a task at most: their points stay in the second-level cache, or pay for reading long sums. */
+  int64_t mostTiles() const {
+    const int64_t fit = (3 << 18) / (points * roundUp(images + rows, L) * int64_t(sizeof(T)));
+    return std::clamp<int64_t>(fit, 64, 256);
+  }
+  int64_t firstOf(int64_t task) const { return tiles.units * task / tasks; }
 
-  /** `there` features, L at most, of a chunk of tiles to points: feature by feature, then turned, so that features are side by side. */
-  template <bool isInput>
-  void toPoints(T* to, int64_t pointStride, const T* from, int64_t featureStride, int64_t there, int64_t imageStride, T* work, const std::vector<Segment>& segments, int64_t some) const {
-    const int64_t length = roundUp(some, L);
-    T* lines = work + points * Tiles::pitchOf(chunk);
-    T* turned = work + Tiles::workOf(chunk);
-    for (int64_t feature = 0; feature < there; feature++) {
-      const T* planes = from + feature * featureStride;
-      if constexpr (isInput) tiles.gatherInput(work, lines, planes, imageStride, segments, chunk);
-      else tiles.gatherResult(work, lines, planes, imageStride, axes[0].kernelStride, segments, chunk);
-      for (int64_t at = 0; at < some; at += L) {
-        W d[points], half[24];
-        if constexpr (isInput) {
-#pragma GCC unroll 36
-          for (int point = 0; point < points; point++) d[point] = loadVector<W>(work + point * Tiles::pitchOf(chunk) + at);
-#pragma GCC unroll 6
-          for (int x = 0; x < 6; x++) Tiles::inputToPoints(d + x, 6);
-#pragma GCC unroll 6
-          for (int y = 0; y < 6; y++) Tiles::inputToPoints(d + 6 * y, 1);
-        } else {
-#pragma GCC unroll 16
-          for (int element = 0; element < 16; element++) d[element] = loadVector<W>(work + element * Tiles::pitchOf(chunk) + at);
-#pragma GCC unroll 4
-          for (int x = 0; x < 4; x++) Tiles::resultToPoints(d + x, 4, half + x, 4);
-#pragma GCC unroll 6
-          for (int y = 0; y < 6; y++) Tiles::resultToPoints(half + 4 * y, 1, d + 6 * y, 1);
-        }
-#pragma GCC unroll 36
-        for (int point = 0; point < points; point++) storeVector(turned + (point * L + feature) * length + at, d[point]);
-      }
-    }
-    for (int64_t point = 0; point < points; point++) {
-      for (int64_t at = 0; at < some; at += L) {
-        W square[L];
-#pragma GCC unroll 16
-        for (int r = 0; r < L; r++) square[r] = r < there ? loadVector<W>(turned + (point * L + r) * length + at) : W{};
-        transposeSquare<T, L>(square);
-        const int last = int(std::min<int64_t>(L, some - at));
-        for (int r = 0; r < last; r++) {
-          if constexpr (isInput) {
-            storeVector(to + point * pointStride + (at + r) * C, square[r]);
-          } else {
-            for (int panel = 0; panel < L / P; panel++)
-              __builtin_memcpy(to + point * pointStride + (panel * chunk + at + r) * P, reinterpret_cast<const T*>(&square[r]) + panel * P, P * sizeof(T));
-          }
-        }
+  // Strides between points are odd in lines of the cache, or all points of a place would share a set of it.
+  int64_t inStride() const { return (inBlocks * chunk | 1) * L; }
+  int64_t windowStride() const { return (someBlocks * chunk | 1) * L; }
+  int64_t sumStride() const { return (someBlocks * inBlocks * L | 1) * L; }
+
+  /** Blocks begin … end - 1 of a task to points: those of the input, then those of the result's gradient. */
+  void toPoints(T* memory, const T* in, const T* window, const Range& range, int64_t task, int64_t begin, int64_t end) const {
+    T* windows = memory + points * inStride();
+    T* copy = reinterpret_cast<T*>(scratchOf(Scratch::links, tiles.copyOf(divideUp(tiles.units, tasks)) * int64_t(sizeof(T))));
+    for (int64_t at = begin; at < end; at++) {
+      if (at < inBlocks) {
+        const int there = int(std::min<int64_t>(L, images - at * L));
+        tiles.toPoints(memory + at * chunk * L, inStride(), copy, in + at * L * inImage, inChannel, inImage, there, firstOf(task), firstOf(task + 1));
+      } else {
+        const int64_t block = at - inBlocks, feature = (range.first + block) * L;
+        tiles.resultToPoints(windows + block * chunk * L, windowStride(), copy, window + feature * kernelRow, kernelChannel, kernelRow, axes[0].kernelStride,
+                             int(std::min<int64_t>(L, rows - feature)), firstOf(task), firstOf(task + 1));
       }
     }
   }
 
-  void multiplyPoint(const T* left, const T* right, T* sums, int64_t features, int64_t depth, bool adds) const {
-    for (int64_t panel = 0; panel < rightPanels; panel++) {
-      const int64_t columns = std::min<int64_t>(C, roundUp(images - panel * C, L));
-      for (int64_t row = 0; row < features; row += P)
-        multiplyPanel<T>(P, depth, left + row * chunk, right + panel * C * chunk, sums + row * sumRow() + panel * C, sumRow(), adds, P, columns);
+  /** Products at points begin … end - 1, summed over the tiles of a task. */
+  void multiply(const T* memory, T* sums, const Range& range, int64_t task, int64_t begin, int64_t end, bool adds) const {
+    const int64_t some = tiles.tilesOf(firstOf(task), firstOf(task + 1)), parts = divideUp(range.count, BlockedSums<T>::blocks);
+    const BlockedSums<T> products{L, chunk * L, inBlocks * L * L};
+    for (int64_t point = begin; point < end; point++) {
+      const T *left = memory + point * inStride(), *right = memory + points * inStride() + point * windowStride();
+      for (int64_t part = 0; part < parts; part++) {
+        const int64_t first = range.count * part / parts, count = range.count * (part + 1) / parts - first;
+        for (int64_t block = 0; block < inBlocks; block++)
+          products.add(sums + point * sumStride() + (first * inBlocks + block) * L * L, left + block * chunk * L, right + first * chunk * L, some, 1, 0, 0, int(count), adds);
+      }
     }
   }
 
-  /** The sums of one feature and all input features to their kernels. */
-  void fromPoints(T* out, const T* sums, int64_t sumSize) const {
-    for (int64_t column = 0; column < images; column += L) {
-      W m[points], half[18], whole[9];
-#pragma GCC unroll 36
-      for (int point = 0; point < points; point++) m[point] = loadVector<W>(sums + point * sumSize + column);
+  /** The sums of a block of features and one input feature to their kernels. */
+  void fromPoints(T* out, const T* sums, const Range& range, int64_t block, int64_t image) const {
+    const T* from = sums + (block * inBlocks * L + image) * L;
+    W half[18], whole[L > 9 ? L : 9];
 #pragma GCC unroll 6
-      for (int x = 0; x < 6; x++) Tiles::pointsToKernel(m + x, 6, half + x, 6);
+    for (int x = 0; x < 6; x++) {
+      W m[6];
+#pragma GCC unroll 6
+      for (int y = 0; y < 6; y++) {
+        m[y] = loadVector<W>(from + (6 * y + x) * sumStride());
+        for (int64_t piece = 1; piece < pieces; piece++) m[y] += loadVector<W>(from + (piece * points + 6 * y + x) * sumStride());
+      }
+      Tiles::Points::pointsToKernel(m, 1, half + x, 6);
+    }
 #pragma GCC unroll 3
-      for (int y = 0; y < 3; y++) Tiles::pointsToKernel(half + 6 * y, 1, whole + 3 * y, 1);
-      const int64_t there = std::min<int64_t>(L, images - column);
-      for (int64_t lane = 0; lane < there; lane++) {
-        T* to = out + (column + lane) * outImage;
-#pragma GCC unroll 9
-        for (int tap = 0; tap < 9; tap++) to[tap] = whole[tap][lane];
-      }
+    for (int y = 0; y < 3; y++) Tiles::Points::pointsToKernel(half + 6 * y, 1, whole + 3 * y, 1);
+    const int64_t feature = (range.first + block) * L, there = std::min<int64_t>(L, rows - feature);
+    T* to = out + feature * outRow + image * outImage;
+    if constexpr (L >= 16) {
+      W square[L];
+#pragma GCC unroll 16
+      for (int tap = 0; tap < L; tap++) square[tap] = tap < 9 ? whole[tap] : W{};
+      transposeSquare<T, L>(square);
+      for (int64_t lane = 0; lane < there; lane++) __builtin_memcpy(to + lane * outRow, &square[lane], 9 * sizeof(T));
+    } else {
+      for (int64_t lane = 0; lane < there; lane++)
+        for (int tap = 0; tap < 9; tap++) to[lane * outRow + tap] = whole[tap][lane];
     }
   }
 
+  int64_t blocks, inBlocks;
   Tiles tiles;
-  int64_t leftBlocks, rightPanels, chunk, someBlocks;
+  int64_t someBlocks, tasks, chunk = 0;
+  /** Parts of the tasks that are summed apart. */
+  int64_t pieces;
 };
 
 }  // namespace weft

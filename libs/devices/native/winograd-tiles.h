@@ -1,204 +1,164 @@
 // Tiles of Winograd's convolutions with windows of 3 × 3: M × M elements of a result, (M + 2) × (M + 2) of the input, and their
-// transforms to and from as many points as those. Tiles lie side by side in vectors, whatever the width of images.
+// transforms to and from as many points as those. Lanes of a vector are channels, so that tiles are as good in planes of any width; planes
+// are turned into blocks of channels by the way (planes-blocks.h).
 #pragma once
-#include "gemm.h"
-#include "interleave.h"
+#include "planes-blocks.h"
 #include "spatial.h"
+#include "winograd-points.h"
 
 namespace weft {
 
-/** @tparam M 2 or 4; with 4 a convolution multiplies half as often, and its kernel takes twice the memory */
 template <class T, int M>
 class WinogradTiles {
  public:
-  static constexpr int L = lanesOf<T>, side = M + 2;
-  static constexpr int64_t tile = M, points = side * side;
+  using Points = WinogradPoints<T, M>;
+  static constexpr int L = lanesOf<T>, S = Points::side;
+  static constexpr int64_t tile = M, points = Points::points;
   using W = Vector<T, L>;
 
   /** Whether a window along this dimension is one of tiles. */
   static bool takes(const ConvolutionAxis& axis) { return axis.kernel == 3 && axis.step == 1 && axis.inDilation == 1 && axis.kernelDilation == 1; }
 
-  WinogradTiles(const ConvolutionAxis& outer, const ConvolutionAxis& inner, int64_t images)
-      : y(outer), x(inner), down(divideUp(outer.out, tile)), across(divideUp(inner.out, tile)), count(images * down * across) {}
+  /** @param most tiles of a unit at most: rows of tiles that are longer are cut */
+  WinogradTiles(const ConvolutionAxis& outer, const ConvolutionAxis& inner, int64_t images, int64_t most)
+      : y(outer), x(inner), down(divideUp(outer.out, tile)), across(divideUp(inner.out, tile)), count(images * down * across), cuts(divideUp(across, most)),
+        units(images * down * cuts) {}
 
-  /** Tiles side by side in a row of an image; `at` counts from the first of a chunk. */
-  struct Segment {
-    int64_t image, y, x, count, at;
+  /** Tiles of the longest unit, and of units first … last - 1. */
+  int64_t longest() const { return divideUp(across, cuts); }
+  int64_t tilesOf(int64_t first, int64_t last) const { return startOf(last) - startOf(first); }
+
+  /** Tiles of one image: rows and columns of them; `at` counts tiles from the first of what is asked for. */
+  struct Part {
+    int64_t image, firstRow, lastRow, firstColumn, lastColumn, at;
+
+    int64_t columns() const { return lastColumn - firstColumn; }
   };
-  void place(std::vector<Segment>& segments, int64_t first, int64_t some) const {
-    segments.clear();
-    for (int64_t at = 0; at < some;) {
-      const int64_t index = first + at, column = index % across, line = index / across;
-      const int64_t there = std::min(across - column, some - at);
-      segments.push_back({line / down, line % down, column, there, at});
-      at += there;
+  /** The parts of units first … last - 1. */
+  template <class Each>
+  void eachPart(int64_t first, int64_t last, const Each& each) const {
+    for (int64_t unit = first; unit < last;) {
+      const int64_t line = unit / cuts, cut = unit % cuts, row = line % down;
+      const int64_t rows = cuts > 1 ? 1 : std::min(down - row, last - unit);
+      each(Part{line / down, row, row + rows, across * cut / cuts, across * (cut + 1) / cuts, startOf(unit) - startOf(first)});
+      unit += rows;
     }
   }
 
-  /** Elements between rows of a chunk's tiles in working memory, and all of it for so many tiles. */
-  static int64_t pitchOf(int64_t chunk) { return roundUp(chunk, L) + 2 * L; }
-  static int64_t workOf(int64_t chunk) { return points * pitchOf(chunk) + linesOf(chunk); }
-  static int64_t linesOf(int64_t chunk) { return side * lineOf(chunk); }
-  static int64_t lineOf(int64_t chunk) { return roundUp(chunk, L) * tile + tile * L; }
+  /** Elements of the memory that transforms of so many units take. */
+  int64_t copyOf(int64_t some) const { return (std::min(some, down) * tile + 2) * lineOf(longest()); }
 
-  /** Elements (i, j) of the input's tiles to rows of `work`, tile by tile. */
-  void gatherInput(T* work, T* lines, const T* planes, int64_t imageStride, const std::vector<Segment>& segments, int64_t chunk) const {
-    const int64_t pitch = pitchOf(chunk), some = segments.back().at + segments.back().count;
-    for (const Segment& segment : segments)
-      for (int64_t i = 0; i < side; i++)
-        copyLine(lines + i * lineOf(chunk) + segment.at * tile, planes + segment.image * imageStride, segment.y * tile + i - y.low, segment.x * tile - x.low, segment.count * tile, y.in, x.in, y.inStride);
-    for (int64_t i = 0; i < side; i++) {
-      const T* line = lines + i * lineOf(chunk);
-      T* to = work + side * i * pitch;
-      for (int64_t at = 0; at < some; at += L) deal(to + at, pitch, line + at * tile);
-      // The last two columns are the first two of the next tile, where that is of the same row.
-      for (int64_t at = 0; at < some; at += L) {
-        storeVector(to + M * pitch + at, loadVector<W>(to + at + 1));
-        storeVector(to + (M + 1) * pitch + at, loadVector<W>(to + pitch + at + 1));
+  /** The input's features of a block, `count` planes, to points: tile by tile a vector, from `to` on for the first point. */
+  void toPoints(T* to, int64_t pointStride, T* copy, const T* planes, int64_t imageStride, int64_t planeStride, int count, int64_t first, int64_t last) const {
+    eachPart(first, last, [&](const Part& part) {
+      const int64_t line = lineOf(part.columns());
+      copyRectangle<T>(copy, line, {planes + part.image * imageStride, planeStride, y.inStride, y.in, x.in, count},
+                       {part.firstRow * tile - y.low, part.firstColumn * tile - x.low, (part.lastRow - part.firstRow) * tile + 2, part.columns() * tile + 2});
+      for (int64_t row = part.firstRow; row < part.lastRow; row++) {
+        const T* lines = copy + (row - part.firstRow) * tile * line;
+        T* target = to + (part.at + (row - part.firstRow) * part.columns()) * L;
+        for (int64_t column = 0; column < part.columns(); column += few)
+          transformInput(target + column * L, pointStride, lines + column * tile * L, line, std::min(few, part.columns() - column));
+      }
+    });
+  }
+
+  /** The result's features of a block, `count` planes whose rows are `rowStride` apart, to points, for M = 4. */
+  void resultToPoints(T* to, int64_t pointStride, T* copy, const T* planes, int64_t imageStride, int64_t planeStride, int64_t rowStride, int count, int64_t first, int64_t last) const {
+    eachPart(first, last, [&](const Part& part) {
+      const int64_t line = lineOf(part.columns());
+      copyRectangle<T>(copy, line, {planes + part.image * imageStride, planeStride, rowStride, y.out, x.out, count},
+                       {part.firstRow * tile, part.firstColumn * tile, (part.lastRow - part.firstRow) * tile, part.columns() * tile});
+      for (int64_t row = part.firstRow; row < part.lastRow; row++) {
+        const T* from = copy + (row - part.firstRow) * tile * line;
+        T* target = to + (part.at + (row - part.firstRow) * part.columns()) * L;
+        for (int64_t column = 0; column < part.columns(); column++, from += tile * L, target += L) {
+          W half[4 * 6];
+#pragma GCC unroll 1
+          for (int j = 0; j < 4; j++) {
+            W d[4];
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) d[i] = loadVector<W>(from + i * line + j * L);
+            Points::resultToPoints(d, 1, half + j, 4);
+          }
+#pragma GCC unroll 1
+          for (int i = 0; i < 6; i++) {
+            W d[6];
+            Points::resultToPoints(half + 4 * i, 1, d, 1);
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++) storeVector(target + (6 * i + j) * pointStride, d[j]);
+          }
+        }
+      }
+    });
+  }
+
+  /** Sums of a part at points, tile by tile, to `count` planes of the result with dense rows. */
+  void fromPoints(T* planes, int64_t planeStride, int count, T* copy, const T* sums, int64_t pointStride, const Part& part) const {
+    const int64_t line = lineOf(part.columns());
+    for (int64_t row = part.firstRow; row < part.lastRow; row++) {
+      const T* from = sums + (part.at + (row - part.firstRow) * part.columns()) * L;
+      T* to = copy + (row - part.firstRow) * tile * line;
+      for (int64_t column = 0; column < part.columns(); column++, from += L, to += tile * L) {
+        W half[M * S];
+#pragma GCC unroll 1
+        for (int j = 0; j < S; j++) {
+          W m[S];
+#pragma GCC unroll 6
+          for (int i = 0; i < S; i++) m[i] = loadVector<W>(from + (S * i + j) * pointStride);
+          Points::pointsToResult(m, 1, half + j, S);
+        }
+#pragma GCC unroll 1
+        for (int i = 0; i < M; i++) {
+          W whole[M];
+          Points::pointsToResult(half + S * i, 1, whole, 1);
+#pragma GCC unroll 4
+          for (int j = 0; j < M; j++) storeVector(to + i * line + j * L, whole[j]);
+        }
       }
     }
-    for (const Segment& segment : segments) {
-      const int64_t column = (segment.x + segment.count) * tile - x.low, last = segment.at + segment.count - 1;
-      const T* plane = planes + segment.image * imageStride;
-      for (int64_t i = 0; i < side; i++) {
-        const int64_t row = segment.y * tile + i - y.low;
-        const T* from = plane + row * y.inStride + column;
-        T* to = work + (side * i + M) * pitch + last;
-        const bool isInside = row >= 0 && row < y.in;
-        to[0] = isInside && column >= 0 && column < x.in ? from[0] : T(0);
-        to[pitch] = isInside && column + 1 >= 0 && column + 1 < x.in ? from[1] : T(0);
-      }
-    }
-  }
-
-  /** Elements (i, j) of the result's tiles to rows of `work`, zeros beyond it; `lineStride`: elements between rows of a plane. */
-  void gatherResult(T* work, T* lines, const T* planes, int64_t imageStride, int64_t lineStride, const std::vector<Segment>& segments, int64_t chunk) const {
-    const int64_t pitch = pitchOf(chunk), some = segments.back().at + segments.back().count;
-    for (const Segment& segment : segments)
-      for (int64_t i = 0; i < tile; i++)
-        copyLine(lines + i * lineOf(chunk) + segment.at * tile, planes + segment.image * imageStride, segment.y * tile + i, segment.x * tile, segment.count * tile, y.out, x.out, lineStride);
-    for (int64_t i = 0; i < tile; i++)
-      for (int64_t at = 0; at < some; at += L) deal(work + M * i * pitch + at, pitch, lines + i * lineOf(chunk) + at * tile);
-  }
-
-  /** Rows of `work` to lines of the result's elements, each row of a tile in a line of its own. */
-  static void toLines(T* lines, const T* work, int64_t some, int64_t chunk) {
-    const int64_t pitch = pitchOf(chunk);
-    for (int64_t i = 0; i < tile; i++) {
-      const T* from = work + M * i * pitch;
-      for (int64_t at = 0; at < some; at += L) {
-        T* to = lines + i * lineOf(chunk) + at * tile;
-        if constexpr (M == 2) interleaveTwo<T>(to, from + at, from + pitch + at);
-        else interleaveFour<T>(to, from + at, from + pitch + at, from + 2 * pitch + at, from + 3 * pitch + at);
-      }
-    }
-  }
-
-  // ---- transforms, each of one dimension ------------------------------------------------------------------------------
-
-  /** Of the input: in its place. */
-  static void inputToPoints(W* d, int64_t step) {
-    if constexpr (M == 2) {
-      const W a = d[0], b = d[step], c = d[2 * step], e = d[3 * step];
-      d[0] = a - c;
-      d[step] = b + c;
-      d[2 * step] = c - b;
-      d[3 * step] = b - e;
-      return;
-    }
-    const W a = d[0], b = d[step], c = d[2 * step], e = d[3 * step], f = d[4 * step], g = d[5 * step];
-    const W even = f - c * T(q2), odd = (e - b * T(q2)) * T(p), evens = f - c * T(p2), odds = (e - b * T(p2)) * T(q);
-    d[0] = a * T(p2 * q2) - c * T(p2 + q2) + f;
-    d[step] = even + odd;
-    d[2 * step] = even - odd;
-    d[3 * step] = evens + odds;
-    d[4 * step] = evens - odds;
-    d[5 * step] = b * T(p2 * q2) - e * T(p2 + q2) + g;
-  }
-  /** Of the kernel: three numbers to as many as there are points. */
-  template <class V>
-  static void kernelToPoints(const V* g, int64_t step, V* to, int64_t toStep) {
-    const V a = g[0], b = g[step], c = g[2 * step];
-    if constexpr (M == 2) {
-      to[0] = a;
-      to[toStep] = (a + b + c) * T(0.5);
-      to[2 * toStep] = (a - b + c) * T(0.5);
-      to[3 * toStep] = c;
-      return;
-    }
-    const V near = (a + c * T(p2)) * T(1 / nearFactor), far = (a + c * T(q2)) * T(1 / farFactor);
-    to[0] = a * T(1 / (p2 * q2));
-    to[toStep] = near + b * T(p / nearFactor);
-    to[2 * toStep] = near - b * T(p / nearFactor);
-    to[3 * toStep] = far + b * T(q / farFactor);
-    to[4 * toStep] = far - b * T(q / farFactor);
-    to[5 * toStep] = c;
-  }
-  /** To M numbers of the result. */
-  static void pointsToResult(const W* m, int64_t step, W* to, int64_t toStep) {
-    if constexpr (M == 2) {
-      to[0] = m[0] + m[step] + m[2 * step];
-      to[toStep] = m[step] - m[2 * step] - m[3 * step];
-      return;
-    }
-    const W sum = m[step] + m[2 * step], difference = m[step] - m[2 * step];
-    const W sums = m[3 * step] + m[4 * step], differences = m[3 * step] - m[4 * step];
-    to[0] = m[0] + sum + sums;
-    to[toStep] = difference * T(p) + differences * T(q);
-    to[2 * toStep] = sum * T(p2) + sums * T(q2);
-    to[3 * toStep] = difference * T(p * p2) + differences * T(q * q2) + m[5 * step];
-  }
-  /** The transpose of `pointsToResult`, for M = 4. */
-  static void resultToPoints(const W* r, int64_t step, W* to, int64_t toStep) {
-    const W even = r[0] + r[2 * step] * T(p2), odd = r[step] * T(p) + r[3 * step] * T(p * p2);
-    const W evens = r[0] + r[2 * step] * T(q2), odds = r[step] * T(q) + r[3 * step] * T(q * q2);
-    to[5 * toStep] = r[3 * step];
-    to[0] = r[0];
-    to[toStep] = even + odd;
-    to[2 * toStep] = even - odd;
-    to[3 * toStep] = evens + odds;
-    to[4 * toStep] = evens - odds;
-  }
-  /** The transpose of `kernelToPoints`, for M = 4. */
-  static void pointsToKernel(const W* m, int64_t step, W* to, int64_t toStep) {
-    const W sum = (m[step] + m[2 * step]) * T(1 / nearFactor), difference = (m[step] - m[2 * step]) * T(p / nearFactor);
-    const W sums = (m[3 * step] + m[4 * step]) * T(1 / farFactor), differences = (m[3 * step] - m[4 * step]) * T(q / farFactor);
-    to[0] = m[0] * T(1 / (p2 * q2)) + sum + sums;
-    to[toStep] = difference + differences;
-    to[2 * toStep] = sum * T(p2) + sums * T(q2) + m[5 * step];
+    const int64_t firstRow = part.firstRow * tile, firstColumn = part.firstColumn * tile;
+    blockToPlanes<T>({planes + firstRow * x.out + firstColumn, planeStride, x.out, std::min(part.lastRow * tile, y.out) - firstRow, std::min(part.lastColumn * tile, x.out) - firstColumn, count}, copy, line);
   }
 
  private:
-  /** The points of the transforms for M = 4: 0, ±p, ±q and infinity. With these sums are about as exact as without tiles. */
-  static constexpr double p = 0.75, q = 1.5, p2 = p * p, q2 = q * q;
-  static constexpr double nearFactor = 2 * p2 * (p2 - q2), farFactor = 2 * q2 * (q2 - p2);
+  /** Tiles whose transforms along columns are held at once. */
+  static constexpr int64_t few = 8;
 
-  /** Elements begin … of a row of a plane, zeros where there are none. */
-  static void copyLine(T* to, const T* plane, int64_t row, int64_t begin, int64_t width, int64_t rows, int64_t columns, int64_t stride) {
-    if (row < 0 || row >= rows) {
-      std::memset(to, 0, size_t(width) * sizeof(T));
-      return;
+  int64_t startOf(int64_t unit) const { return unit / cuts * across + across * (unit % cuts) / cuts; }
+  static int64_t lineOf(int64_t tiles) { return (tiles * tile + 2) * L; }
+
+  /** Neighbouring tiles, `few` at most. */
+  static void transformInput(T* to, int64_t pointStride, const T* from, int64_t line, int64_t tiles) {
+    W half[(few * M + 2) * S];
+    for (int64_t column = 0; column < tiles * M + 2; column++) {
+      W d[S];
+#pragma GCC unroll 6
+      for (int i = 0; i < S; i++) d[i] = loadVector<W>(from + i * line + column * L);
+      Points::inputToPoints(d, 1);
+#pragma GCC unroll 6
+      for (int i = 0; i < S; i++) half[column * S + i] = d[i];
     }
-    const int64_t from = std::clamp<int64_t>(begin, 0, columns), end = std::clamp<int64_t>(begin + width, from, columns);
-    const int64_t before = std::min(from - begin, width);
-    for (int64_t i = 0; i < before; i++) to[i] = T(0);
-    copyFew(to + before, plane + row * stride + from, end - from);
-    for (int64_t i = before + end - from; i < width; i++) to[i] = T(0);
-  }
-
-  /** Elements that are M apart to a row of their own. */
-  static void deal(T* to, int64_t pitch, const T* from) {
-    W v[M];
-    if constexpr (M == 2) dealTwo<T>(v, from);
-    else dealFour<T>(v, from);
-#pragma GCC unroll 4
-    for (int j = 0; j < M; j++) storeVector(to + j * pitch, v[j]);
+    for (int64_t at = 0; at < tiles; at++, to += L) {
+      const W* columns = half + at * M * S;
+#pragma GCC unroll 1
+      for (int i = 0; i < S; i++) {
+        W d[S];
+#pragma GCC unroll 6
+        for (int j = 0; j < S; j++) d[j] = columns[j * S + i];
+        Points::inputToPoints(d, 1);
+#pragma GCC unroll 6
+        for (int j = 0; j < S; j++) storeVector(to + (S * i + j) * pointStride, d[j]);
+      }
+    }
   }
 
   ConvolutionAxis y, x;
 
  public:
   const int64_t down, across, count;
+  /** Pieces of a row of tiles; units: pieces of all rows. */
+  const int64_t cuts, units;
 };
 
 }  // namespace weft

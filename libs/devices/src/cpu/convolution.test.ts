@@ -78,6 +78,15 @@ const cases: [string, Shapes, Options][] = [
     { ...plane(1), featureGroupCount: 2 },
   ],
   ['3 × 3 of groups', { input: [2, 54, 20, 24], kernel: [48, 18, 3, 3] }, { ...plane(1), featureGroupCount: 3 }], // prettier-ignore
+  [
+    '3 × 3, rows of more tiles than a task has',
+    { input: [1, 17, 2, 1061], kernel: [20, 17, 3, 3] },
+    plane(1),
+  ],
+  ['3 × 3 of many features and few tiles', { input: [1, 80, 9, 7], kernel: [72, 80, 3, 3] }, plane(1)],
+  ['3 × 3, stride 2, of groups', { input: [2, 40, 15, 23], kernel: [64, 20, 3, 3] }, { ...plane(1, 2), featureGroupCount: 2 }], // prettier-ignore
+  ['3 × 3, stride 2, wide', { input: [1, 12, 7, 700], kernel: [12, 12, 3, 3] }, plane(1, 2)],
+  ['a signal of many features', { input: [3, 20, 700], kernel: [30, 20, 5] }, { windowStrides: [1], padding: [[2, 2]] }], // prettier-ignore
   ['3 × 3, stride 2', { input: [2, 8, 15, 14], kernel: [13, 8, 3, 3] }, plane(1, 2)],
   ['7 × 7, stride 2', { input: [1, 3, 33, 37], kernel: [16, 3, 7, 7] }, plane(3, 2)],
   ['1 × 1', { input: [3, 40, 7, 7], kernel: [30, 40, 1, 1] }, plane(0)],

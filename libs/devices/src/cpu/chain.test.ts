@@ -215,6 +215,31 @@ describe('sums over all parts', () => {
   });
 });
 
+test('what nothing waits for stands behind a chain that goes on', async () => {
+  const source = new Source(16);
+  const sizes = [40, 24];
+  const inputs = [sizes, sizes, [24]].map((shape) => source.tensor('float32', shape));
+  const build: Build = (b, x, y, weight) => {
+    const product = b.multiply(x, y);
+    const gradient = b.reduceSum(product, [0]);
+    const updated = b.subtract(weight, b.multiply(gradient, b.fullLike(gradient, 0.1)));
+    const rest = b.subtract(product, spread(b, b.reduceSum(product, [1]), product, [1]));
+    return [updated, rest];
+  };
+  // The sums of columns alone are in memory.
+  await agrees(inputs, build, { steps: 2, scratch: 128 });
+});
+
+test('what follows a product that others read too is a link where only links read it', async () => {
+  const source = new Source(17);
+  const inputs = [[40, 9], [9, 24], [24]].map((shape) => source.tensor('float32', shape));
+  await agrees(inputs, (b, x, y, weight) => {
+    const product = b.dotGeneral(x, y, { lhsContracting: [1], rhsContracting: [0] });
+    const scaled = b.multiply(product, b.broadcastInDim(weight, [40, 24], [1]));
+    return [product, b.subtract(scaled, spread(b, b.reduceSum(scaled, [1]), scaled, [1]))];
+  }, { steps: 2, scratch: 0 }); // prettier-ignore
+});
+
 test('sums over parts that a view walks unevenly', async () => {
   const source = new Source(14);
   const inputs = [source.tensor('float32', [5, 4, 6]), source.tensor('float32', [4, 5, 6])];

@@ -84,13 +84,18 @@ export function insideOf(chain: Chain, outputs: readonly Value[]): Value[] {
   const unit: FusedUnit = { node: undefined, group: [], chain };
   const nodes = new Set(nodesOf(unit));
   const kept = new Set(outputs);
-  const isInside = (value: Value): boolean =>
-    value.uses.every(({ user, index }) => {
-      if (nodes.has(user)) return true;
-      if (isAlias(user)) return isInside(user.outputs[index]);
-      return isViewNode(user) && isInside(user.output);
-    });
-  return resultsOf(unit).filter((value) => chain.splits.has(value) && !kept.has(value) && isInside(value));
+  return resultsOf(unit).filter(
+    (value) => chain.splits.has(value) && !kept.has(value) && isReadOnlyBy(nodes, value),
+  );
+}
+
+/** Whether a value, as it is or as a view, is read by no node but these. */
+export function isReadOnlyBy(nodes: ReadonlySet<Node>, value: Value): boolean {
+  return value.uses.every(({ user, index }) => {
+    if (nodes.has(user)) return true;
+    if (isAlias(user)) return isReadOnlyBy(nodes, user.outputs[index]);
+    return isViewNode(user) && isReadOnlyBy(nodes, user.output);
+  });
 }
 
 interface OpenChain {
@@ -99,11 +104,14 @@ interface OpenChain {
   open: boolean;
   /** The large operands that are no results of its own. */
   readonly operands: Set<Value>;
+  /** Units that read from it and that nothing waits for. */
+  readonly later: FusedUnit[];
 }
 
 /**
  * Joins units into chains. A chain stands where its last member did, before anything outside that reads from it: until then it is open, and
- * open ones never depend on each other.
+ * open ones never depend on each other. A unit whose results only the program gives, such as the update of a parameter, closes no
+ * chain that others still wait for, but stands after it.
  */
 export function withChains(units: readonly FusedUnit[], rules: ChainRules): FusedUnit[] {
   if (!rules.library.operations.has('chain')) return [...units];
@@ -116,7 +124,17 @@ export function withChains(units: readonly FusedUnit[], rules: ChainRules): Fuse
     chain.open = false;
     if (chain.chain === undefined) result.push(...chain.units.map(({ unit }) => unit));
     else result.push({ node: undefined, group: [], chain: chain.chain });
+    for (const unit of chain.later) {
+      const other = [...openChainsOf(unit)][0];
+      if (other === undefined) result.push(unit);
+      else other.later.push(unit);
+    }
   };
+  const openChainsOf = (unit: FusedUnit): Set<OpenChain> =>
+    new Set(sourcesOfUnit(unit).flatMap((source) => {
+      const chain = chainOf.get(source);
+      return chain?.open === true ? [chain] : [];
+    })); // prettier-ignore
   /** Makes one chain of open ones, if they are one together. */
   const join = (chains: readonly OpenChain[]): OpenChain | undefined => {
     const members = chains.flatMap((each) => each.units).sort((a, b) => a.at - b.at);
@@ -125,6 +143,7 @@ export function withChains(units: readonly FusedUnit[], rules: ChainRules): Fuse
     const [first, ...others] = chains;
     for (const other of others) {
       other.open = false;
+      first.later.push(...other.later);
       for (const { unit } of other.units) for (const node of nodesOf(unit)) chainOf.set(node.output, first);
       for (const operand of other.operands) {
         first.operands.add(operand);
@@ -135,28 +154,27 @@ export function withChains(units: readonly FusedUnit[], rules: ChainRules): Fuse
     first.chain = chain;
     return first;
   };
+  /** Leaves a unit for later that reads from open chains and need not close them. */
+  const standsLater = (unit: FusedUnit, [first]: Iterable<OpenChain>): boolean => {
+    if (first === undefined || !isLast([unit])) return false;
+    if (isLast([...first.units.map((each) => each.unit), ...first.later, unit])) return false;
+    first.later.push(unit);
+    return true;
+  };
   units.forEach((unit, at) => {
-    const read = new Set<OpenChain>();
-    const outside: Value[] = [];
-    for (const node of nodesOf(unit)) {
-      for (const value of valuesRead(node)) {
-        for (const source of sourcesOf(value, isView)) {
-          const chain = chainOf.get(source);
-          if (chain?.open === true) read.add(chain);
-          else outside.push(source);
-        }
-      }
-    }
+    const read = openChainsOf(unit);
     if (!isLink(unit, rules)) {
+      if (standsLater(unit, read)) return;
       for (const chain of read) close(chain);
       result.push(unit);
       return;
     }
+    const outside = sourcesOfUnit(unit).filter((source) => chainOf.get(source)?.open !== true);
     const count = Math.max(
       ...nodesOf(unit).map((node) => Math.max(countOf(node.output), countOf(node.inputs[0]))),
     );
     const operands = new Set(outside.filter((source) => 2 * countOf(source) >= count));
-    const own: OpenChain = { units: [{ unit, at }], chain: undefined, open: true, operands };
+    const own: OpenChain = { units: [{ unit, at }], chain: undefined, open: true, operands, later: [] };
     all.push(own);
     for (const node of nodesOf(unit)) chainOf.set(node.output, own);
     for (const operand of operands) {
@@ -169,6 +187,10 @@ export function withChains(units: readonly FusedUnit[], rules: ChainRules): Fuse
     if (joined === undefined && chains.length > 1) {
       for (const each of chains) if ((joined = join([each, own])) !== undefined) break;
     }
+    if (joined === undefined && standsLater(unit, read)) {
+      own.open = false;
+      return;
+    }
     for (const chain of read) if (chain !== joined) close(chain);
     // Those that read the same large operand read it once.
     let last = joined ?? own;
@@ -180,6 +202,18 @@ export function withChains(units: readonly FusedUnit[], rules: ChainRules): Fuse
   });
   for (const chain of all) close(chain);
   return result;
+}
+
+/** The values in memory that a unit reads. */
+const sourcesOfUnit = (unit: FusedUnit): Value[] =>
+  nodesOf(unit).flatMap((node) => valuesRead(node).flatMap((value) => sourcesOf(value, isView)));
+
+/** Whether no other unit reads what these compute. */
+function isLast(units: readonly FusedUnit[]): boolean {
+  const nodes = new Set(units.flatMap(nodesOf));
+  const readers = new Set(nodes);
+  for (const { block } of nodes) readers.add(block!.returnNode);
+  return [...nodes].every((node) => node.outputs.every((value) => isReadOnlyBy(readers, value)));
 }
 
 /** Whether a unit may be a link of some chain. */

@@ -3,12 +3,13 @@
 import type { Node, Value } from '@weft/ir';
 import { numel } from '@weft/ir';
 import type { Unit } from '../reference/schedule.ts';
-import { countOf, rootOf, sourcesOf, valuesRead } from '../reference/schedule.ts';
-import { isDense, isView } from './access.ts';
+import { storedOutputs } from '../reference/compile.ts';
+import { countOf, isAlias, rootOf, sourcesOf, valuesRead } from '../reference/schedule.ts';
+import { isDense, isView, isViewNode } from './access.ts';
 import type { AffineEpilogue } from './affine-epilogue.ts';
 import { affineEpilogue } from './affine-epilogue.ts';
 import type { FusedUnit } from './chain.ts';
-import { nodesOf } from './chain.ts';
+import { isReadOnlyBy, nodesOf } from './chain.ts';
 import { nativeFamilyOf } from './families.ts';
 import type { NativeLibrary } from './library.ts';
 import { isPointwise } from './pointwise.ts';
@@ -31,7 +32,9 @@ export function withEpilogues(units: readonly Unit[], library: NativeLibrary, vi
       fused.push({ node: unit.node, group: [] });
       continue;
     }
-    const joined = isPointwise(unit.nodes[0], library) ? epilogueAt(fused, unit.nodes, views) : undefined;
+    const joined = isPointwise(unit.nodes[0], library)
+      ? epilogueAt(fused, unit.nodes, library, views)
+      : undefined;
     if (joined?.stays === true) fused.set(joined.index, joined.unit);
     else {
       if (joined !== undefined) fused.remove(joined.index);
@@ -82,6 +85,7 @@ class Places {
 function epilogueAt(
   units: Places,
   group: readonly Node[],
+  library: NativeLibrary,
   views: Views,
 ): { index: number; unit: FusedUnit; stays: boolean } | undefined {
   const places = units.of(group.flatMap((member) => member.inputs.flatMap((value) => sourcesOf(value, isView)))); // prettier-ignore
@@ -89,7 +93,12 @@ function epilogueAt(
     const { node, group: own } = units.at(index);
     if (node === undefined || own.length > 0) continue;
     const stays = index === places[0];
-    if (!isEpilogue(node, group, views) || (!stays && isReadIn(units.after(index), node))) continue;
+    if (
+      !isEpilogue(node, group, views) ||
+      isForChains(node, group, library) ||
+      (!stays && isReadIn(units.after(index), node))
+    )
+      continue;
     const affine = affineOf(node, group, views);
     if (affine !== undefined) return { index, unit: { node, group, affine }, stays };
     // A gradient that comes back through relu is whole: what follows is another layer's, and better joins what that one needs of it.
@@ -117,6 +126,30 @@ function isReadIn(units: readonly FusedUnit[], { outputs }: Node): boolean {
     ),
   );
 }
+
+/**
+ * Whether a group's results need no memory without it: a chain with reductions of them makes them of the node's own result, which is
+ * in memory for others, and of small tensors.
+ */
+function isForChains(node: Node, group: readonly Node[], library: NativeLibrary): boolean {
+  const members = new Set(group);
+  if (isReadOnlyBy(members, node.output)) return false;
+  const isSmall = (value: Value): boolean =>
+    sourcesOf(value, isView).some((source) => 2 * countOf(source) <= countOf(node.output));
+  const inputs = group.flatMap((member) => member.inputs);
+  if (!inputs.every((value) => members.has(value.node) || rootOf(value) === node.output || isSmall(value))) return false; // prettier-ignore
+  const readers = storedOutputs(group).flatMap(({ output }) => readersOf(output).filter((user) => !members.has(user))); // prettier-ignore
+  const isReduction = (user: Node): boolean => user.kind === 'core::reduce';
+  return (
+    readers.some(isReduction) && readers.every((user) => isReduction(user) || isPointwise(user, library))
+  );
+}
+
+/** The nodes that read a value, as it is or as a view. */
+const readersOf = (value: Value): Node[] =>
+  value.uses.flatMap(({ user, index }) =>
+    isAlias(user) ? readersOf(user.outputs[index]) : isViewNode(user) ? readersOf(user.output) : [user],
+  );
 
 /** Whether each element of a group needs no more of the node's result than the same element. */
 function isEpilogue(node: Node, group: readonly Node[], { isNative, accessOf }: Views): boolean {

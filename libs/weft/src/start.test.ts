@@ -12,15 +12,22 @@ test('the import loads no compiler, no gRPC and no pool of threads', () => {
   const program = `
 import { createRequire } from 'node:module';
 const { tensor, jit } = await import(${JSON.stringify(built)});
+const nodes = process.moduleLoadList.map((name) => name.split(' ')[1]);
 const sum = String(tensor([1, 2]).add(tensor([3, 4])));
 const loaded = () => Object.keys(createRequire(${JSON.stringify(built)}).cache);
 const before = loaded();
 jit.script((x) => x.add(1));
-console.log(JSON.stringify({ sum, before, after: loaded() }));`;
+console.log(JSON.stringify({ nodes, sum, before, after: loaded() }));`;
   const out = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
     encoding: 'utf8',
   });
-  const { sum, before, after } = JSON.parse(out) as { sum: string; before: string[]; after: string[] };
+  const { nodes, sum, before, after } = JSON.parse(out) as { sum: string } & Record<
+    'nodes' | 'before' | 'after',
+    string[]
+  >;
+  expect(nodes).toContain('module');
+  const waiting = ['crypto', 'zlib', 'worker_threads', 'child_process', 'inspector', 'stream', 'net'];
+  expect(nodes.filter((name) => waiting.includes(name))).toEqual([]);
   expect(sum).toBe('tensor([4, 6])');
   const heavy = /node_modules\/(typescript|@grpc|protobufjs|piscina)\//;
   expect(before.filter((path) => heavy.test(path))).toEqual([]);

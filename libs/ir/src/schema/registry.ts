@@ -71,12 +71,19 @@ export const operatorNames = (): string[] => [...new Set([...registered.keys(), 
 /** Makes an operator known. Throws OperatorError when the qualified name is taken, ParseError when the text is wrong. */
 export function registerSchema(text: string): Schema {
   const schema = parseSchema(text);
-  if (findSchema(qualifiedName(schema)) !== undefined) {
+  if (isKnown(schema)) {
     throw new OperatorError(`operator ${qualifiedName(schema)} is registered already`);
   }
   registered.set(schema.name, [...(registered.get(schema.name) ?? []), schema]);
   parsed.delete(schema.name);
   return schema;
+}
+
+/** Whether there is an operator of that qualified name. Programs register some when they start; the index is not made for that. */
+function isKnown(schema: Schema): boolean {
+  const known = registered.get(schema.name)?.some(({ overload }) => overload === schema.overload);
+  const line = `\n${qualifiedName(schema)}(`;
+  return known === true || [additionalSchemas, schemaText].some((text) => text.includes(line));
 }
 
 /**

@@ -166,7 +166,8 @@ export class Variant {
   /** Arguments are not kept alive between calls. */
   private release(): void {
     const { places, operands } = this;
-    for (let index = 0; index < places.length; index++) operands[places[index]] = nothing;
+    const none = nothing();
+    for (let index = 0; index < places.length; index++) operands[places[index]] = none;
   }
 
   /** Two operands on one storage, one of them written: their aliasing is not in the graph. */
@@ -252,4 +253,6 @@ function viewOf(base: Tensor, { sizes, strides, offset }: Strided, dtype: DType)
   return base.onStorage({ sizes, strides, offset: start + offset }, dtype);
 }
 
-const nothing = Tensor.allocate('float32', [0], hostDevice());
+let empty: Tensor | undefined;
+/** Stands for arguments between calls. */
+const nothing = (): Tensor => (empty ??= Tensor.allocate('float32', [0], hostDevice()));

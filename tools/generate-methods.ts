@@ -35,6 +35,8 @@ const ownFunctions = new Set([
 /** Back ends and inner parts of operators that programs do not name. */
 const internal =
   /^_|_backward$|^(cudnn|miopen|mkldnn|mps|fbgemm|quantized|quantize|fake_quantize|q_|sparse|to_sparse|to_mkldnn)/;
+/** Names with an underscore that programs use all the same. */
+const used = new Set(['_int_mm']);
 const reserved = new Set(['function', 'var', 'in', 'default', 'new', 'with', 'this', 'from', 'for']);
 
 const camelCase = (name: string): string =>
@@ -166,7 +168,7 @@ const methods: string[] = [];
 const names: string[] = [];
 const functions: string[] = [];
 for (const name of schemaNames('aten').sort()) {
-  if (internal.test(name) || !/^[a-z][a-z0-9_]*$/.test(name)) continue;
+  if (!used.has(name) && (internal.test(name) || !/^[a-z][a-z0-9_]*$/.test(name))) continue;
   const schemas = schemasOf(`aten::${name}`).filter(isPlain);
   const own = schemas.filter(
     ({ arguments: args }) => args[0]?.name === 'self' && args[0].type.kind === 'Tensor',

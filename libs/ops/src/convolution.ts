@@ -1,7 +1,7 @@
 // Convolutions of 1 to 3 spatial dimensions: plain, transposed, grouped, dilated, with padding given in numbers or by name.
 import type { CoreBuilder, Value } from '@weft/ir';
 import { lowerings } from './operator.ts';
-import { printName } from './promotion.ts';
+import { cppName, printName } from './promotion.ts';
 import { check, expandList, fail, range, rankOf, sizesOf } from './broadcast.ts';
 import { dtypeOf } from './elementwise.ts';
 import { insertDim } from './shapes.ts';
@@ -22,21 +22,6 @@ interface ConvolutionArguments {
   readonly groups: number;
 }
 
-/** PyTorch's C++ names of dtypes, as its convolution errors have them. */
-const cppNames: Partial<Record<string, string>> = {
-  int64: 'long int',
-  int32: 'int',
-  int16: 'short int',
-  int8: 'signed char',
-  uint8: 'unsigned char',
-  float32: 'float',
-  float64: 'double',
-  float16: 'c10::Half',
-  bfloat16: 'c10::BFloat16',
-  bool: 'bool',
-};
-const cppName = (value: Value): string => cppNames[dtypeOf(value)] ?? printName(dtypeOf(value));
-
 function checkOperands(
   input: Value,
   weight: Value,
@@ -47,7 +32,8 @@ function checkOperands(
   if (bias !== null) {
     check(
       dtypeOf(input) === dtypeOf(bias),
-      () => `Input type (${cppName(input)}) and bias type (${cppName(bias)}) should be the same`,
+      () =>
+        `Input type (${cppName(dtypeOf(input))}) and bias type (${cppName(dtypeOf(bias))}) should be the same`,
     );
   }
   check(

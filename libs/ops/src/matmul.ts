@@ -4,7 +4,7 @@ import { zeroGradient } from './gradient-flow.ts';
 import { isComplex, numel } from '@weft/ir';
 import { lowerings } from './operator.ts';
 import type { Scalar } from './operator.ts';
-import { printName } from './promotion.ts';
+import { cppName, printName } from './promotion.ts';
 import { broadcastShapes, check, fail, range, rankOf, sizesOf, wrapDim } from './broadcast.ts';
 import { dtypeOf, like, realOf } from './elementwise.ts';
 import { insertDim } from './shapes.ts';
@@ -30,6 +30,26 @@ export function mm(b: CoreBuilder, self: Value, mat2: Value): Value {
   const [k2, m] = sizesOf(mat2);
   check(k === k2, () => `mat1 and mat2 shapes cannot be multiplied (${n}x${k} and ${k2}x${m})`);
   return b.dotGeneral(self, mat2, { lhsContracting: [1], rhsContracting: [0] });
+}
+
+/** int8 matrices of n × k and k × m: their product in int32, as hardware for quantized models computes it (PyTorch 2.1). */
+function integerMm(b: CoreBuilder, self: Value, mat2: Value): Value {
+  for (const [name, matrix] of [
+    ['self', self],
+    ['mat2', mat2],
+  ] as const) {
+    check(
+      rankOf(matrix) === 2,
+      () => `int_mm_out_cpu: Expected ${name} to be of dimension 2 but got ${rankOf(matrix)}`,
+    );
+    check(
+      dtypeOf(matrix) === 'int8',
+      () => `int_mm_out_cpu: Expected ${name} dtype to be of type int8 but got ${cppName(dtypeOf(matrix))}`,
+    );
+  }
+  const [k, k2] = [sizesOf(self)[1], sizesOf(mat2)[0]];
+  check(k === k2, () => `int_mm_out_cpu: self.size(1) needs to match mat2.size(0) but got ${k} and ${k2}`);
+  return b.dotGeneral(self, mat2, { lhsContracting: [1], rhsContracting: [0] }, 'int32');
 }
 
 export function bmm(b: CoreBuilder, self: Value, mat2: Value): Value {
@@ -374,6 +394,7 @@ function cross(b: CoreBuilder, self: Value, other: Value, dim: number | null): V
 
 lowerings({
   'aten::mm': mm,
+  'aten::_int_mm': integerMm,
   'aten::bmm': bmm,
   'aten::mv': mv,
   'aten::matmul': matmul,

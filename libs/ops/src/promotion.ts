@@ -108,6 +108,21 @@ export const isIntegral = (dtype: DType): boolean => dtype === 'bool' || isInteg
 /** PyTorch's name of a dtype in messages: `Float`, `Long`. */
 export const printName = (dtype: DType): string => dtypes[dtype].printName;
 
+const cppNames: Partial<Record<DType, string>> = {
+  int64: 'long int',
+  int32: 'int',
+  int16: 'short int',
+  int8: 'signed char',
+  uint8: 'unsigned char',
+  float32: 'float',
+  float64: 'double',
+  float16: 'c10::Half',
+  bfloat16: 'c10::BFloat16',
+  bool: 'bool',
+};
+/** The C++ name of a dtype, which some of PyTorch's messages have: `float`, `long int`. */
+export const cppName = (dtype: DType): string => cppNames[dtype] ?? printName(dtype);
+
 /** Whether values of `from` may be written to a tensor of `to` (`c10::canCast`). */
 export function canCast(from: DType, to: DType): boolean {
   const order = { bool: 0, uint: 1, int: 1, float: 2, complex: 3 };

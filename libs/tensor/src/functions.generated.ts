@@ -7,6 +7,9 @@ import { builtin } from './builtins.ts';
 
 type Scalar = number | bigint | boolean | Complex;
 
+export const _intMm = builtin<{
+  (self: Tensor, mat2: Tensor): Tensor;
+}>('_int_mm');
 export const abs = builtin<{
   (self: Tensor): Tensor;
 }>('abs');

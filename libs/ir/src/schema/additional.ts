@@ -7,6 +7,7 @@ aten::_chunk_cat(Tensor[] tensors, int dim, int num_chunks) -> Tensor
 aten::_safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor
 aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor
 aten::_unsafe_index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor
+aten::_int_mm(Tensor self, Tensor mat2) -> Tensor
 aten::any.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor
 aten::all.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor
 `;

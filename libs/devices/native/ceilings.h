@@ -98,11 +98,10 @@ inline double readsPerSecond(int64_t bytes) {
 inline double triadPerSecond(int64_t bytes) {
   const int64_t threads = pool().size(), count = bytes / 4 / threads * threads;
   const Block a = blockOf(count), b = blockOf(count), c = blockOf(count);
-  float* to = a.get();
-  const float *left = b.get(), *right = c.get();
-  const double seconds = leastSeconds(6, [=](int64_t thread) {
+  const double seconds = leastSeconds(6, [&](int64_t thread) {
+    float* __restrict to = a.get();
+    const float *left = b.get(), *right = c.get();
     const int64_t end = count / threads * (thread + 1);
-#pragma GCC ivdep
     for (int64_t i = count / threads * thread; i < end; i++) to[i] = left[i] + 3.0f * right[i];
   });
   return 12.0 * double(count) / seconds;

@@ -27,8 +27,8 @@ static void addConversionsFrom(const char* from) {
 
 static void addHalves() {
   auto& table = instructions();
-  table["decode.float16"] = [](const Lanes& p) { eachOne<float, _Float16>(p, [](_Float16 x) { return float(x); }); };
-  table["encode.float16"] = [](const Lanes& p) { eachOne<_Float16, float>(p, [](float x) { return _Float16(x); }); };
+  table["decode.float16"] = [](const Lanes& p) { eachOne<float, Half>(p, [](Half x) { return float(x); }); };
+  table["encode.float16"] = [](const Lanes& p) { eachOne<Half, float>(p, [](float x) { return Half(x); }); };
   table["round.float16"] = [](const Lanes& p) { eachOne<float, float>(p, [](float x) { return roundToHalf(x); }); };
   table["decode.bfloat16"] = [](const Lanes& p) { eachOne<uint32_t, uint16_t>(p, [](uint16_t x) { return uint32_t(x) << 16; }); };
   table["encode.bfloat16"] = [](const Lanes& p) { eachOne<uint16_t, uint32_t>(p, [](uint32_t x) { return uint16_t(bfloat16Bits(x)); }); };

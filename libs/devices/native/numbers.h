@@ -1,7 +1,8 @@
-// Numbers where C++ leaves a choice or has none: maxima with NaN, conversions out of range, halves, integer powers.
+// Numbers where C++ leaves a choice or has none: maxima with NaN, conversions out of range, bfloat16, integer powers.
 #pragma once
 #include <cmath>
 #include <limits>
+#include "half.h"
 #include "vector.h"
 #if defined(__AVX512DQ__)
 #include <immintrin.h>
@@ -75,7 +76,6 @@ inline R convertElement(A x) {
   }
 }
 
-inline float roundToHalf(float x) { return float(_Float16(x)); }
 inline uint32_t bfloat16Bits(uint32_t bits) {
   const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded & 0xffff;

@@ -248,6 +248,19 @@ describe('elementwise groups', () => {
     );
   });
 
+  test('of every half, and of float32 between two of them', async () => {
+    const halves = tensor('float16', [65536], [0]);
+    new Uint16Array(halves.bytes.buffer).forEach((_, bits, all) => (all[bits] = bits));
+    await agrees(againstReference('decoded', 'convert', [halves], (b, x) => [b.convert(x, 'float32')]));
+    // Of the thirteen bits that a half lacks: none, the least, half a step and its neighbours, all; of the others every 31st.
+    const lower = [0, 1, 0xfff, 0x1000, 0x1001, 0x1fff];
+    const upper = Array.from({ length: Math.ceil(2 ** 19 / 31) }, (_, at) => 31 * at);
+    const floats = tensor('float32', [upper.length, lower.length], [0]);
+    const bits = upper.flatMap((high) => lower.map((low) => high * 2 ** 13 + low));
+    new Uint32Array(floats.bytes.buffer).set(bits);
+    await agrees(againstReference('encoded', 'convert', [floats], (b, x) => [b.convert(x, 'float16')]));
+  });
+
   const functions = ['exponential', 'exponential_minus_one', 'log', 'log_plus_one', 'logistic', 'tanh', 'erf', 'sine', 'cosine', 'sqrt', 'rsqrt']; // prettier-ignore
   test.each(functions)('%s of float32 to three units in the last place', async (name) => {
     const edges = [0, -0, 1, -1, Infinity, -Infinity, NaN, 1e-40, -1e-40, 88.7, 89, -87.5, -103, -105, 3e38, 1e6, 16777216, -0.5]; // prettier-ignore

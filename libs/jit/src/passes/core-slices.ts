@@ -1,5 +1,5 @@
 // Slices and concatenations that undo one another: a slice of joined pieces is a piece, neighbouring slices that are joined are one
-// slice, chains of either shorten. Every element stays what it was.
+// slice, chains of either shorten, pieces without elements go. Every element stays what it was.
 import type { Block, Graph, Node, Value } from '@weft/ir';
 import { CoreBuilder, specOf } from '@weft/ir';
 import type { Pass } from './pass.ts';
@@ -88,12 +88,14 @@ function simplifyConcatenation(node: Node, b: CoreBuilder): Value | undefined {
   });
   const pieces: Value[] = [];
   for (const piece of flat) {
+    if (specOf(piece).sizes[dimension] === 0) continue;
     const last = pieces.at(-1);
     const merged = last && neighbours(last, piece, dimension, b);
     if (merged) pieces.splice(-1, 1, merged);
     else pieces.push(piece);
   }
   if (pieces.length === node.inputs.length) return undefined;
+  if (pieces.length === 0) return node.inputs.length > 1 ? flat[0] : undefined;
   return pieces.length === 1 ? pieces[0] : b.concatenate(pieces, dimension);
 }
 
@@ -124,6 +126,6 @@ export const coreSlicesPass: Pass = {
   name: 'core-slices',
   level: 'core',
   summary:
-    'Takes slices from the pieces of a concatenation, and joins neighbouring slices and chains of either.',
+    'Takes slices from the pieces of a concatenation, joins neighbouring slices and chains of either, and leaves out empty pieces.',
   run: simplifySlices,
 };

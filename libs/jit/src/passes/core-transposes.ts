@@ -1,6 +1,7 @@
 // Layout: a transpose that undoes others above it goes with them, through what is computed element by element in between, which is
 // then computed in the order of the operands. As in networks that put channels last for a norm or a linear layer and back for a
-// convolution. Done where fewer elements are moved than before; every element stays what it was.
+// convolution. Done where fewer elements are moved than before; every element stays what it was. A transpose of a concatenation is one of
+// its pieces, which are moved anyway.
 import type { Block, Graph, Node, Value } from '@weft/ir';
 import { CoreBuilder, TensorLiteral, constantOf, coreOperator, inferTypes, numel, specOf } from '@weft/ir';
 import type { Pass } from './pass.ts';
@@ -19,12 +20,26 @@ function visit(block: Block, b: CoreBuilder): boolean {
     for (const inner of node.blocks) changed = visit(inner, b) || changed;
     if (node.kind !== 'core::transpose' || !node.output.hasUses) continue;
     const raised = new Raised(node);
-    if (raised.plan(node.inputs[0], node) === undefined || raised.moved >= 0) continue;
-    const replacement = b.graph.withInsertPoint(node, () => raised.emit(b, node.inputs[0]));
+    const isRaised = raised.plan(node.inputs[0], node) === true && raised.moved < 0;
+    if (!isRaised && !isOfPieces(node)) continue;
+    const replacement = b.graph.withInsertPoint(node, () => isRaised ? raised.emit(b, node.inputs[0]) : ofPieces(node, b)); // prettier-ignore
+    replacement.node.source ??= node.source;
     node.replaceWith([replacement]);
     changed = true;
   }
   return changed;
+}
+
+/** Whether a transpose is of a concatenation that nothing else reads. */
+const isOfPieces = ({ inputs: [joined] }: Node): boolean =>
+  joined.node.kind === 'core::concatenate' && joined.uses.length === 1;
+
+/** The concatenation of the pieces' transposes. */
+function ofPieces(node: Node, b: CoreBuilder): Value {
+  const joined = node.inputs[0].node;
+  const permutation = node.ints('permutation');
+  const pieces = joined.inputs.map((piece) => b.transpose(piece, [...permutation]));
+  return b.concatenate(pieces, permutation.indexOf(joined.int('dimension')));
 }
 
 /** A transpose taken up through the nodes above it. */
@@ -117,6 +132,7 @@ class Raised {
 export const coreTransposesPass: Pass = {
   name: 'core-transposes',
   level: 'core',
-  summary: 'Cancels transposes with those they undo, through what is computed element by element in between.',
+  summary:
+    'Cancels transposes with those they undo, through what is computed element by element in between, and takes them into concatenations.',
   run: cancelTransposes,
 };

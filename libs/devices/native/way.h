@@ -1,5 +1,6 @@
 // Which way a convolution whose input is not dilated is computed.
 #pragma once
+#include "blocked-kernels.h"
 #include "blocked-products.h"
 #include "depthwise.h"
 #include "depthwise-rows.h"
@@ -18,6 +19,7 @@ class ConvolutionWay {
     if (RowSums<T>::takes(shape)) lines = std::make_unique<RowSums<T>>(shape);
     else if (PlaneSums<T>::takes(shape)) planes = std::make_unique<PlaneSums<T>>(shape);
     else if (WinogradKernels<T>::takes(shape)) kernels = std::make_unique<WinogradKernels<T>>(shape);
+    else if (BlockedKernels<T>::takes(shape)) sums = std::make_unique<BlockedKernels<T>>(shape);
     else if (PlaneProducts<T>::takes(shape)) products = std::make_unique<PlaneProducts<T>>(shape);
     else if (shape.rows <= 2) taps = std::make_unique<TapSums<T>>(shape);
     else if (winogradTile<T>(shape) == 4) fours = std::make_unique<Winograd<T, 4>>(shape);
@@ -31,6 +33,7 @@ class ConvolutionWay {
     if (lines != nullptr) lines->run(in, kernel, out, slots, epilogue);
     else if (planes != nullptr) planes->run(in, kernel, out, slots, epilogue);
     else if (kernels != nullptr) kernels->run(in, kernel, out, slots, epilogue);
+    else if (sums != nullptr) sums->run(in, kernel, out, slots, epilogue);
     else if (products != nullptr) products->run(in, kernel, out, slots, epilogue);
     else if (taps != nullptr) taps->run(in, kernel, out, slots, epilogue);
     else if (fours != nullptr) fours->run(in, kernel, stamp, out, slots, epilogue);
@@ -43,6 +46,7 @@ class ConvolutionWay {
   std::unique_ptr<RowSums<T>> lines;
   std::unique_ptr<PlaneSums<T>> planes;
   std::unique_ptr<WinogradKernels<T>> kernels;
+  std::unique_ptr<BlockedKernels<T>> sums;
   std::unique_ptr<PlaneProducts<T>> products;
   std::unique_ptr<TapSums<T>> taps;
   std::unique_ptr<Winograd<T, 4>> fours;

@@ -115,13 +115,13 @@ class WinogradKernels final : ConvolutionShape {
   /** Products at points begin … end - 1, summed over the tiles of a task. */
   void multiply(const T* memory, T* sums, const Range& range, int64_t task, int64_t begin, int64_t end, bool adds) const {
     const int64_t some = tiles.tilesOf(firstOf(task), firstOf(task + 1)), parts = divideUp(range.count, BlockedSums<T>::blocks);
-    const BlockedSums<T> products{L, chunk * L, inBlocks * L * L};
+    const BlockedSums<T> products{L, 0, 0, 0, 0, chunk * L, inBlocks * L * L, some, 1, 1};
     for (int64_t point = begin; point < end; point++) {
       const T *left = memory + point * inStride(), *right = memory + points * inStride() + point * windowStride();
       for (int64_t part = 0; part < parts; part++) {
         const int64_t first = range.count * part / parts, count = range.count * (part + 1) / parts - first;
         for (int64_t block = 0; block < inBlocks; block++)
-          products.add(sums + point * sumStride() + (first * inBlocks + block) * L * L, left + block * chunk * L, right + first * chunk * L, some, 1, 0, 0, int(count), adds);
+          products.add(sums + point * sumStride() + (first * inBlocks + block) * L * L, left + block * chunk * L, right + first * chunk * L, int(count), adds);
       }
     }
   }

@@ -3,7 +3,6 @@
 // them. Each phase is a convolution of the input as it is with those taps; all are computed densely and interleaved.
 #pragma once
 #include <numeric>
-#include "interleave.h"
 #include "way.h"
 
 namespace weft {
@@ -30,7 +29,7 @@ class Phases {
     int64_t at = 0;
     for (int64_t number = 0; number < count; number++) {
       ConvolutionShape part = shape;
-      Phase phase{{}, 0, 0, at, {}};
+      Phase phase{{}, 0, 0, at, 0, {}};
       int64_t rest = number;
       bool sees = true;
       for (size_t axis = shape.axes.size(); axis-- > 0;) {
@@ -45,6 +44,7 @@ class Phases {
         dense *= part.axes[axis].out;
       }
       phase.positions = part.outRow = dense;
+      phase.width = part.axes.back().out;
       part.outGroup = shape.rows * dense;
       part.outImage = shape.groups * shape.rows * dense;
       at += shape.images * part.outImage;
@@ -77,7 +77,7 @@ class Phases {
 
   struct Phase {
     int64_t first[8];
-    int64_t kernelOffset, positions, at;
+    int64_t kernelOffset, positions, at, width;
     /** None where no tap sees the input. */
     std::unique_ptr<ConvolutionWay<T>> way;
   };
@@ -127,27 +127,36 @@ class Phases {
   void weave(T* to, const Phase* from, const T* apart, int64_t plane, int64_t line) const {
     const ConvolutionAxis& inner = shape.axes.back();
     const int64_t count = phasesOf(inner);
-    const auto lineOf = [&](int64_t phase) {
-      return apart + from[phase].at + plane * from[phase].positions + line * divideUp(inner.out - phase, count);
-    };
+    const auto lineOf = [&](int64_t phase) { return from[phase].way == nullptr ? nullptr : apart + from[phase].at + plane * from[phase].positions + line * from[phase].width; };
     if (count == 1 && inner.outStride == 1 && from->way != nullptr) return copyFew(to, lineOf(0), inner.out);
-    if (count == 2 && inner.outStride == 1 && from[0].way != nullptr && from[1].way != nullptr) return weaveTwo(to, lineOf(0), lineOf(1), inner.out);
+    if (count == 2 && inner.outStride == 1) return weaveTwo(to, lineOf(0), lineOf(1), inner.out);
     for (int64_t phase = 0; phase < count; phase++) {
       const int64_t there = divideUp(inner.out - phase, count), step = count * inner.outStride;
       T* target = to + phase * inner.outStride;
-      if (from[phase].way == nullptr) {
-        for (int64_t i = 0; i < there; i++) target[i * step] = T(0);
-      } else {
-        const T* elements = lineOf(phase);
-        for (int64_t i = 0; i < there; i++) target[i * step] = elements[i];
-      }
+      const T* elements = lineOf(phase);
+      for (int64_t i = 0; i < there; i++) target[i * step] = elements == nullptr ? T(0) : elements[i];
     }
   }
+  /** Elements of two phases in turn; zeros for one that is not there. */
   static void weaveTwo(T* to, const T* even, const T* odd, int64_t count) {
-    constexpr int L = lanesOf<T>;
     int64_t i = 0;
-    for (; i + 2 * L <= count; i += 2 * L) interleaveTwo<T>(to + i, even + i / 2, odd + i / 2);
-    for (; i < count; i++) to[i] = (i % 2 == 0 ? even : odd)[i / 2];
+    const auto pieces = [&]<int N>(std::integral_constant<int, N>) {
+      for (; i + 2 * N <= count; i += 2 * N) weavePiece<N>(to + i, even == nullptr ? nullptr : even + i / 2, odd == nullptr ? nullptr : odd + i / 2, std::make_integer_sequence<int, N>{});
+    };
+    pieces(std::integral_constant<int, lanesOf<T>>{});
+    if constexpr (lanesOf<T> >= 16) pieces(std::integral_constant<int, 8>{});
+    if constexpr (lanesOf<T> >= 8) pieces(std::integral_constant<int, 4>{});
+    for (; i < count; i++) {
+      const T* from = i % 2 == 0 ? even : odd;
+      to[i] = from == nullptr ? T(0) : from[i / 2];
+    }
+  }
+  template <int N, int... I>
+  static void weavePiece(T* to, const T* even, const T* odd, std::integer_sequence<int, I...>) {
+    using V = Vector<T, N>;
+    const V x = even == nullptr ? V{} : loadVector<V>(even), y = odd == nullptr ? V{} : loadVector<V>(odd);
+    storeVector(to, V(__builtin_shufflevector(x, y, (I / 2 + I % 2 * N)...)));
+    storeVector(to + N, V(__builtin_shufflevector(x, y, (N / 2 + I / 2 + I % 2 * N)...)));
   }
 
   ConvolutionShape shape;

@@ -100,7 +100,7 @@ export function isReadOnlyBy(nodes: ReadonlySet<Node>, value: Value): boolean {
 
 interface OpenChain {
   units: { readonly unit: FusedUnit; readonly at: number }[];
-  chain: Chain | undefined;
+  chain: Dividing | undefined;
   open: boolean;
   /** The large operands that are no results of its own. */
   readonly operands: Set<Value>;
@@ -138,7 +138,8 @@ export function withChains(units: readonly FusedUnit[], rules: ChainRules): Fuse
   /** Makes one chain of open ones, if they are one together. */
   const join = (chains: readonly OpenChain[]): OpenChain | undefined => {
     const members = chains.flatMap((each) => each.units).sort((a, b) => a.at - b.at);
-    const chain = chainFrom(members.map((each) => each.unit), rules); // prettier-ignore
+    const units = members.map((each) => each.unit);
+    const chain = isGroupBehind(chains) ? grown(chains[0].chain!, units, rules) : chainFrom(units, rules);
     if (chain === undefined) return undefined;
     const [first, ...others] = chains;
     for (const other of others) {
@@ -293,63 +294,98 @@ function divisionsOf(units: readonly FusedUnit[], threads: number): Division[] {
   });
 }
 
-/** A chain of all the units in their order, or undefined when they are none. */
-function chainFrom(units: readonly FusedUnit[], rules: ChainRules): Chain | undefined {
+/** Whether the second is but an elementwise group behind all of the first. */
+const isGroupBehind = ([first, second, third]: readonly OpenChain[]): boolean =>
+  first.chain !== undefined &&
+  third === undefined &&
+  second.units.length === 1 &&
+  second.units[0].unit.node === undefined &&
+  second.units[0].at > first.units[first.units.length - 1].at;
+
+/** A chain with a group more, its last unit: no division is new with that, and those that did not fit before do not now. */
+function grown(chain: Dividing, units: readonly FusedUnit[], rules: ChainRules): Dividing | undefined {
+  if (units.length > mostLinks) return undefined;
+  if (chain.add(units[units.length - 1])) return chain;
+  return chainFrom(units, rules, chain.parts);
+}
+
+/**
+ * A chain of all the units in their order, or undefined when they are none.
+ * @param below divisions into as many parts and more are known to be none
+ */
+function chainFrom(units: readonly FusedUnit[], rules: ChainRules, below = Infinity): Dividing | undefined {
   if (units.length > mostLinks) return undefined;
   for (const division of divisionsOf(units, rules.library.threads(0))) {
-    const chain = dividedBy(units, division, rules);
-    if (chain !== undefined) return chain;
+    if (division.parts >= below) continue;
+    const dividing = new Dividing(division, rules);
+    if (units.every((unit) => dividing.add(unit))) return dividing;
   }
   return undefined;
 }
 
-function dividedBy(units: readonly FusedUnit[], division: Division, rules: ChainRules): Chain | undefined {
-  const { parts } = division;
-  const splits = new Map<Value, Split>();
-  const gathered = new Set<Value>();
-  const links: Link[] = [];
-  const splitsOf = (count: number): Split[] => {
-    if (count % parts !== 0) return [];
-    const whole = { before: 1, after: count / parts };
-    return [...(division.splits.get(count) ?? []), whole];
-  };
-  /** Whether what is read of the chain's values, through this access, is the part that is computed. */
-  const fits = (access: Access | undefined, pieces: Pieces): boolean => {
-    if (access === undefined) return false;
-    const root = rootOf(access.source);
-    if (gathered.has(root)) return false;
-    const split = splits.get(root);
-    return split === undefined || readsOwnPart(access, pieces, parts, split);
-  };
-  for (const unit of units) {
+/** A chain in the making: units divided in one way. */
+class Dividing implements Chain {
+  readonly parts: number;
+  readonly splits = new Map<Value, Split>();
+  readonly links: Link[] = [];
+  private readonly gathered = new Set<Value>();
+
+  constructor(
+    private readonly division: Division,
+    private readonly rules: ChainRules,
+  ) {
+    this.parts = division.parts;
+  }
+
+  /** Adds a unit behind the others; false, and nothing changed, when it does not fall into these parts. */
+  add(unit: FusedUnit): boolean {
+    const { parts, splits, rules } = this;
     const { node, group } = unit;
     const shape = specOf(node?.kind === 'core::reduce' ? node.inputs[0] : (group[0] ?? node).output);
-    let link: Link | undefined;
-    for (const split of splitsOf(numel(shape.sizes))) {
+    for (const split of this.splitsOf(numel(shape.sizes))) {
       const most = node?.kind === 'core::dot_general' ? mostOfProduct : mostElements;
       if (numel(shape.sizes) / parts > most) continue;
       const pieces = piecesOf(shape.sizes, parts, split);
       if (pieces === undefined) continue;
-      const reads = (value: Value): boolean => fits(rules.accessOf(value), pieces);
+      const reads = (value: Value): boolean => this.fits(rules.accessOf(value), pieces);
+      let link: Link | undefined;
       if (node === undefined) link = groupLink(unit, pieces, reads);
       else if (node.kind === 'core::reduce') {
-        link = reduceLink(unit, pieces, rules.accessOf(node.inputs[0]), fits);
+        link = reduceLink(unit, pieces, rules.accessOf(node.inputs[0]), this.fits);
       } else if (split.before === 1) {
         splits.set(node.output, split);
         const isDense = node.inputs.every((value) => (splits.get(rootOf(value))?.before ?? 1) === 1);
-        if (isDense && dotLink(unit, parts, rules, fits)) link = groupLink(unit, pieces, reads);
+        if (isDense && dotLink(unit, parts, rules, this.fits)) link = groupLink(unit, pieces, reads);
+        if (link === undefined) splits.delete(node.output);
       }
       if (link === undefined) continue;
       for (const member of group) splits.set(member.output, split);
-      if (node?.kind !== 'core::reduce') break;
-      if (link.gathers) gathered.add(node.output);
-      else splits.set(node.output, { before: 1, after: countOf(node.output) / parts });
-      break;
+      if (node?.kind === 'core::reduce') {
+        if (link.gathers) this.gathered.add(node.output);
+        else splits.set(node.output, { before: 1, after: countOf(node.output) / parts });
+      }
+      this.links.push(link);
+      return true;
     }
-    if (link === undefined) return undefined;
-    links.push(link);
+    return false;
   }
-  return { parts, links, splits };
+
+  /** How values of so many elements may fall into the parts. */
+  private splitsOf(count: number): Split[] {
+    const { division, parts } = this;
+    if (count % parts !== 0) return [];
+    const whole = { before: 1, after: count / parts };
+    return [...(division.splits.get(count) ?? []), whole];
+  }
+
+  /** Whether what is read of the chain's values, through this access, is the part that is computed. */
+  private readonly fits = (access: Access | undefined, pieces: Pieces): boolean => {
+    if (access === undefined) return false;
+    const root = rootOf(access.source);
+    if (this.gathered.has(root)) return false;
+    const split = this.splits.get(root);
+    return split === undefined || readsOwnPart(access, pieces, this.parts, split);
+  };
 }
 
 function groupLink(unit: FusedUnit, pieces: Pieces, fits: (value: Value) => boolean): Link | undefined {

@@ -3,6 +3,9 @@
 #include "kept-blocks.h"
 #include "pointwise.h"
 #include "program.h"
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 using namespace weft;
 
@@ -21,6 +24,18 @@ int32_t guarded(const Body& body) {
   }
   return 1;
 }
+
+#if defined(__GLIBC__)
+/**
+ * Memory of results that are collected serves the next ones: by itself the C library gives pieces of more than some hundred KB back to the
+ * system, so that each result of that size begins with faults on all of its pages. What the environment says of it goes before.
+ */
+[[maybe_unused]] const bool keepsFreedMemory = [] {
+  if (std::getenv("MALLOC_TRIM_THRESHOLD_") == nullptr) mallopt(M_TRIM_THRESHOLD, 128 << 20);
+  if (std::getenv("MALLOC_MMAP_THRESHOLD_") == nullptr) mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  return true;
+}();
+#endif
 }  // namespace
 
 extern "C" {

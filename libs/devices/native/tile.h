@@ -281,30 +281,45 @@ inline void multiplyPanel(int panel, int64_t depth, const T* a, const T* b, T* c
 
 // ---- packing ------------------------------------------------------------------------------------------------------
 
-/** to[j * toRow + i] = from[i * fromRow + j] for a matrix of rows × cols. */
+/**
+ * to[j * toRow + i] = from[i * fromRow + j] for a matrix of rows × cols. What is written goes along few rows at a time, each in one
+ * piece: lines of many rows that are a power of two apart would all fall into one set of the cache.
+ */
 template <class T>
 inline void transposeInto(T* to, int64_t toRow, const T* from, int64_t fromRow, int64_t rows, int64_t cols) {
-  constexpr int L = lanesOf<T>;
+  constexpr int L = lanesOf<T>, U = 4;
   using W = Vector<T, L>;
-  int64_t i = 0;
-  for (; i + L <= rows; i += L) {
-    int64_t j = 0;
-    for (; j + L <= cols; j += L) {
-      W square[L];
+  const auto square = [&](T* into, int64_t intoRow, int64_t i, int64_t j) __attribute__((always_inline)) {
+    W lines[L];
 #pragma GCC unroll 16
-      for (int r = 0; r < L; r++) square[r] = loadVector<W>(from + (i + r) * fromRow + j);
-      transposeSquare<T, L>(square);
+    for (int r = 0; r < L; r++) lines[r] = loadVector<W>(from + (i + r) * fromRow + j);
+    transposeSquare<T, L>(lines);
 #pragma GCC unroll 16
-      for (int r = 0; r < L; r++) storeVector(to + (j + r) * toRow + i, square[r]);
+    for (int r = 0; r < L; r++) storeVector(into + r * intoRow, lines[r]);
+  };
+  // Whole lines of what is read: where vectors are shorter, several squares side by side.
+  constexpr int64_t step = std::max<int64_t>(L, alignment / int64_t(sizeof(T)));
+  const bool isOneSet = toRow * int64_t(sizeof(T)) % 4096 == 0;
+  const int64_t whole = rows / L * L;
+  for (int64_t j0 = 0; j0 < cols; j0 += step) {
+    const int64_t end = std::min(cols, j0 + step), wholeEnd = j0 + (end - j0) / L * L;
+    int64_t i = 0;
+    if (isOneSet) {
+      // Even the lines of one square are too many for a set: they are put together row by row.
+      for (; i + U * L <= whole; i += U * L) {
+        for (int64_t j = j0; j < wholeEnd; j += L) {
+          alignas(alignment) T pieces[L * U * L];
+          for (int u = 0; u < U; u++) square(pieces + u * L, U * L, i + u * L, j);
+          for (int r = 0; r < L; r++)
+#pragma GCC unroll 4
+            for (int u = 0; u < U; u++) storeVector(to + (j + r) * toRow + i + u * L, loadVector<W>(pieces + (r * U + u) * L));
+        }
+      }
     }
-    for (; j < cols; j++)
-      for (int r = 0; r < L; r++) to[j * toRow + i + r] = from[(i + r) * fromRow + j];
-  }
-  // Few rows left: a few columns at a time, so that what is written stays in the cache.
-  for (int64_t j0 = 0; j0 < cols; j0 += 16) {
-    const int64_t end = std::min(cols, j0 + 16);
-    for (int64_t r = i; r < rows; r++)
-      for (int64_t j = j0; j < end; j++) to[j * toRow + r] = from[r * fromRow + j];
+    for (; i < whole; i += L)
+      for (int64_t j = j0; j < wholeEnd; j += L) square(to + j * toRow + i, toRow, i, j);
+    for (i = 0; i < rows; i++)
+      for (int64_t j = i < whole ? wholeEnd : j0; j < end; j++) to[j * toRow + i] = from[i * fromRow + j];
   }
 }
 

@@ -57,6 +57,27 @@ inline int64_t evenTasks(int64_t least, int64_t tiles) {
   return threads == 1 ? least : std::min(tiles, roundUp(std::max(least, 2 * threads), threads));
 }
 
+/** Calls `task(i)` for 0 … count - 1 on several threads, `grain` of them or more each; a thread calls `prepare()` before its first. */
+template <class Prepare, class Task>
+void shareTasks(int64_t count, int64_t grain, const Prepare& prepare, const Task& task) {
+  struct Shared {
+    const Prepare& prepare;
+    const Task& task;
+    int64_t count;
+    std::atomic<int64_t> next{0};
+
+    void work() {
+      int64_t at = next.fetch_add(1, std::memory_order_relaxed);
+      if (at >= count) return;
+      prepare();
+      for (; at < count; at = next.fetch_add(1, std::memory_order_relaxed)) task(at);
+    }
+  } shared{prepare, task, count};
+  const int64_t threads = std::min<int64_t>(pool().size(), std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
+  if (threads == 1) return shared.work();
+  pool().run(threads, &shared, [](const void* context, int64_t) { static_cast<Shared*>(const_cast<void*>(context))->work(); });
+}
+
 /** B is dense along the depth: its columns are rows of the left operand of Cᵀ = Bᵀ Aᵀ. */
 template <class T, class Epilogue>
 void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, int64_t columns, int64_t depth, const Epilogue& epilogue) {
@@ -64,48 +85,53 @@ void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
   const int64_t panels = divideUp(rows, C), width = panels * C;
   // All panels of one block of the depth stay in the second-level cache.
   const int64_t kc = Tiling<T>::blockDepth(depth, std::clamp<int64_t>(393216 / (width * int64_t(sizeof(T))), 128, 512));
-  T* packed = reinterpret_cast<T*>(scratchOf(Scratch::panels, width * depth * int64_t(sizeof(T))));
-  parallelFor(panels, divideUp(1 << 15, C * depth), [&](int64_t begin, int64_t end) {
+  const auto packPanels = [&](T* to, int64_t begin, int64_t end) {
     for (int64_t k0 = 0; k0 < depth; k0 += kc) {
       const int64_t there = std::min(kc, depth - k0);
       for (int64_t panel = begin; panel < end; panel++)
-        packColumns<T>(packed + k0 * width + panel * C * there, a.transposed().from(k0, panel * C), there, std::min<int64_t>(C, rows - panel * C));
+        packColumns<T>(to + k0 * width + panel * C * there, a.transposed().from(k0, panel * C), there, std::min<int64_t>(C, rows - panel * C));
     }
-  });
+  };
+  const auto scratch = [&] { return reinterpret_cast<T*>(scratchOf(Scratch::panels, width * depth * int64_t(sizeof(T)))); };
+  // Every thread packs A for itself where that is little beside its share of the product: what another core has written comes slowly.
+  const T* shared = nullptr;
+  if (columns < 128 * pool().size()) {
+    T* to = scratch();
+    parallelFor(panels, divideUp(1 << 15, C * depth), [&](int64_t begin, int64_t end) { packPanels(to, begin, end); });
+    shared = to;
+  }
+  const auto prepare = [&] {
+    if (shared == nullptr) packPanels(scratch(), 0, panels);
+  };
   // Columns at a time: their part of Cᵀ stays in the cache until it is turned.
   const int64_t most = std::max<int64_t>(1, 262144 / (width * int64_t(sizeof(T)) * R));
   const int64_t tiles = divideUp(columns, R);
   const int64_t blocks = evenTasks(divideUp(tiles, most), tiles);
   const int64_t wide = divideUp(tiles, blocks);
-  parallelFor(blocks, divideUp(productGrain, rows * depth * wide * R), [&](int64_t begin, int64_t end) {
+  shareTasks(blocks, divideUp(productGrain, rows * depth * wide * R), prepare, [&](int64_t block) {
+    const T* packed = shared == nullptr ? scratch() : shared;
     T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, (wide + 1) * R * width * int64_t(sizeof(T))));
     T* lines = reinterpret_cast<T*>(scratchOf(Scratch::rows, R * roundUp(kc, lanesOf<T>) * int64_t(sizeof(T))));
-    int64_t done = tiles * begin / blocks * R;
-    for (int64_t block = begin; block < end; block++) {
-      const int64_t first = tiles * block / blocks * R, last = std::min(columns, tiles * (block + 1) / blocks * R);
-      for (int64_t k0 = 0; k0 < depth; k0 += kc) {
-        const int64_t there = std::min(kc, depth - k0);
-        for (int64_t j = first; j < last; j += R) {
-          const int here = int(std::min<int64_t>(R, last - j));
-          const T* left = b.at + j * b.columnStride + k0;
-          for (int64_t panel = 0; panel < panels; panel++) {
-            // The rows of the next tile come into the cache meanwhile, some beside each panel.
-            const int64_t next = std::clamp<int64_t>(columns - j - R, 0, R);
-            const int64_t from = panel * next / panels, to = (panel + 1) * next / panels;
-            const Ahead ahead{reinterpret_cast<const char*>(left + (R + from) * b.columnStride), b.columnStride * int64_t(sizeof(T)), to - from};
-            const T* right = packed + k0 * width + panel * C * there;
-            T* into = sums + (j - first) * width + panel * C;
-            if (panels > 1 && here == R) multiplyLines<T>(there, panel == 0 ? left : nullptr, b.columnStride, lines, right, into, width, k0 > 0, ahead);
-            else tileKernel<T, Read::streaming>(here)(there, left, b.columnStride, 1, right, C, into, width, k0 > 0, here, C, ahead, nullptr);
-          }
+    const int64_t first = tiles * block / blocks * R, last = std::min(columns, tiles * (block + 1) / blocks * R);
+    for (int64_t k0 = 0; k0 < depth; k0 += kc) {
+      const int64_t there = std::min(kc, depth - k0);
+      for (int64_t j = first; j < last; j += R) {
+        const int here = int(std::min<int64_t>(R, last - j));
+        const T* left = b.at + j * b.columnStride + k0;
+        for (int64_t panel = 0; panel < panels; panel++) {
+          // The rows of the next tile come into the cache meanwhile, some beside each panel.
+          const int64_t next = std::clamp<int64_t>(columns - j - R, 0, R);
+          const int64_t from = panel * next / panels, to = (panel + 1) * next / panels;
+          const Ahead ahead{reinterpret_cast<const char*>(left + (R + from) * b.columnStride), b.columnStride * int64_t(sizeof(T)), to - from};
+          const T* right = packed + k0 * width + panel * C * there;
+          T* into = sums + (j - first) * width + panel * C;
+          if (panels > 1 && here == R) multiplyLines<T>(there, panel == 0 ? left : nullptr, b.columnStride, lines, right, into, width, k0 > 0, ahead);
+          else tileKernel<T, Read::streaming>(here)(there, left, b.columnStride, 1, right, C, into, width, k0 > 0, here, C, ahead, nullptr);
         }
       }
-      transposeInto<T>(c + first, cRow, sums, width, last - first, rows);
-      // Longer pieces of rows take less time a piece, as long as the cache has them.
-      if (block + 1 < end && (last - done) * rows * int64_t(sizeof(T)) < 524288) continue;
-      epilogue(0, rows, done, last);
-      done = last;
     }
+    transposeInto<T>(c + first, cRow, sums, width, last - first, rows);
+    epilogue(0, rows, first, last);
   });
 }
 

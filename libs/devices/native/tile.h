@@ -282,8 +282,8 @@ inline void multiplyPanel(int panel, int64_t depth, const T* a, const T* b, T* c
 // ---- packing ------------------------------------------------------------------------------------------------------
 
 /**
- * to[j * toRow + i] = from[i * fromRow + j] for a matrix of rows × cols. What is written goes along few rows at a time, each in one
- * piece: lines of many rows that are a power of two apart would all fall into one set of the cache.
+ * to[j * toRow + i] = from[i * fromRow + j] for a matrix of rows × cols. Of many rows few of what is written are at hand at a time, each
+ * in one piece: lines of many that are a power of two apart would all fall into one set of the cache.
  */
 template <class T>
 inline void transposeInto(T* to, int64_t toRow, const T* from, int64_t fromRow, int64_t rows, int64_t cols) {
@@ -297,29 +297,33 @@ inline void transposeInto(T* to, int64_t toRow, const T* from, int64_t fromRow, 
 #pragma GCC unroll 16
     for (int r = 0; r < L; r++) storeVector(into + r * intoRow, lines[r]);
   };
-  // Whole lines of what is read: where vectors are shorter, several squares side by side.
-  constexpr int64_t step = std::max<int64_t>(L, alignment / int64_t(sizeof(T)));
-  const bool isOneSet = toRow * int64_t(sizeof(T)) % 4096 == 0;
   const int64_t whole = rows / L * L;
+  // Whole lines of what is read: where vectors are shorter, several squares side by side. Few rows are read along instead.
+  const int64_t line = std::max<int64_t>(L, alignment / int64_t(sizeof(T))), step = rows <= U * L ? cols : line;
+  const bool isOneSet = toRow * int64_t(sizeof(T)) % 4096 == 0;
   for (int64_t j0 = 0; j0 < cols; j0 += step) {
     const int64_t end = std::min(cols, j0 + step), wholeEnd = j0 + (end - j0) / L * L;
     int64_t i = 0;
-    if (isOneSet) {
-      // Even the lines of one square are too many for a set: they are put together row by row.
-      for (; i + U * L <= whole; i += U * L) {
-        for (int64_t j = j0; j < wholeEnd; j += L) {
-          alignas(alignment) T pieces[L * U * L];
-          for (int u = 0; u < U; u++) square(pieces + u * L, U * L, i + u * L, j);
-          for (int r = 0; r < L; r++)
+    // Even the lines of one square are too many for a set: they are put together row by row.
+    for (; isOneSet && i + U * L <= whole; i += U * L) {
+      for (int64_t j = j0; j < wholeEnd; j += L) {
+        alignas(alignment) T pieces[L * U * L];
+        for (int u = 0; u < U; u++) square(pieces + u * L, U * L, i + u * L, j);
+        for (int r = 0; r < L; r++)
 #pragma GCC unroll 4
-            for (int u = 0; u < U; u++) storeVector(to + (j + r) * toRow + i + u * L, loadVector<W>(pieces + (r * U + u) * L));
-        }
+          for (int u = 0; u < U; u++) storeVector(to + (j + r) * toRow + i + u * L, loadVector<W>(pieces + (r * U + u) * L));
       }
     }
     for (; i < whole; i += L)
       for (int64_t j = j0; j < wholeEnd; j += L) square(to + j * toRow + i, toRow, i, j);
-    for (i = 0; i < rows; i++)
-      for (int64_t j = i < whole ? wholeEnd : j0; j < end; j++) to[j * toRow + i] = from[i * fromRow + j];
+    for (i = 0; i < whole; i++)
+      for (int64_t j = wholeEnd; j < end; j++) to[j * toRow + i] = from[i * fromRow + j];
+  }
+  // Few rows left: a few columns at a time, so that what is written stays in the cache.
+  for (int64_t j0 = 0; j0 < cols; j0 += 16) {
+    const int64_t end = std::min(cols, j0 + 16);
+    for (int64_t r = whole; r < rows; r++)
+      for (int64_t j = j0; j < end; j++) to[j * toRow + r] = from[r * fromRow + j];
   }
 }
 

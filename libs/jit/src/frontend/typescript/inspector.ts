@@ -40,6 +40,8 @@ class Inspector {
   private readonly scripts = new Map<string, ScriptInfo>();
   private readonly exchange: Exchange = {};
   private asking = false;
+  /** Whether the debugger domain is on, which tells of all scripts when it is switched on. */
+  private listening = false;
   /** The global of the main realm, which is where expressions are evaluated (Jest runs tests in another one). */
   private readonly root: Record<string, unknown>;
 
@@ -79,13 +81,12 @@ class Inspector {
   }
 
   /**
-   * Runs `body` with the debugger domain on, which lists scripts, and releases what the inspector holds afterwards. Listing
-   * takes milliseconds, so that many questions are asked within one outer call.
+   * Runs `body`, which may ask, and releases what the inspector holds afterwards. The debugger domain, whose list of all scripts takes
+   * milliseconds, and far more where there are thousands, is on only from the first question about a script that is not known.
    */
   ask<T>(body: () => T): T {
     if (this.asking) return body();
     this.asking = true;
-    this.post('Debugger.enable', { maxScriptsCacheSize: 0 });
     this.root[exchangeKey] = this.exchange;
     try {
       return body();
@@ -94,8 +95,16 @@ class Inspector {
       this.exchange.given = this.exchange.value = undefined;
       delete this.root[exchangeKey];
       this.post('Runtime.releaseObjectGroup', { objectGroup: 'weft' });
-      this.post('Debugger.disable');
+      if (this.listening) this.post('Debugger.disable');
+      this.listening = false;
     }
+  }
+
+  /** Switches the debugger domain on until the end of `ask`; false when it is on already. */
+  private listen(): boolean {
+    if (this.listening) return false;
+    this.post('Debugger.enable', { maxScriptsCacheSize: 0 });
+    return (this.listening = true);
   }
 
   private remote(value: unknown): string {
@@ -116,23 +125,31 @@ class Inspector {
     return this.post('Runtime.getProperties', { objectId, ownProperties: true });
   }
 
+  /** An internal property of a function, such as `[[Scopes]]`; where V8 tells of it only then, with the debugger domain on. */
+  private internal(fn: object, name: string): RemoteObject | undefined {
+    const { internalProperties = [] } = this.properties(this.remote(fn));
+    const found = internalProperties.find((each) => each.name === name)?.value;
+    return found === undefined && this.listen() ? this.internal(fn, name) : found;
+  }
+
   location(fn: object): FunctionLocation | undefined {
-    const internal = this.properties(this.remote(fn)).internalProperties ?? [];
-    const place = internal.find(({ name }) => name === '[[FunctionLocation]]')?.value?.value as
+    const place = this.internal(fn, '[[FunctionLocation]]')?.value as
       { scriptId: string; lineNumber: number; columnNumber: number } | undefined;
-    const script = place && this.scripts.get(place.scriptId);
+    if (place === undefined) return undefined;
+    if (!this.scripts.has(place.scriptId)) this.listen();
+    const script = this.scripts.get(place.scriptId);
     return script && { script, line: place.lineNumber, column: place.columnNumber };
   }
 
   source(script: ScriptInfo): string {
+    this.listen();
     return this.post<{ scriptSource: string }>('Debugger.getScriptSource', { scriptId: script.id })
       .scriptSource;
   }
 
   /** The value of the variable `name` as `fn` sees it, innermost scope first. */
   variable(fn: object, name: string): { value: unknown } | undefined {
-    const internal = this.properties(this.remote(fn)).internalProperties ?? [];
-    const scopes = internal.find(({ name: own }) => own === '[[Scopes]]')?.value?.objectId;
+    const scopes = this.internal(fn, '[[Scopes]]')?.objectId;
     if (scopes === undefined) return undefined;
     const exchange = this.remote(this.exchange);
     for (const { value: scope } of this.properties(scopes).result) {
@@ -161,13 +178,12 @@ const instance = (): Inspector => (inspector ??= new Inspector());
 /** Runs `body`, in which any number of questions about live functions cost one start of the inspector. */
 export const inspecting = <T>(body: () => T): T => instance().ask(body);
 
-/** Where V8 has `fn` from, with the script's text; undefined for native and bound functions. */
-export function locateFunction(fn: object): { location: FunctionLocation; source: string } | undefined {
-  return instance().ask(() => {
-    const location = instance().location(fn);
-    return location && { location, source: instance().source(location.script) };
-  });
-}
+/** Where V8 has `fn` from; undefined for native and bound functions. */
+export const locateFunction = (fn: object): FunctionLocation | undefined =>
+  instance().ask(() => instance().location(fn));
+
+/** The text of a script. */
+export const sourceOf = (script: ScriptInfo): string => instance().ask(() => instance().source(script));
 
 /** The value of a free variable of `fn`, or undefined when there is none of that name. */
 export function freeVariable(fn: object, name: string): { value: unknown } | undefined {

@@ -14,7 +14,7 @@ import type TS from 'typescript';
 import { ts } from './typescript.ts';
 import { ScriptError } from '../../emit/script-error.ts';
 import type { FunctionLocation, ScriptInfo } from './inspector.ts';
-import { locateFunction } from './inspector.ts';
+import { locateFunction, sourceOf } from './inspector.ts';
 
 /** A script as V8 runs it, with its map back to the files it was made of. */
 interface LoadedScript {
@@ -34,11 +34,12 @@ export interface FunctionSyntax<N extends TS.Node = TS.FunctionLikeDeclaration> 
 
 const scripts = new Map<string, LoadedScript>();
 
-function loadScript(info: ScriptInfo, text: string): LoadedScript {
+function loadScript(info: ScriptInfo): LoadedScript {
   const key = `${info.id} ${info.url}`;
   let script = scripts.get(key);
   if (script === undefined) {
     const path = info.url.startsWith('file:') ? fileURLToPath(info.url) : info.url;
+    const text = sourceOf(info);
     script = {
       path,
       text,
@@ -121,14 +122,14 @@ const nameOf = (fn: object): string =>
   String((fn as { name?: unknown }).name ?? '').replace(/^(?:get|set|bound) /, '');
 
 function locate(fn: object): { script: LoadedScript; file: TS.SourceFile; offset: number } {
-  const found = locateFunction(fn);
-  if (found === undefined) {
+  const location = locateFunction(fn);
+  if (location === undefined) {
     throw new ScriptError(
       `'${nameOf(fn) || 'this function'}' has no source that can be scripted: it is native or bound; give the function itself`,
     );
   }
-  const script = loadScript(found.location.script, found.source);
-  return { script, ...originalOffset(script, found.location) };
+  const script = loadScript(location.script);
+  return { script, ...originalOffset(script, location) };
 }
 
 /** The syntax of a live function or method. */

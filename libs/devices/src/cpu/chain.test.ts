@@ -219,15 +219,19 @@ test('what nothing waits for stands behind a chain that goes on', async () => {
   const source = new Source(16);
   const sizes = [40, 24];
   const inputs = [sizes, sizes, [24]].map((shape) => source.tensor('float32', shape));
-  const build: Build = (b, x, y, weight) => {
-    const product = b.multiply(x, y);
-    const gradient = b.reduceSum(product, [0]);
-    const updated = b.subtract(weight, b.multiply(gradient, b.fullLike(gradient, 0.1)));
-    const rest = b.subtract(product, spread(b, b.reduceSum(product, [1]), product, [1]));
-    return [updated, rest];
-  };
+  const built =
+    (isCopied: boolean): Build =>
+    (b, x, y, weight) => {
+      const product = b.multiply(x, y);
+      const gradient = b.reduceSum(product, [0]);
+      const updated = b.subtract(weight, b.multiply(gradient, b.fullLike(gradient, 0.1)));
+      const result = isCopied ? b.broadcastInDim(updated, [3, 24], [1]) : updated;
+      return [result, b.subtract(product, spread(b, b.reduceSum(product, [1]), product, [1]))];
+    };
   // The sums of columns alone are in memory.
-  await agrees(inputs, build, { steps: 2, scratch: 128 });
+  await agrees(inputs, built(false), { steps: 2, scratch: 128 });
+  // A copy of what stood later waits for it.
+  await agrees(inputs, built(true), { steps: 4 });
 });
 
 test('what follows a product that others read too is a link where only links read it', async () => {

@@ -209,12 +209,15 @@ export function withChains(units: readonly FusedUnit[], rules: ChainRules): Fuse
 const sourcesOfUnit = (unit: FusedUnit): Value[] =>
   nodesOf(unit).flatMap((node) => valuesRead(node).flatMap((value) => sourcesOf(value, isView)));
 
-/** Whether no other unit reads what these compute. */
+/** Whether no other unit reads what these compute; a view of it that the program gives is one, which copies. */
 function isLast(units: readonly FusedUnit[]): boolean {
   const nodes = new Set(units.flatMap(nodesOf));
-  const readers = new Set(nodes);
-  for (const { block } of nodes) readers.add(block!.returnNode);
-  return [...nodes].every((node) => node.outputs.every((value) => isReadOnlyBy(readers, value)));
+  const isRead = (value: Value): boolean =>
+    value.uses.some(({ user, index }) => {
+      if (nodes.has(user) || user === user.block!.returnNode) return false;
+      return isAlias(user) ? isRead(user.outputs[index]) : !isViewNode(user) || !isReadOnlyBy(nodes, user.output);
+    }); // prettier-ignore
+  return [...nodes].every((node) => !node.outputs.some(isRead));
 }
 
 /** Whether a unit may be a link of some chain. */

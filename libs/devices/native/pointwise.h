@@ -100,6 +100,9 @@ class Pointwise final : public Step {
   struct Frame {
     char* at[mostOperands];
     int64_t step[mostOperands];
+    /** Bytes from a row to the next, where tiles are rows; and whether a row continues the one before it. */
+    int64_t rowStep[mostOperands];
+    bool continues[mostOperands];
     char* tiles;
     int firstStore;
     /** What is gathered in tiles begins with this element; -1: nothing is. */
@@ -111,37 +114,37 @@ class Pointwise final : public Step {
     Frame frame;
     frame.tiles = tileMemory > 0 ? scratchOf(Scratch::tiles, tileMemory) : nullptr;
     int operand = 0;
+    const auto addOperand = [&](char* at, int64_t step, int64_t bytes) {
+      frame.at[operand] = at;
+      frame.step[operand] = step;
+      frame.rowStep[operand] = step * inner * bytes;
+      frame.continues[operand++] = true;
+    };
     for (const Load& load : loads) {
-      frame.step[operand] = load.isScalar ? 0 : 1;
-      frame.at[operand] = slots[load.slot] + load.offset * load.bytes;
-      if (load.isScalar) frame.at[operand] = splatInto(frame.tiles + load.tileAt, frame.at[operand], load.bytes);
-      operand++;
+      char* from = slots[load.slot] + load.offset * load.bytes;
+      addOperand(load.isScalar ? splatInto(frame.tiles + load.tileAt, from, load.bytes) : from, load.isScalar ? 0 : 1, load.bytes);
     }
-    for (const Constant& constant : constants) {
-      frame.step[operand] = 0;
-      frame.at[operand++] = const_cast<char*>(constant.bytes);
-    }
+    for (const Constant& constant : constants) addOperand(const_cast<char*>(constant.bytes), 0, 0);
     frame.firstStore = operand;
-    for (size_t index = 0; index < stores.size(); index++) frame.step[operand++] = 1;
-    for (size_t index = 0; index < temporaries.size(); index++) {
-      frame.step[operand] = 1;
-      frame.at[operand++] = frame.tiles + temporaryAt[index];
-    }
-    frame.at[operand] = nullptr;
-    frame.step[operand] = 0;
+    for (const Store& store : stores) addOperand(nullptr, 1, store.bytes);
+    for (size_t index = 0; index < temporaries.size(); index++) addOperand(frame.tiles + temporaryAt[index], 1, temporaries[index]);
+    addOperand(nullptr, 0, 0);
     return frame;
   }
 
   void runIn(Frame& frame, Slots slots, int64_t begin, int64_t end) const {
-    auto& [at, step, tiles, firstStore, gatheredFrom, gatheredCount] = frame;
+    auto& [at, step, rowStep, continues, tiles, firstStore, gatheredFrom, gatheredCount] = frame;
     int64_t position[mostAxes], rowAt[mostOperands];
     if (byRows) {
       locate(begin, position);
       locateRow(position, rowAt);
     }
     for (int64_t start = begin; start < end;) {
-      int64_t n = std::min(tile, end - start);
-      if (byRows) n = std::min(n, inner - position[rank - 1]);
+      int64_t n = std::min(tile, end - start), rows = 1;
+      if (byRows) {
+        if (rank > 1 && position[rank - 1] == 0) rows = std::max<int64_t>(1, std::min(n / inner, sizes[rank - 2] - position[rank - 2]));
+        n = rows > 1 ? rows * inner : std::min(n, inner - position[rank - 1]);
+      }
       for (size_t index = 0; index < loads.size(); index++) {
         const Load& load = loads[index];
         if (load.isScalar) continue;
@@ -149,16 +152,23 @@ class Pointwise final : public Step {
         if (load.isLinear) {
           at[index] = base + start * load.bytes;
         } else if (byRows) {
-          const int64_t stride = load.strides[rank - 1];
+          const int64_t stride = load.strides[rank - 1], row = rows > 1 ? load.strides[rank - 2] * load.bytes : 0;
           const char* from = base + (rowAt[index] + position[rank - 1] * stride) * load.bytes;
           if (stride == 1) {
             at[index] = const_cast<char*>(from);
+            rowStep[index] = row;
+            continues[index] = row == inner * load.bytes;
           } else if (stride == 0) {
-            at[index] = splatInto(tiles + load.tileAt, from, load.bytes);
-            step[index] = 0;
-          } else {
-            gatherRow(tiles + load.tileAt, from, load.bytes, stride, n);
             at[index] = tiles + load.tileAt;
+            step[index] = 0;
+            rowStep[index] = row != 0 ? vectorBytes : 0;
+            continues[index] = row == 0;
+            for (int64_t each = 0; each < (row != 0 ? rows : 1); each++) splatInto(at[index] + each * vectorBytes, from + each * row, load.bytes);
+          } else {
+            at[index] = tiles + load.tileAt;
+            if (rows == 1) gatherRow(at[index], from, load.bytes, stride, n);
+            else
+              for (int64_t each = 0; each < rows; each++) gatherRow(at[index] + each * inner * load.bytes, from + each * row, load.bytes, stride, inner);
           }
         } else {
           at[index] = tiles + load.tileAt;
@@ -174,15 +184,35 @@ class Pointwise final : public Step {
         const Store& store = stores[index];
         char* base = slots[store.slot];
         char*& to = at[size_t(firstStore) + index];
-        if (store.isLinear) to = base + start * store.bytes;
-        else if (byRows && store.strides[rank - 1] == 1) to = base + (rowAt[loads.size() + index] + position[rank - 1]) * store.bytes;
-        else to = tiles + store.tileAt;
+        if (store.isLinear) {
+          to = base + start * store.bytes;
+        } else if (byRows && store.strides[rank - 1] == 1) {
+          to = base + (rowAt[loads.size() + index] + position[rank - 1]) * store.bytes;
+          const int64_t row = rows > 1 ? store.strides[rank - 2] * store.bytes : 0;
+          rowStep[size_t(firstStore) + index] = row;
+          continues[size_t(firstStore) + index] = row == inner * store.bytes;
+        } else {
+          to = tiles + store.tileAt;
+        }
       }
       const int64_t ahead = isLong ? std::min(n, end - start - n) : 0;
       for (size_t index = 0; index < code.size(); index++) {
         const Line& line = code[index];
         if (ahead > 0) fetchAhead(slots, start + n, ahead, index);
-        line.run({at[line.d], at[line.a], at[line.b], at[line.c], at[line.e], step[line.a], step[line.b], step[line.c], step[line.e], n});
+        Lanes lanes{at[line.d], at[line.a], at[line.b], at[line.c], at[line.e], step[line.a], step[line.b], step[line.c], step[line.e], n};
+        if (rows == 1 || (continues[line.d] && continues[line.a] && continues[line.b] && continues[line.c] && continues[line.e])) {
+          line.run(lanes);
+          continue;
+        }
+        lanes.n = inner;
+        for (int64_t row = 0; row < rows; row++) {
+          line.run(lanes);
+          lanes.d += rowStep[line.d];
+          lanes.a += rowStep[line.a];
+          lanes.b += rowStep[line.b];
+          lanes.c += rowStep[line.c];
+          lanes.e += rowStep[line.e];
+        }
       }
       if (scatters) {
         for (size_t index = 0; index < stores.size(); index++) {
@@ -191,7 +221,7 @@ class Pointwise final : public Step {
         }
       }
       start += n;
-      if (byRows && start < end) advance(position, n, rowAt);
+      if (byRows && start < end) advance(position, n, rows, rowAt);
     }
   }
 
@@ -333,18 +363,20 @@ class Pointwise final : public Step {
     for (const Load& load : loads) *rowAt++ = startOf(load.strides);
     for (const Store& store : stores) *rowAt++ = startOf(store.strides);
   }
-  /** Goes on by `n` elements, no further than to the end of the row, where the next row begins. */
-  void advance(int64_t* index, int64_t n, int64_t* rowAt) const {
+  /** Goes on by so many whole rows, or, of one, by `n` elements; no further than to the end of the row or of the rows. */
+  void advance(int64_t* index, int64_t n, int64_t rows, int64_t* rowAt) const {
     int axis = rank - 1;
-    index[axis] += n;
-    if (index[axis] < sizes[axis] || axis == 0) return;
+    if (rows == 1) index[axis] += n;
+    if (rows == 1 && (index[axis] < sizes[axis] || axis == 0)) return;
+    index[axis] = 0;
+    index[--axis] += rows;
     for (; axis > 0 && index[axis] == sizes[axis]; axis--) {
       index[axis] = 0;
       index[axis - 1]++;
     }
     if (axis < rank - 2) return locateRow(index, rowAt);
-    for (const Load& load : loads) *rowAt++ += load.strides[rank - 2];
-    for (const Store& store : stores) *rowAt++ += store.strides[rank - 2];
+    for (const Load& load : loads) *rowAt++ += rows * load.strides[rank - 2];
+    for (const Store& store : stores) *rowAt++ += rows * store.strides[rank - 2];
   }
   int64_t offsetOf(const int64_t* strides, const int64_t* index) const {
     int64_t offset = 0;

@@ -225,6 +225,20 @@ describe('elementwise groups', () => {
     }
   });
 
+  test('of several rows at once, whose operands lie in each of the ways that rows can', async () => {
+    const source = new Source(21);
+    const sizes = [3, 11, 5, 133];
+    const inputs = [sizes, [3, 11, 133, 5], [3, 11, 10, 140], [11, 5], [133], [5, 133], [3]].map((shape) => source.tensor('float32', shape)); // prettier-ignore
+    const rows = (b: CoreBuilder, ...[x, turned, wide, heads, row, plane, image]: Value[]): Value[] => {
+      const cut = b.slice(wide, [0, 0, 0, 3], [3, 11, 10, 136], [1, 1, 2, 1]);
+      const like = (value: Value, places: number[]): Value => b.broadcastInDim(value, sizes, places);
+      const y = b.multiply(b.add(x, b.transpose(turned, [0, 1, 3, 2])), like(heads, [1, 2]));
+      const z = b.subtract(b.maximum(y, cut), like(row, [3]));
+      const chosen = b.select(b.compare(z, like(image, [0]), 'GT'), like(plane, [2, 3]), y);
+      return [chosen, b.transpose(b.add(chosen, z), [0, 2, 1, 3])];
+    };
+    await agrees(againstReference('rows', 'add', inputs, rows, 1e-6));
+  });
   test('of a transpose, a slice and a reversal', async () => {
     const source = new Source(3);
     const inputs = [source.tensor('float32', [170, 150]), source.tensor('float32', [150, 400])];

@@ -79,6 +79,8 @@ class Local implements LocalCluster {
   private readonly restarts = new Set<NodeJS.Timeout>();
   private readonly lastWords: string[] = [];
   private nextWorker = 1;
+  /** Whether all workers were there once. */
+  private started = false;
   private failures = 0;
   private closing: Promise<void> | undefined;
   private readonly onExit = () => {
@@ -109,7 +111,7 @@ class Local implements LocalCluster {
     const end = Date.now() + readyMs;
     for (;;) {
       const joined = (await this.client.status()).workers.length;
-      if (joined >= workers) return;
+      if (joined >= workers) return void (this.started = true);
       if (this.failures >= quickExits || Date.now() > end)
         throw new ConnectionError(
           `${joined} of ${workers} workers have joined the scheduler at ${this.address}` +
@@ -176,11 +178,12 @@ class Local implements LocalCluster {
     return Math.max(1, Math.floor(availableParallelism() / Math.max(1, this.options.workers)));
   }
 
-  /** A worker that ends as soon as it starts is given up after a few times. */
+  /** A worker that ends as soon as it starts, or before all have joined, is given up after a few times. */
   private restart(name: string, lived: number): void {
+    const isQuick = lived < quickExitMs || !this.started;
     if (this.closing !== undefined || this.options.restart === false)
-      return void (this.failures += lived < quickExitMs ? 1 : 0);
-    this.failures = lived < quickExitMs ? this.failures + 1 : 0;
+      return void (this.failures += isQuick ? 1 : 0);
+    this.failures = isQuick ? this.failures + 1 : 0;
     if (this.failures >= quickExits) return;
     const timer = setTimeout(() => {
       this.restarts.delete(timer);

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Tensor } from 'weft';
 import { jit, manualSeed, nn, rand, tensor } from 'weft';
 import { readNpy, writeNpy } from './npy.ts';
@@ -45,8 +45,10 @@ interface Started {
   readonly status: Promise<number | null>;
 }
 
-function start(...args: string[]): Started {
-  const child = spawn(process.execPath, [bin, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+const start = (...args: string[]): Started => startNode(bin, ...args);
+
+function startNode(...args: string[]): Started {
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   let text = '';
   for (const stream of [child.stdout, child.stderr])
@@ -63,6 +65,31 @@ function start(...args: string[]): Started {
 async function weft(...args: string[]): Promise<{ status: number | null; text: string }> {
   const { status, text } = start(...args);
   return { status: await status, text: text() };
+}
+
+/** Runs command lines one after the other in one process, whose start is what most of them take their time for. */
+async function weftInTurn(lines: readonly string[][]): Promise<{ status: number | null; text: string }[]> {
+  const program = `
+const { main } = await import(${JSON.stringify(pathToFileURL(join(root, 'apps/cli/dist/main.js')).href)});
+const { exit, stdout, stderr } = process;
+const write = stdout.write.bind(stdout);
+stdout.setMaxListeners(0);
+const results = [];
+for (const line of ${JSON.stringify(lines)}) {
+  let [text, status] = ['', undefined];
+  stdout.write = stderr.write = (piece) => ((text += status === undefined ? piece : ''), true);
+  process.exit = (code) => {
+    status ??= code ?? process.exitCode ?? 0;
+    throw new Error('the command has ended');
+  };
+  process.exitCode = undefined;
+  await main([process.execPath, 'weft', ...line]);
+  results.push({ status: status ?? process.exitCode ?? 0, text });
+}
+write(JSON.stringify(results), () => exit.call(process, 0));`;
+  const { status, text } = startNode('--input-type=module', '--eval', program);
+  expect([await status, text()]).toEqual([0, expect.stringMatching(/^\[/)]);
+  return JSON.parse(text()) as { status: number | null; text: string }[];
 }
 
 async function until<T>(what: () => T | undefined | null | false): Promise<T> {
@@ -114,12 +141,16 @@ test('every command has help', async () => {
     ['profile', /--input.*--trace.*--top.*--json/s],
     ['verify', /--jobs.*--timeout.*--json/s],
   ];
-  await each(cases, async ([name, options]) => {
-    const { status, text } = await weft(...name.split(' ').filter(Boolean), '--help');
+  const lines = cases.map(([name]) => [...name.split(' ').filter(Boolean), '--help']);
+  const results = await weftInTurn(lines);
+  for (const [index, [name, options]] of cases.entries()) {
+    const { status, text } = results[index];
     expect([name, status]).toEqual([name, 0]);
     expect(text).toMatch(new RegExp(`Usage: weft ${name}`.trim()));
     expect(text).toMatch(options);
-  });
+  }
+  // A process of its own says the same.
+  expect(await weft(...lines[0])).toEqual(results[0]);
 }, 60_000);
 
 test('mistakes get one clear message and status 1', async () => {
@@ -139,18 +170,21 @@ test('mistakes get one clear message and status 1', async () => {
     ],
     [['run', model, '--input', 'x.npy', '--mesh', 'pipeline'], /'pipeline' is no mesh axis/],
     [['explain', model, '--input-spec', 'float32[2,4', '--json'], /float32\[1,3,224,224\]/],
-    [['up', '--device', 'warp', '--port', '0'], /unknown device 'warp'/],
     [['up', '--workers', 'two'], /a whole number is expected/],
     [['device', 'test', './nothing'], /unknown device '\.\/nothing'/],
     [['verify', 'nothing'], /there is no folder nothing/],
     [['status', '--scheduler', '127.0.0.1:1'], /cannot reach the scheduler at 127\.0\.0\.1:1.*weft up/],
     [['explain', 'nothing.ts'], /there is no file nothing\.ts/],
   ];
-  await each(cases, async ([args, message]) => {
-    const { status, text } = await weft(...args);
+  const results = await weftInTurn(cases.map(([args]) => args));
+  // A process of its own ends in the same way, also where it has started others.
+  const apart: [string[], RegExp][] = [cases[0], [['up', '--device', 'warp', '--port', '0'], /unknown device 'warp'/]]; // prettier-ignore
+  for (const [args] of apart) results.push(await weft(...args));
+  for (const [index, [args, message]] of [...cases, ...apart].entries()) {
+    const { status, text } = results[index];
     expect([args, status, text]).toEqual([args, 1, expect.stringMatching(message)]);
     expect(text).not.toMatch(/^\s+at .*\.js:\d+/m);
-  });
+  }
 }, 60_000);
 
 describe('weft run', () => {

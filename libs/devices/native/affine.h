@@ -70,15 +70,6 @@ class Affine {
   Gate gateThere() const { return {gate, gateAt, sign, bound, replacement}; }
   T low, high;
 
-  /** Asks for the other tensors' elements from `element` on, into the second-level cache. */
-  void fetch(int64_t n, int64_t element) const {
-    const auto ask = [&](const T* from) {
-      for (int64_t i = 0; i < n; i += alignment / int64_t(sizeof(T))) __builtin_prefetch(from + element + i, 0, 2);
-    };
-    for (int other = 0; other < others; other++) ask(at[other]);
-    if (gate != 0) ask(gateAt);
-  }
-
   /** Elements of one feature, `element` on in memory; `to` may be `from`. */
   void apply(T* to, const T* from, int64_t n, int64_t feature, int64_t element) const {
     if (gate == 0) applyWith<0>(to, from, n, feature, element);

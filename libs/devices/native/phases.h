@@ -3,6 +3,7 @@
 // them. Each phase is a convolution of the input as it is with those taps; all are computed densely and interleaved.
 #pragma once
 #include <numeric>
+#include "shuffle.h"
 #include "way.h"
 
 namespace weft {
@@ -141,7 +142,7 @@ class Phases {
   static void weaveTwo(T* to, const T* even, const T* odd, int64_t count) {
     int64_t i = 0;
     const auto pieces = [&]<int N>(std::integral_constant<int, N>) {
-      for (; i + 2 * N <= count; i += 2 * N) weavePiece<N>(to + i, even == nullptr ? nullptr : even + i / 2, odd == nullptr ? nullptr : odd + i / 2, std::make_integer_sequence<int, N>{});
+      for (; i + 2 * N <= count; i += 2 * N) weavePiece<N>(to + i, even == nullptr ? nullptr : even + i / 2, odd == nullptr ? nullptr : odd + i / 2);
     };
     pieces(std::integral_constant<int, lanesOf<T>>{});
     if constexpr (lanesOf<T> >= 16) pieces(std::integral_constant<int, 8>{});
@@ -151,12 +152,12 @@ class Phases {
       to[i] = from == nullptr ? T(0) : from[i / 2];
     }
   }
-  template <int N, int... I>
-  static void weavePiece(T* to, const T* even, const T* odd, std::integer_sequence<int, I...>) {
+  template <int N>
+  static void weavePiece(T* to, const T* even, const T* odd) {
     using V = Vector<T, N>;
     const V x = even == nullptr ? V{} : loadVector<V>(even), y = odd == nullptr ? V{} : loadVector<V>(odd);
-    storeVector(to, V(__builtin_shufflevector(x, y, (I / 2 + I % 2 * N)...)));
-    storeVector(to + N, V(__builtin_shufflevector(x, y, (N / 2 + I / 2 + I % 2 * N)...)));
+    storeVector(to, chooseLanes<T, N>(x, y, [](int i) constexpr { return i / 2 + i % 2 * N; }));
+    storeVector(to + N, chooseLanes<T, N>(x, y, [](int i) constexpr { return N / 2 + i / 2 + i % 2 * N; }));
   }
 
   ConvolutionShape shape;

@@ -68,10 +68,8 @@ class Winograd final : ConvolutionShape {
     };
     const auto multiply = [&](const T* inputs, T* sums, int64_t task, int64_t begin, int64_t end) {
       const int64_t some = tiles.tilesOf(firstOf(task % tasks), firstOf(task % tasks + 1));
-      for (int64_t point = begin; point < end; point++) {
-        if (epilogue.affine != nullptr) fetch(*epilogue.affine, task / tasks, task % tasks, rows * point / points, rows * (point + 1) / points);
+      for (int64_t point = begin; point < end; point++)
         multiplyPoint(inputs + point * inputStride(), weights + (task / tasks * points + point) * kernelStride(), sums + point * sumStride(), some);
-      }
     };
     const auto fromPoints = [&](const T* sums, int64_t task, int64_t begin, int64_t end) {
       T* work = reinterpret_cast<T*>(scratchOf(Scratch::links, copy));
@@ -217,18 +215,6 @@ class Winograd final : ConvolutionShape {
   }
 
   // ---- the result ---------------------------------------------------------------------------------------------------
-
-  /** Asks for what follows features begin … end - 1 of a task, while products are made. */
-  void fetch(const Affine<T>& affine, int64_t group, int64_t task, int64_t begin, int64_t end) const {
-    if (affine.isAlone()) return;
-    const int64_t width = axes[1].out;
-    for (int64_t feature = begin; feature < end; feature++) {
-      tiles.eachPart(firstOf(task), firstOf(task + 1), [&](const typename Tiles::Part& part) {
-        const int64_t firstRow = part.firstRow * tile, lastRow = std::min(part.lastRow * tile, axes[0].out);
-        affine.fetch((lastRow - firstRow) * width, group * outGroup + feature * outRow + part.image * outImage + firstRow * width);
-      });
-    }
-  }
 
   /** A part of a block of the result from its points. */
   void finish(T* out, const T* sums, T* work, int64_t group, int64_t block, const typename Tiles::Part& part, Slots slots, const FeatureEpilogue<T>& epilogue) const {

@@ -77,8 +77,8 @@ function rateInPlanes(
   if (taps === 1) return rows < 32 ? 0.4 : 0.7;
   // In Winograd's tiles, with fewer multiplications.
   if (taps === 9 && !isStrided && rows >= 16 && channels >= 16)
-    return Math.min(1.6, 0.65 + Math.min(rows, channels) / 64) * (width < 14 ? 0.75 : 1);
-  return channels * taps < 32 ? 0.25 : 0.45;
+    return Math.min(2.6, 1.1 + Math.min(rows, channels) / 40) * (width < 14 ? 0.75 : 1);
+  return channels * taps < 32 ? 0.25 : 0.65;
 }
 
 /** The same of depthwise ones in blocks: there are kernels for rows of usual windows (native/blocked-depthwise.h). */

@@ -16,7 +16,7 @@ const mayImport = {
 };
 
 export default [
-  { ignores: ['**/dist', '**/node_modules', 'tmp', '.nx', '**/*.generated.ts', 'coverage'] },
+  { ignores: ['**/dist', '**/.dist-*', '**/node_modules', 'tmp', '.nx', '**/*.generated.ts', 'coverage'] },
   ...tseslint.configs.recommended,
   {
     files: ['**/*.ts'],

@@ -3,6 +3,7 @@
 #include "blocked-kernels.h"
 #include "blocked-products.h"
 #include "depthwise.h"
+#include "depthwise-kernels.h"
 #include "depthwise-rows.h"
 #include "patches.h"
 #include "plane-products.h"
@@ -16,7 +17,8 @@ template <class T>
 class ConvolutionWay {
  public:
   explicit ConvolutionWay(const ConvolutionShape& shape) {
-    if (RowSums<T>::takes(shape)) lines = std::make_unique<RowSums<T>>(shape);
+    if (DepthwiseKernels<T>::takes(shape)) depthwise = std::make_unique<DepthwiseKernels<T>>(shape);
+    else if (RowSums<T>::takes(shape)) lines = std::make_unique<RowSums<T>>(shape);
     else if (PlaneSums<T>::takes(shape)) planes = std::make_unique<PlaneSums<T>>(shape);
     else if (WinogradKernels<T>::takes(shape)) kernels = std::make_unique<WinogradKernels<T>>(shape);
     else if (BlockedKernels<T>::takes(shape)) sums = std::make_unique<BlockedKernels<T>>(shape);
@@ -30,7 +32,8 @@ class ConvolutionWay {
 
   /** @param stamp whether the kernel is the one of the last run (kept.h) */
   void run(const T* in, const T* kernel, int64_t stamp, T* out, Slots slots, const FeatureEpilogue<T>& epilogue) {
-    if (lines != nullptr) lines->run(in, kernel, out, slots, epilogue);
+    if (depthwise != nullptr) depthwise->run(in, kernel, out, slots, epilogue);
+    else if (lines != nullptr) lines->run(in, kernel, out, slots, epilogue);
     else if (planes != nullptr) planes->run(in, kernel, out, slots, epilogue);
     else if (kernels != nullptr) kernels->run(in, kernel, out, slots, epilogue);
     else if (sums != nullptr) sums->run(in, kernel, out, slots, epilogue);
@@ -43,6 +46,7 @@ class ConvolutionWay {
   }
 
  private:
+  std::unique_ptr<DepthwiseKernels<T>> depthwise;
   std::unique_ptr<RowSums<T>> lines;
   std::unique_ptr<PlaneSums<T>> planes;
   std::unique_ptr<WinogradKernels<T>> kernels;

@@ -125,6 +125,9 @@ const cases: [string, Shapes, Options][] = [
   ['depthwise, dilated', { input: [2, 4, 21, 34], kernel: [8, 1, 3, 3] }, { ...plane(2, 2), rhsDilation: [2, 3], featureGroupCount: 4 }], // prettier-ignore
   ['depthwise, uneven strides and padding', { input: [1, 5, 17, 33], kernel: [5, 1, 4, 2] }, { windowStrides: [3, 1], padding: [[3, 0], [-1, 2]], featureGroupCount: 5 }], // prettier-ignore
   ['depthwise, reversed', { input: [1, 3, 9, 20], kernel: [3, 1, 3, 3] }, { ...plane(1), windowReversal: [true, true], featureGroupCount: 3 }], // prettier-ignore
+  ['depthwise of many planes', { input: [3, 37, 19, 21], kernel: [37, 1, 3, 3] }, { ...plane(1), featureGroupCount: 37 }], // prettier-ignore
+  ['depthwise of many planes, stride 2', { input: [2, 16, 70, 43], kernel: [16, 1, 3, 3] }, { ...plane(1, 2), featureGroupCount: 16 }], // prettier-ignore
+  ['depthwise of many planes, dilated', { input: [2, 20, 17, 23], kernel: [20, 1, 5, 4] }, { ...plane(2), rhsDilation: [2, 1], featureGroupCount: 20 }], // prettier-ignore
   ['one feature of many', { input: [2, 9, 12, 18], kernel: [1, 9, 3, 3] }, plane(1)],
   ['depthwise of signals', { input: [2, 7, 60], kernel: [7, 1, 5] }, { windowStrides: [2], padding: [[2, 2]], featureGroupCount: 7 }], // prettier-ignore
   ['groups', { input: [2, 12, 8, 7], kernel: [15, 4, 3, 3] }, { ...plane(1), featureGroupCount: 3 }],

@@ -270,6 +270,12 @@ void multiply(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, int64_
   if (b.columnStride == 1 && (rows <= S::rows || (depth <= 512 && depth * columns <= 32768 / int64_t(sizeof(T)))))
     return multiplyInPlace<T>(a, b, c, cRow, rows, columns, depth, epilogue);
   if (b.rowStride == 1 && depth >= 8) {
+    if (a.columnStride == 1 && columns <= 16 && columns < rows && depth * columns <= 65536) {
+      return parallelFor(rows, std::max<int64_t>(DotTiling<T>::rows, divideUp(productGrain, columns * depth)), [&](int64_t begin, int64_t end) {
+        dotRows<T>(a, b, c, cRow, begin, end, columns, depth);
+        epilogue(begin, end, 0, columns);
+      });
+    }
     if (a.columnStride == 1 && std::min(rows, columns) <= few) return multiplyDots<T>(a, b, c, cRow, rows, columns, depth, finish);
     if (rows <= S::blockRows && rows <= 2 * columns && rows <= depth) return multiplyTurned<T>(a, b, c, cRow, rows, columns, depth, epilogue);
     if (a.columnStride == 1 && depth <= S::depth && columns * depth <= 131072 / int64_t(sizeof(T)))

@@ -1,4 +1,4 @@
-// Products that are too thin for packed panels: a row times a matrix, and few rows times many when both are dense along the depth,
+// Products that are too thin for packed panels: a row times a matrix, and few rows or columns times many when both are dense along the depth,
 // so that vectors go along it. Every element of the large matrix is read once, where it is.
 #pragma once
 #include "tile.h"
@@ -84,28 +84,48 @@ inline void dotProducts(const T* a, int64_t aRow, const T* b, int64_t bColumn, i
   }
 }
 
+/** R rows, chosen at run time, by C columns. */
+template <class T, int C>
+inline void dotTile(int64_t rows, const T* a, int64_t aRow, const T* b, int64_t bColumn, int64_t depth, T* c, int64_t cRow, int64_t soon, int64_t soonEnd) {
+  const auto tile = [&]<int R>(std::integral_constant<int, R>) {
+    if constexpr (R <= DotTiling<T>::rows) dotProducts<T, R, C>(a, aRow, b, bColumn, depth, c, cRow, soon, soonEnd);
+  };
+  switch (rows) {
+    case 1: return tile(std::integral_constant<int, 1>{});
+    case 2: return tile(std::integral_constant<int, 2>{});
+    case 3: return tile(std::integral_constant<int, 3>{});
+    case 4: return tile(std::integral_constant<int, 4>{});
+    case 5: return tile(std::integral_constant<int, 5>{});
+    default: tile(std::integral_constant<int, 6>{});
+  }
+}
+
 /** All rows by C columns. */
 template <class T, int C>
 __attribute__((noinline)) void dotColumns(Matrix<T> a, int64_t rows, const T* b, int64_t bColumn, int64_t depth, T* c, int64_t cRow) {
-  constexpr int most = DotTiling<T>::rows;
   // Tiles of about as many rows each; each fetches its share of the columns that come next.
-  const int64_t all = divideUp(rows, most);
+  const int64_t all = divideUp(rows, int64_t(DotTiling<T>::rows));
   for (int64_t tiles = all, r = 0; tiles > 0; tiles--) {
-    const int64_t soon = (all - tiles) * C / all, soonEnd = (all - tiles + 1) * C / all;
     const int64_t there = divideUp(rows - r, tiles);
-    const T* from = a.at + r * a.rowStride;
-    T* to = c + r * cRow;
-    const auto tile = [&]<int R>(std::integral_constant<int, R>) {
-      if constexpr (R <= most) dotProducts<T, R, C>(from, a.rowStride, b, bColumn, depth, to, cRow, soon, soonEnd);
+    dotTile<T, C>(there, a.at + r * a.rowStride, a.rowStride, b, bColumn, depth, c + r * cRow, cRow, (all - tiles) * C / all, (all - tiles + 1) * C / all);
+    r += there;
+  }
+}
+
+/** Rows first … last - 1 by few columns, which stay in the cache: each row is read once. */
+template <class T>
+void dotRows(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t first, int64_t last, int64_t columns, int64_t depth) {
+  constexpr int C = DotTiling<T>::columns;
+  for (int64_t tiles = divideUp(last - first, int64_t(DotTiling<T>::rows)), r = first; tiles > 0; tiles--) {
+    const int64_t there = divideUp(last - r, tiles);
+    const auto some = [&]<int N>(std::integral_constant<int, N>, int64_t j) {
+      dotTile<T, N>(there, a.at + r * a.rowStride, a.rowStride, b.at + j * b.columnStride, b.columnStride, depth, c + r * cRow + j, cRow, 0, 0);
     };
-    switch (there) {
-      case 1: tile(std::integral_constant<int, 1>{}); break;
-      case 2: tile(std::integral_constant<int, 2>{}); break;
-      case 3: tile(std::integral_constant<int, 3>{}); break;
-      case 4: tile(std::integral_constant<int, 4>{}); break;
-      case 5: tile(std::integral_constant<int, 5>{}); break;
-      default: tile(std::integral_constant<int, 6>{});
-    }
+    int64_t j = 0;
+    for (; j + C <= columns; j += C) some(std::integral_constant<int, C>{}, j);
+    if (columns - j == 3) some(std::integral_constant<int, 3>{}, j);
+    else if (columns - j == 2) some(std::integral_constant<int, 2>{}, j);
+    else if (columns - j == 1) some(std::integral_constant<int, 1>{}, j);
     r += there;
   }
 }

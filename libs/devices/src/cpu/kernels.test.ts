@@ -74,6 +74,11 @@ describe('products', () => {
     [36, 24, 41],
     [100, 90, 20],
     [150, 100, 530],
+    // Few columns, by what is left of fours; rows of results in one set of the cache; the left operand packed in each thread.
+    [29, 10, 33],
+    [45, 7, 70],
+    [40, 1024, 48],
+    [64, 600, 128],
   ];
   // Vectors, tiles of each height, more rows than a block takes.
   const narrow = [

@@ -107,7 +107,7 @@ class Reduce final : public Step, public Gathering {
   A startIn(Slots slots) const { return A(*reinterpret_cast<const T*>(slots[init])); }
 
   void foldResults(const T* source, A start, T* target, int64_t begin, int64_t end) const {
-    if (foldedCount == 1 && inner <= mostOfShortRow) return foldShortRows(source, start, target, begin, end);
+    if (!kept.empty() && foldedCount == 1 && inner <= mostOfShortRow) return foldShortRows(source, start, target, begin, end);
     for (int64_t result = begin; result < end; result++) target[result] = T(foldRange(source + offsetOf(kept, result), 0, foldedCount * inner, start));
   }
 

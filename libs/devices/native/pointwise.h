@@ -195,10 +195,8 @@ class Pointwise final : public Step {
           to = tiles + store.tileAt;
         }
       }
-      const int64_t ahead = isLong ? std::min(n, end - start - n) : 0;
-      for (size_t index = 0; index < code.size(); index++) {
-        const Line& line = code[index];
-        if (ahead > 0) fetchAhead(slots, start + n, ahead, index);
+      if (isLong) fetchAhead(slots, start + n, std::min(n, end - start - n));
+      for (const Line& line : code) {
         Lanes lanes{at[line.d], at[line.a], at[line.b], at[line.c], at[line.e], step[line.a], step[line.b], step[line.c], step[line.e], n};
         if (rows == 1 || (continues[line.d] && continues[line.a] && continues[line.b] && continues[line.c] && continues[line.e])) {
           line.run(lanes);
@@ -330,17 +328,12 @@ class Pointwise final : public Step {
     }
   }
 
-  /**
-   * What is read of the `n` elements from `start` on comes into the cache while the tile before is computed: a part of each operand with each
-   * instruction, as many lines as can be on their way at once.
-   */
-  void fetchAhead(Slots slots, int64_t start, int64_t n, size_t instruction) const {
-    const int64_t parts = int64_t(code.size()), part = int64_t(instruction);
+  /** What is read of the next `n` elements comes into the cache while this tile is computed. */
+  void fetchAhead(Slots slots, int64_t start, int64_t n) const {
     for (const Load& load : loads) {
       if (!load.isLinear) continue;
       const char* from = slots[load.slot] + (load.offset + start) * load.bytes;
-      const int64_t lines = divideUp(n * load.bytes, alignment);
-      for (int64_t line = lines * part / parts; line < lines * (part + 1) / parts; line++) __builtin_prefetch(from + line * alignment, 0, 3);
+      for (int64_t at = 0; at < n * load.bytes; at += alignment) __builtin_prefetch(from + at, 0, 3);
     }
   }
 

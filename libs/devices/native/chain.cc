@@ -2,6 +2,7 @@
 // channel). They are run part by part, so that what one hands to the next is in the cache and never in memory.
 #include <algorithm>
 #include "chain.h"
+#include "work.h"
 
 namespace weft {
 
@@ -37,10 +38,9 @@ class Chain final : public Step {
 
   void run(Slots slots) override {
     if (parts == 0) return;
-    // A job is worth a thread from some microseconds on.
-    const int64_t grain = int64_t(32768.0 / std::max(1.0, work)) + 1;
-    if (stateBytes == 0) return parallelFor(parts, grain, [&](int64_t begin, int64_t end) { runRange(slots, begin, end, nullptr); });
-    const int64_t pieces = std::clamp<int64_t>(parts / grain, 1, pool().size());
+    const double each = std::max(1.0, work);
+    if (stateBytes == 0) return shareOperations(parts, each, [&](int64_t begin, int64_t end) { runRange(slots, begin, end, nullptr); });
+    const int64_t pieces = double(parts) * each < sharedOperations ? 1 : std::min<int64_t>(parts, pool().size());
     std::vector<char> memory(size_t(stateBytes * pieces + alignment));
     char* states = memory.data() + (alignment - int64_t(uintptr_t(memory.data()) % alignment));
     parallelFor(pieces, 1, [&](int64_t first, int64_t last) {

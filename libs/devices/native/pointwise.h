@@ -6,6 +6,7 @@
 #pragma once
 #include <algorithm>
 #include "program.h"
+#include "work.h"
 
 namespace weft {
 
@@ -71,10 +72,8 @@ class Pointwise final : public Step {
 
   void run(Slots slots) override {
     if (count == 0) return;
-    // A job is worth a thread from some microseconds on.
     const int64_t units = divideUp(count, 64);
-    const int64_t grain = int64_t(32768.0 / (64 * (work + double(traffic) / 8))) + 1;
-    parallelFor(units, grain, [&](int64_t begin, int64_t end) { runRange(slots, begin * 64, std::min(count, end * 64)); });
+    shareOperations(units, 64 * (work + double(traffic) / 8), [&](int64_t begin, int64_t end) { runRange(slots, begin * 64, std::min(count, end * 64)); });
   }
 
   void runParts(Slots slots, int64_t begin, int64_t end, int64_t parts) override {

@@ -79,13 +79,7 @@ class BlockedKernels final : ConvolutionShape {
         for (int64_t at = begin; at < end; at++) finish(out + group * outGroup, sums, at / squares, at % squares * L);
       });
     }
-    if (epilogue.isNone()) return;
-    for (int64_t feature = 0; feature < groups * rows; feature++) {
-      for (int64_t image = 0; image < images; image++) {
-        const int64_t at = feature / rows * outGroup + feature % rows * outRow + image * outImage;
-        epilogue.finish(slots, out + at, positions, feature, at);
-      }
-    }
+    finishPlanes(slots, out, epilogue);
   }
 
  private:

@@ -60,13 +60,7 @@ class PlaneProducts final : ConvolutionShape {
         multiplyPlanes(inputs, windows, some, there, out + group * outGroup, first > 0);
       }
     }
-    if (epilogue.isNone() || !isDense) return;
-    for (int64_t feature = 0; feature < groups * rows; feature++) {
-      for (int64_t image = 0; image < images; image++) {
-        const int64_t at = feature / rows * outGroup + feature % rows * outRow + image * outImage;
-        epilogue.finish(slots, out + at, positions, feature, at);
-      }
-    }
+    if (isDense) finishPlanes(slots, out, epilogue);
   }
 
  private:

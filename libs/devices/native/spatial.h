@@ -68,6 +68,18 @@ struct ConvolutionShape {
     settle();
   }
 
+  /** Hands a result that is made to an epilogue, plane by plane; planes are dense. */
+  template <class T, class Epilogue>
+  void finishPlanes(Slots slots, T* out, const Epilogue& epilogue) const {
+    if (epilogue.isNone()) return;
+    for (int64_t feature = 0; feature < groups * rows; feature++) {
+      for (int64_t image = 0; image < images; image++) {
+        const int64_t at = feature / rows * outGroup + feature % rows * outRow + image * outImage;
+        epilogue.finish(slots, out + at, positions, feature, at);
+      }
+    }
+  }
+
   /** Computes what follows from strides and dimensions. */
   void settle() {
     int64_t dense = 1;

@@ -65,13 +65,7 @@ class WinogradKernels final : ConvolutionShape {
         });
       }
     }
-    if (epilogue.isNone()) return;
-    for (int64_t feature = 0; feature < groups * rows; feature++) {
-      for (int64_t image = 0; image < images; image++) {
-        const int64_t at = feature / rows * outGroup + feature % rows * outRow + image * outImage;
-        epilogue.finish(slots, out + at, positions, feature, at);
-      }
-    }
+    finishPlanes(slots, out, epilogue);
   }
 
  private:

@@ -35,7 +35,7 @@ const ownFunctions = new Set([
 /** Back ends and inner parts of operators that programs do not name. */
 const internal =
   /^_|_backward$|^(cudnn|miopen|mkldnn|mps|fbgemm|quantized|quantize|fake_quantize|q_|sparse|to_sparse|to_mkldnn)/;
-/** Names with an underscore that programs use all the same. */
+/** Names with an underscore that programs call all the same, as free functions. */
 const used = new Set(['_int_mm']);
 const reserved = new Set(['function', 'var', 'in', 'default', 'new', 'with', 'this', 'from', 'for']);
 
@@ -175,7 +175,7 @@ for (const name of schemaNames('aten').sort()) {
   );
   const methodForms = [...new Set(own.flatMap((schema) => formsOf(schema, 1)))];
   const method = camelCase(name);
-  if (methodForms.length > 0 && !ownMembers.has(name)) {
+  if (methodForms.length > 0 && !ownMembers.has(name) && !used.has(name)) {
     methods.push(...methodForms.map((form) => `  ${method}${form};`));
     names.push(`  ${method}: '${name}',`);
   }

@@ -8,8 +8,6 @@ type Scalar = number | bigint | boolean | Complex;
 
 /** Operators as methods of tensors; in-place ones end in `_`. */
 export interface TensorMethods {
-  _intMm(mat2: Tensor): Tensor;
-  _intMm(options: { mat2: Tensor }): Tensor;
   abs(): Tensor;
   abs_(): Tensor;
   absolute(): Tensor;
@@ -2277,7 +2275,6 @@ export interface TensorMethods {
 
 /** Method → operator. */
 export const methodNames = {
-  _intMm: '_int_mm',
   abs: 'abs',
   abs_: 'abs_',
   absolute: 'absolute',

@@ -14,12 +14,14 @@ import { withStack } from '../runtime/errors.ts';
 import type { RunContext, RunOptions } from '../runtime/frame.ts';
 import { Frame, contextOf } from '../runtime/frame.ts';
 import { methodOf } from '../runtime/methods.ts';
+import type { OpenSize } from '../open-sizes/index.ts';
+import { OpenCalls } from './open-calls.ts';
 import type { Pattern } from './pattern.ts';
 import { CallPattern } from './pattern.ts';
 import type { Tally } from './policy.ts';
 import { CompilePolicy, patternKey, replaces } from './policy.ts';
 import { executorSettings } from './settings.ts';
-import { Variant } from './variant.ts';
+import { Variant, shortName } from './variant.ts';
 
 /** A pattern that was seen. */
 interface Seen {
@@ -40,6 +42,7 @@ class Profile {
   /** The last one that fitted comes first. */
   readonly seen: Seen[] = [];
   readonly policy = new CompilePolicy();
+  readonly open = new OpenCalls();
   /** Of the patterns that are compiled. */
   readonly talliesOfVariants = (): Tally[] =>
     this.seen.flatMap(({ variant, tally }) => (variant === undefined ? [] : [tally]));
@@ -57,11 +60,30 @@ function profileOf(callee: ScriptFunction, self: ObjectValue | undefined): Profi
   return profile;
 }
 
-/** The result of the call by a compiled variant; undefined when it has to be interpreted. */
-function attempt(callee: ScriptFunction, args: readonly IValue[], profileRuns: number): IValue | undefined {
+/**
+ * The result of the call by a compiled variant; undefined when it has to be interpreted.
+ * @param openAfter calls that differ in sizes alone before sizes are left open
+ */
+function attempt(
+  callee: ScriptFunction,
+  args: readonly IValue[],
+  profileRuns: number,
+  openAfter: number,
+): IValue | undefined {
+  const profile = profileOf(callee, args[0] instanceof ObjectValue ? args[0] : undefined);
+  const result = attemptPattern(profile, callee, args, profileRuns);
+  if (result !== undefined || executorSettings.mode !== 'auto' || isGradEnabled()) return result;
+  return profile.open.attempt(callee, args, autocastDType(), openAfter);
+}
+
+/** The result of the call by a variant for its very pattern. */
+function attemptPattern(
+  profile: Profile,
+  callee: ScriptFunction,
+  args: readonly IValue[],
+  profileRuns: number,
+): IValue | undefined {
   const { maxVariants } = executorSettings;
-  const self = args[0] instanceof ObjectValue ? args[0] : undefined;
-  const profile = profileOf(callee, self);
   const { seen } = profile;
   const gradEnabled = isGradEnabled();
   const autocast = autocastDType();
@@ -195,6 +217,7 @@ function holdsTensors(value: IValue): boolean {
 /** Callees are compiled later than callers, which take them along. */
 const innerProfileRuns = (): number =>
   executorSettings.mode === 'compile' ? 0 : 4 * (1 + executorSettings.profileRuns);
+const innerOpenAfter = (): number => 4 * executorSettings.openAfter;
 
 // ---- host code ----------------------------------------------------------------------------------------------------
 
@@ -225,18 +248,16 @@ function executorContext(options: RunOptions = {}): RunContext {
   const context: RunContext = contextOf({
     ...options,
     attempt: (callee, args) => {
-      const result = attempt(callee, args, innerProfileRuns());
+      const result = attempt(callee, args, innerProfileRuns(), innerOpenAfter());
       return result === undefined ? runGenerated(callee, args, context) : result;
     },
   });
   context.call = (callee, args) => {
-    const result = attempt(callee, args, innerProfileRuns());
+    const result = attempt(callee, args, innerProfileRuns(), innerOpenAfter());
     return result === undefined ? runUncompiled(callee, args, context) : result;
   };
   return context;
 }
-
-const shortName = ({ name }: ScriptFunction): string => name.slice(name.lastIndexOf('.') + 1);
 
 const interpret = (
   callee: ScriptFunction,
@@ -262,11 +283,11 @@ function runGenerated(
 
 /** Runs a function on values, one for each input of its graph, and returns its result. */
 export function runFunction(callee: ScriptFunction, inputs: readonly IValue[], options?: RunOptions): IValue {
-  const { mode, profileRuns } = executorSettings;
+  const { mode, profileRuns, openAfter } = executorSettings;
   // A limit on steps is the interpreter's to keep, and its steps are what a tracer is told of.
   if (mode === 'interpret' || options?.maxSteps !== undefined || options?.tracer !== undefined)
     return interpret(callee, inputs, options);
-  const result = attempt(callee, inputs, mode === 'compile' ? 0 : profileRuns);
+  const result = attempt(callee, inputs, mode === 'compile' ? 0 : profileRuns, openAfter);
   if (result !== undefined) return result;
   return runUncompiled(callee, inputs, executorContext(options));
 }
@@ -296,16 +317,20 @@ export interface ExecutorState {
   readonly patterns: readonly Pattern[];
   readonly gradEnabled: boolean;
   readonly state: 'profiled' | 'compiled' | 'refused';
+  /** Sizes that a compiled pattern leaves open, which shows them at the bounds. */
+  readonly openSizes?: readonly OpenSize[];
   /** Why calls of this pattern are interpreted. */
   readonly reason?: string;
 }
 
 /** What the executor knows of a function (called on `object`, when it is a method). */
 export function executorState(callee: ScriptFunction, object?: ObjectValue): ExecutorState[] {
-  return profileOf(callee, object).seen.map(({ pattern, gradEnabled, variant, tally: { refusal } }) => ({
+  const { seen, open } = profileOf(callee, object);
+  const closed = seen.map(({ pattern, gradEnabled, variant, tally: { refusal } }): ExecutorState => ({
     patterns: pattern.patterns,
     gradEnabled,
     state: variant !== undefined ? 'compiled' : refusal !== undefined ? 'refused' : 'profiled',
     reason: refusal,
   }));
+  return [...closed, ...open.states()];
 }

@@ -1,9 +1,10 @@
 // What a call looked like: the shapes of its tensors and the values of everything else. A variant of a function is made for
 // one pattern; matching is the first half of its guard, and collects the tensors on the way.
 import type { DType, IValue, Type } from '@weft/ir';
-import { ObjectValue, TupleValue, containerType } from '@weft/ir';
+import { ObjectValue, TupleValue, containerType, tagContainer } from '@weft/ir';
 import { valuesEqual } from '@weft/ops';
 import { Tensor } from '@weft/tensor';
+import { numberOf } from './policy.ts';
 
 export type Pattern =
   | {
@@ -35,6 +36,59 @@ export class CallPattern {
     const found = new Array<Tensor>(this.tensors);
     return placeBehindAll(this.patterns, args, found, 0) < 0 ? undefined : found;
   }
+}
+
+/** The arguments with other tensors, in the order of the walk. */
+export function withTensors(args: readonly IValue[], tensors: readonly IValue[]): IValue[] {
+  let at = 0;
+  const replaced = (value: IValue): IValue => {
+    if (value instanceof Tensor) return tensors[at++];
+    if (Array.isArray(value)) {
+      const items = value.map(replaced);
+      const type = containerType(value);
+      return type === undefined ? items : tagContainer(items, type);
+    }
+    if (value instanceof TupleValue) return new TupleValue(value.items.map(replaced), value.type);
+    if (value instanceof Map) {
+      const dict = new Map([...value].map(([key, item]) => [key, replaced(item)]));
+      const type = containerType(value);
+      return type === undefined ? dict : tagContainer(dict, type);
+    }
+    return value;
+  };
+  return args.map(replaced);
+}
+
+/**
+ * What calls have in common that differ in the sizes of their tensors alone, as text, and their tensors in the order of the walk;
+ * undefined for calls that no graph with open sizes is made for: tensors that are not row-major or require gradients, or other
+ * values than numbers, text and objects.
+ */
+export function familyOf(
+  args: readonly IValue[],
+): { readonly key: string; readonly tensors: Tensor[] } | undefined {
+  const tensors: Tensor[] = [];
+  const keys = args.map((value) => familyKey(value, tensors));
+  if (tensors.length === 0 || keys.includes(undefined)) return undefined;
+  return { key: keys.join('|'), tensors };
+}
+
+function familyKey(value: IValue, tensors: Tensor[]): string | undefined {
+  if (value instanceof Tensor) {
+    if (!value.isRowMajor || value.requiresGrad || value.isNested) return undefined;
+    tensors.push(value);
+    return `${value.dtype} ${value.sizes.length} ${numberOf(value.storage.device)}`;
+  }
+  if (Array.isArray(value) || value instanceof TupleValue || value instanceof Map) {
+    const items =
+      value instanceof Map ? [...value].flat() : value instanceof TupleValue ? value.items : value;
+    const keys = items.map((item) => familyKey(item, tensors));
+    if (keys.includes(undefined)) return undefined;
+    return `${value instanceof Map ? '{' : value instanceof TupleValue ? '(' : '['}${keys.join()}]`;
+  }
+  if (value instanceof ObjectValue) return `#${numberOf(value)}`;
+  if (typeof value === 'string') return JSON.stringify(value);
+  return typeof value === 'object' && value !== null ? undefined : `${typeof value} ${String(value)}`;
 }
 
 function patternOf(value: IValue): Pattern {

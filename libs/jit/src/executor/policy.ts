@@ -143,7 +143,8 @@ function mixAll(key: number, values: readonly IValue[]): number {
   return mix(mixed, ']');
 }
 
-function numberOf(object: object): number {
+/** A number for an object that is compared by identity. */
+export function numberOf(object: object): number {
   let number = numbers.get(object);
   if (number === undefined) numbers.set(object, (number = ++numbered));
   return number;

@@ -11,6 +11,8 @@ export interface ExecutorSettings {
   readonly maxVariants: number;
   /** Failed guards of a pattern after which it is interpreted for good. */
   readonly maxMisses: number;
+  /** Calls without gradients that differ in the sizes of tensors alone after which a graph is made that leaves these open; Infinity: never. */
+  readonly openAfter: number;
   /** Loops of a known count above this become loops of the compiled graph. */
   readonly unrollLimit: number;
   /**
@@ -37,6 +39,7 @@ export let executorSettings: ExecutorSettings = {
   profileRuns: 2,
   maxVariants: 16,
   maxMisses: 4,
+  openAfter: 3,
   unrollLimit: 256,
 };
 

@@ -44,16 +44,21 @@ export class Variant {
   private readonly places: readonly number[];
   private readonly sources: readonly number[];
 
-  private readonly name: string;
   private readonly lowering: Omit<ExactLowering, 'graph'>;
 
-  private constructor(
-    private readonly callee: ScriptFunction,
+  /**
+   * @param name of the function, for the tape
+   * @param tensors those of the call, for devices and derivatives
+   * @param again lowers the function again, for a call like the first; given arguments
+   * @throws UnsupportedError when no graph can stand for such calls
+   */
+  constructor(
+    private readonly name: string,
     private readonly options: VariantOptions,
     { graph, ...lowering }: ExactLowering,
     tensors: readonly Tensor[],
+    private readonly again: (args: readonly IValue[]) => Graph,
   ) {
-    this.name = callee.name.slice(callee.name.lastIndexOf('.') + 1);
     this.lowering = lowering;
     this.guard = new StateGuard(lowering.objects);
     const places: number[] = [];
@@ -108,15 +113,28 @@ export class Variant {
     tensors: readonly Tensor[],
     options: VariantOptions,
   ): Variant {
-    return new Variant(callee, options, lowerExactly(callee, args, options), tensors);
+    const lower = (given: readonly IValue[]): ExactLowering => lowerExactly(callee, given, options);
+    return new Variant(shortName(callee), options, lower(args), tensors, (given) => lower(given).graph);
   }
 
   get gradEnabled(): boolean {
     return this.lowering.gradEnabled;
   }
 
-  /** Runs the call with the arguments and the tensors in them; undefined when the interpreter has to. */
-  run(args: readonly IValue[], tensors: readonly Tensor[]): IValue | undefined {
+  /** Whether the module is what it was. */
+  get holds(): boolean {
+    return this.guard.holds();
+  }
+
+  /**
+   * Runs the call with the arguments and the tensors in them; undefined when the interpreter has to.
+   * @param finish what the outputs of the graph become before results are made of them
+   */
+  run(
+    args: readonly IValue[],
+    tensors: readonly Tensor[],
+    finish?: (outputs: readonly Tensor[]) => readonly Tensor[],
+  ): IValue | undefined {
     if (!this.guard.holds()) return undefined;
     const { lowering, operands, device, places, sources } = this;
     for (let index = 0; index < places.length; index++) operands[places[index]] = tensors[sources[index]];
@@ -124,10 +142,11 @@ export class Variant {
     const { condition, requests } = lowering;
     const before = condition !== undefined && requests.length > 0 ? defaultGenerator.getState() : undefined;
     const rest = this.fixedPart?.restOf(operands);
-    const outputs =
+    const computed =
       rest === undefined
         ? runRecorded(this.name, (this.fn ??= this.wholeAgain(args)), this.inputs(), device, this.placed)
         : runRecorded(this.name, this.fixedPart!.rest, rest, device, this.placed);
+    const outputs = finish === undefined ? computed : finish(computed);
     if (condition !== undefined && outputs[condition].element() !== true) {
       if (before !== undefined) defaultGenerator.setState(before);
       this.release();
@@ -160,7 +179,7 @@ export class Variant {
 
   /** The graph was given up to the parts, and most calls never need it whole. */
   private wholeAgain(args: readonly IValue[]): CoreFunction {
-    return this.whole(lowerExactly(this.callee, args, this.options).graph, false);
+    return this.whole(this.again(args), false);
   }
 
   /** Arguments are not kept alive between calls. */
@@ -237,6 +256,9 @@ export class Variant {
     }
   }
 }
+
+/** A function's name without what it belongs to. */
+export const shortName = ({ name }: ScriptFunction): string => name.slice(name.lastIndexOf('.') + 1);
 
 const optimizeCore = (graph: Graph): void => void optimize(graph, 'core');
 

@@ -37,6 +37,8 @@ import { methodOf } from '../runtime/methods.ts';
 import '../runtime/tensor-values.ts';
 import { evaluateIf } from './data-branches.ts';
 import { evaluateLoop } from './data-loops.ts';
+import type { HostStep } from './host-steps.ts';
+import { hostValue } from './host-steps.ts';
 import { Journal } from './journal.ts';
 import type { Mutable } from './journal.ts';
 import { evaluateNumbers } from './numbers.ts';
@@ -74,6 +76,8 @@ export class Evaluator {
     readonly unrollLimit: number,
     /** Set when nothing that the program does may be left out of the graph. */
     readonly requirements?: Requirements,
+    /** Receives what is computed with known values. */
+    private readonly steps?: HostStep[],
   ) {}
 
   /** Runs a graph on values and returns its outputs. */
@@ -260,7 +264,10 @@ export class Evaluator {
     for (let index = args.length; schema !== undefined && index < schema.arguments.length; index++) {
       args.push(schema.arguments[index].default ?? null);
     }
+    const before = this.steps === undefined || !computesOnHost(known) ? undefined : args.map(hostValue);
     const result = this.evaluateOperator(node, known, args);
+    if (before !== undefined)
+      this.steps?.push({ operator: known.name, args: before, result: hostValue(result as IValue) });
     if (outputs.length === 1) env.set(outputs[0], result as IValue);
     else if (outputs.length > 1) {
       outputs.forEach((output, index) => env.set(output, (result as readonly IValue[])[index]));
@@ -350,6 +357,10 @@ function knownOperator(node: Node): KnownOperator {
   const name = schema === undefined ? node.kind : qualifiedName(schema);
   return { schema, name, own: valueOperators[name], query: queries[name], meaning: operatorMeaning(name) };
 }
+
+/** Whether the operator is one of values that need not be tensors. */
+const computesOnHost = ({ own, meaning }: KnownOperator): boolean =>
+  own !== undefined || meaning?.kind === 'host';
 
 /** The calls that an evaluation is in. Places reached on the same way are the same objects. */
 class CallPath {

@@ -19,6 +19,7 @@ import { isDense, stopGradient, stopsGradient, valuesEqual } from '@weft/ops';
 import type { Tensor } from '@weft/tensor';
 import { symbolicArgument } from './arguments.ts';
 import { Evaluator } from './evaluator.ts';
+import type { HostStep } from './host-steps.ts';
 import { ModuleCopy } from './module-copy.ts';
 import { Requirements } from './requirements.ts';
 import type { SymbolicStorage, SymbolicTensor, ViewCall } from './symbolic.ts';
@@ -84,6 +85,10 @@ export interface ExactLowering {
 export interface ExactOptions {
   readonly unrollLimit: number;
   readonly gradEnabled: boolean;
+  /** Receives what the program computes with numbers, text and lists. */
+  readonly steps?: HostStep[];
+  /** Whether results that look at memory of one another may have memory of their own, where nobody but the program has the whole. */
+  readonly apart?: boolean;
 }
 
 /**
@@ -116,6 +121,7 @@ class ExactLowerer {
   private readonly module = new ModuleCopy();
   private readonly b: CoreBuilder;
   private readonly evaluator: Evaluator;
+  private readonly isApart: boolean;
   /** Operands by the storage that stands for them. */
   private readonly operandOf = new Map<SymbolicStorage, number>();
   private readonly operandTensors: SymbolicTensor[] = [];
@@ -124,7 +130,8 @@ class ExactLowerer {
   /** Containers that belong to the caller: their identity is not ours to give. */
   private readonly callers = new Set<IValue>();
 
-  constructor({ unrollLimit, gradEnabled }: ExactOptions) {
+  constructor({ unrollLimit, gradEnabled, steps, apart = false }: ExactOptions) {
+    this.isApart = apart;
     this.b = new CoreBuilder(this.graph, {
       draw: (builder, request) => {
         if (builder.graph.getInsertPoint().block !== this.graph.block) {
@@ -136,7 +143,7 @@ class ExactLowerer {
         return builder.input({ kind: 'Tensor', dtype: request.dtype, sizes: request.sizes });
       },
     });
-    this.evaluator = new Evaluator(this.b, unrollLimit, this.requirements);
+    this.evaluator = new Evaluator(this.b, unrollLimit, this.requirements, steps);
     this.evaluator.gradEnabled = gradEnabled;
   }
 
@@ -188,6 +195,7 @@ class ExactLowerer {
 
     const result = this.result(results[0] ?? null);
     this.refuseChosenAliases();
+    if (this.isApart) this.refuseSharedResults();
     const writes = operands.flatMap(({ tensor, initial }, operand) => {
       const { value } = tensor.storage;
       if (value === initial) return [];
@@ -242,6 +250,12 @@ class ExactLowerer {
     }
   }
 
+  /** Results that share memory cannot have memory of their own. */
+  private refuseSharedResults(): void {
+    const storages = [...this.tensors.keys()].map(({ storage }) => storage);
+    if (new Set(storages).size < storages.length) this.requirements.refuse('results of it share memory');
+  }
+
   // ---- results --------------------------------------------------------------------------------------------------
 
   private readonly tensors = new Map<SymbolicTensor, ResultStructure>();
@@ -286,7 +300,7 @@ class ExactLowerer {
       // Whether the memory begins where elements of another width may is known only when it runs.
       if (dtypes[value.dtype].bytes > dtypes[base.dtype].bytes)
         this.requirements.refuse('a view as a wider dtype is returned');
-    } else if (!isPlaced || isWasteful(value, numel(base.sizes))) {
+    } else if (!isPlaced || this.isApart || isWasteful(value, numel(base.sizes))) {
       const isKept = isDense(value.sizes, value.strides);
       return { kind: 'tensor', output: this.output(value.read(b), isKept ? stridesOf(value) : null) };
     }

@@ -4,3 +4,4 @@ export type { LoweringInput } from './arguments.ts';
 export { fixedInputs, lowerExactly } from './exact.ts';
 export type { ViewCall } from './symbolic.ts';
 export type { ExactLowering, ExactOptions, OperandSource, ResultStructure } from './exact.ts';
+export type { HostStep, HostValue } from './host-steps.ts';

@@ -28,6 +28,7 @@ class Chain final : public Step {
       const bool gathers = reader.next() != 0;
       link.between = reader.next();
       link.step = reader.step();
+      link.step->findsInCache(0, int64_t(inside.size()));
       if (!gathers) continue;
       link.gathering = dynamic_cast<Gathering*>(link.step.get());
       if (link.gathering == nullptr) throw std::runtime_error("a step that does not fold parts is to do so");

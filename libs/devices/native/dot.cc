@@ -14,11 +14,16 @@ class Dot final : public Step {
     if (reader.next() != 0) {
       reader.next();  // the kind of the step, which is known
       epilogue = std::make_unique<Pointwise>(reader);
+      epilogue->findsInCache(product.cSlot, product.cSlot + 1);
     }
   }
 
   void run(Slots slots) override {
     product.forEach([&](int64_t batch) { runRows(slots, batch, 0, product.rows); });
+  }
+
+  void findsInCache(int64_t first, int64_t last) override {
+    if (epilogue != nullptr) epilogue->findsInCache(first, last);
   }
 
   /** Parts are some products each, or blocks of rows of one. */

@@ -68,6 +68,7 @@ class Pointwise final : public Step {
     }
     work = reader.nextDouble();
     planTiles();
+    findsInCache(0, 0);
   }
 
   void run(Slots slots) override {
@@ -77,20 +78,31 @@ class Pointwise final : public Step {
   }
 
   void runParts(Slots slots, int64_t begin, int64_t end, int64_t parts) override {
-    runRange(slots, count / parts * begin, count / parts * end);
+    Frame frame = frameOf(slots);
+    const int64_t first = count / parts * begin, last = count / parts * end;
+    runIn(frame, slots, first, last, {0, count});
+  }
+
+  void findsInCache(int64_t first, int64_t last) override {
+    for (Load& load : loads)
+      if (load.slot >= first && load.slot < last) load.isFetched = false;
+    fetched = std::count_if(loads.begin(), loads.end(), [](const Load& load) { return load.isFetched; });
   }
 
   /** Computes elements begin … end - 1, in row-major order of the sizes. */
   void runRange(Slots slots, int64_t begin, int64_t end) const {
     Frame frame = frameOf(slots);
-    runIn(frame, slots, begin, end);
+    runIn(frame, slots, begin, end, {0, end});
   }
 
   /** Computes elements first + row · stride … first + row · stride + n - 1 for each of `rows` rows. */
   void runRows(Slots slots, int64_t first, int64_t stride, int64_t rows, int64_t n) const {
     if (n == stride) return runRange(slots, first, first + rows * stride);
     Frame frame = frameOf(slots);
-    for (int64_t row = 0; row < rows; row++) runIn(frame, slots, first + row * stride, first + row * stride + n);
+    for (int64_t row = 0; row < rows; row++) {
+      const int64_t begin = first + row * stride, next = row + 1 < rows ? stride : 0;
+      runIn(frame, slots, begin, begin + n, {next, begin + next + n});
+    }
   }
 
  private:
@@ -106,6 +118,11 @@ class Pointwise final : public Step {
     int firstStore;
     /** What is gathered in tiles begins with this element; -1: nothing is. */
     int64_t gatheredFrom = -1, gatheredCount = 0;
+  };
+
+  /** What comes into the cache meanwhile: elements `distance` from those of a tile (0: the next tile), as far as `end`. */
+  struct Ahead {
+    int64_t distance, end;
   };
 
   Frame frameOf(Slots slots) const {
@@ -131,7 +148,7 @@ class Pointwise final : public Step {
     return frame;
   }
 
-  void runIn(Frame& frame, Slots slots, int64_t begin, int64_t end) const {
+  void runIn(Frame& frame, Slots slots, int64_t begin, int64_t end, Ahead ahead) const {
     auto& [at, step, rowStep, continues, tiles, firstStore, gatheredFrom, gatheredCount] = frame;
     int64_t position[mostAxes], rowAt[mostOperands];
     if (byRows) {
@@ -194,8 +211,11 @@ class Pointwise final : public Step {
           to = tiles + store.tileAt;
         }
       }
-      if (isLong) fetchAhead(slots, start + n, std::min(n, end - start - n));
-      for (const Line& line : code) {
+      const int64_t next = start + (ahead.distance != 0 ? ahead.distance : n);
+      const int64_t fetch = isLong && fetched > 0 ? std::min(n, ahead.end - next) : 0;
+      for (size_t number = 0; number < code.size(); number++) {
+        const Line& line = code[number];
+        if (fetch > 0) fetchAhead(slots, next, fetch, int64_t(number));
         Lanes lanes{at[line.d], at[line.a], at[line.b], at[line.c], at[line.e], step[line.a], step[line.b], step[line.c], step[line.e], n};
         if (rows == 1 || (continues[line.d] && continues[line.a] && continues[line.b] && continues[line.c] && continues[line.e])) {
           line.run(lanes);
@@ -230,6 +250,8 @@ class Pointwise final : public Step {
     int64_t slot, bytes, offset;
     int64_t strides[mostAxes];
     bool isLinear, isScalar;
+    /** Whether it is dense in memory that is in no cache as far as is known. */
+    bool isFetched;
     /** Elements after which what is gathered repeats; 0: it does not. */
     int64_t period;
     int64_t tileAt;
@@ -265,6 +287,7 @@ class Pointwise final : public Step {
       dense *= sizes[axis];
     }
     if (load.isScalar) load.isLinear = false;
+    load.isFetched = load.isLinear;
     // The outer axes that it does not walk along.
     load.period = count;
     for (int axis = 0; axis < rank && load.strides[axis] == 0; axis++) load.period /= sizes[axis] > 0 ? sizes[axis] : 1;
@@ -327,12 +350,17 @@ class Pointwise final : public Step {
     }
   }
 
-  /** What is read of the next `n` elements comes into the cache while this tile is computed. */
-  void fetchAhead(Slots slots, int64_t start, int64_t n) const {
+  /**
+   * What is read of `n` elements comes into the cache while others are computed: a part of each operand with each instruction, since only
+   * so many lines can be on their way at once.
+   */
+  void fetchAhead(Slots slots, int64_t start, int64_t n, int64_t instruction) const {
+    const int64_t parts = int64_t(code.size());
     for (const Load& load : loads) {
-      if (!load.isLinear) continue;
+      if (!load.isFetched) continue;
       const char* from = slots[load.slot] + (load.offset + start) * load.bytes;
-      for (int64_t at = 0; at < n * load.bytes; at += alignment) __builtin_prefetch(from + at, 0, 3);
+      const int64_t lines = divideUp(n * load.bytes, alignment), last = lines * (instruction + 1) / parts;
+      for (int64_t line = lines * instruction / parts; line < last; line++) fetchLine(from + line * alignment);
     }
   }
 
@@ -530,8 +558,9 @@ class Pointwise final : public Step {
   int64_t tile = 0, tileMemory = 0, traffic = 0;
   /** Tiles end with rows, so that dense rows and scalars of a row are read in place. */
   bool byRows = false;
-  /** Whether operands and results leave the cache of a core. */
+  /** Whether operands and results leave the cache of a core; and how many operands are fetched ahead then. */
   bool isLong = false;
+  int64_t fetched = 0;
   /** Whether a result is written otherwise than densely. */
   bool scatters = false;
 };

@@ -25,6 +25,8 @@ class Step {
   virtual void runParts(Slots, int64_t /* begin */, int64_t /* end */, int64_t /* parts */) {
     throw std::runtime_error("a step that is no link of a chain is run as one");
   }
+  /** Told before it runs: that slots first … last - 1 hold what was just computed. */
+  virtual void findsInCache(int64_t /* first */, int64_t /* last */) {}
 };
 using Steps = std::vector<std::unique_ptr<Step>>;
 

@@ -122,6 +122,15 @@ test('causal masks are read from numbers that nobody computes', async () => {
   }, { steps: 2, scratch: 448 }); // prettier-ignore
 });
 
+test('of operands and results that leave the cache of a core', async () => {
+  const source = new Source(6);
+  const [x, y, weight] = [[700, 411], [700, 411], [411]].map((sizes) => source.tensor('float32', sizes)); // prettier-ignore
+  await agrees([x, y, weight], (b, x, y, weight) => {
+    const [centred] = norm(b, b.add(x, y), [1]);
+    return [b.add(b.multiply(centred, spread(b, weight, x, [0])), y)];
+  });
+});
+
 describe('other dimensions', () => {
   test.each([[[32, 8, 6, 6]], [[3, 5, 20, 20]], [[4, 16, 130]], [[2, 3, 1, 17]]])(
     'batch norm of %j',

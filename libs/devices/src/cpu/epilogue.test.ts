@@ -31,6 +31,7 @@ describe('epilogues of products', () => {
     [70, 130, 300],
     [200, 35, 40],
     [33, 600, 20],
+    [310, 900, 5],
   ])('%d × %d over %d: bias, activation, residual', async (rows, columns, depth) => {
     for (const dtype of dtypes) {
       const source = new Source(rows);

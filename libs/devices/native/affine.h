@@ -1,4 +1,4 @@
-// What follows a kernel that makes its result feature by feature, as one formula in registers:
+// What follows a kernel whose result has features in one dimension, as one formula in registers:
 //   result = clamp(factor[feature] · sum + Σ factor[feature] · other + shift[feature], low, high),
 // or a number where an element of another tensor is beyond a bound, as gradients of relu are.
 // Factors and shifts are arithmetic on small tensors (the statistics of a normalisation, a bias), done once a run.
@@ -22,6 +22,7 @@ class Affine {
  public:
   explicit Affine(Reader& reader) {
     code.resize(reader.nextCount());
+    rowAt.resize(code.size());
     for (Line& line : code) {
       line.operation = reader.nextInt();
       for (int64_t* word : {&line.a, &line.b, &line.c}) *word = reader.next();
@@ -44,9 +45,14 @@ class Affine {
 
   /** Computes factors and shifts of `features` features; where the other tensors are. */
   void prepare(Slots given, int64_t features) {
-    count = features;
-    rows.resize(size_t(features) * code.size());
-    for (size_t index = 0; index < code.size(); index++) computeRow(given, code[index], rowOf(index));
+    if (count != features) {
+      count = features;
+      rows.resize(size_t(features) * code.size());
+      for (size_t index = 0; index < code.size(); index++) {
+        if (code[index].operation == 0) fillRow(code[index], rows.data() + index * size_t(count));
+      }
+    }
+    for (size_t index = 0; index < code.size(); index++) rowAt[index] = computedRow(given, code[index], rows.data() + index * size_t(count));
     for (int other = 0; other < others; other++) at[other] = reinterpret_cast<const T*>(given[slots[other]]);
     if (gate != 0) gateAt = reinterpret_cast<const T*>(given[gateSlot]);
   }
@@ -71,10 +77,10 @@ class Affine {
   T low, high;
 
   /** Elements of one feature, `element` on in memory; `to` may be `from`. */
-  void apply(T* to, const T* from, int64_t n, int64_t feature, int64_t element) const {
-    if (gate == 0) applyWith<0>(to, from, n, feature, element);
-    else if (gate == 1) applyWith<1>(to, from, n, feature, element);
-    else applyWith<2>(to, from, n, feature, element);
+  void apply(T* to, const T* from, int64_t n, int64_t feature, int64_t element) const { applyAs<false>(to, from, 0, 1, n, feature, element); }
+  /** `rows` rows of elements of `n` features, `feature` on, one of each; `stride` elements from a row to the next. */
+  void applyRows(T* at, int64_t stride, int64_t rows, int64_t n, int64_t feature, int64_t element) const {
+    applyAs<true>(at, at, stride, rows, n, feature, element);
   }
 
  private:
@@ -85,20 +91,22 @@ class Affine {
     int64_t a, b, c;
   };
 
-  T* rowOf(size_t index) { return rows.data() + index * size_t(count); }
-  const T* rowOf(size_t index) const { return rows.data() + index * size_t(count); }
+  const T* rowOf(size_t index) const { return rowAt[index]; }
 
-  void computeRow(Slots given, const Line& line, T* to) {
-    if (line.operation == 0) {
-      double value;
-      std::memcpy(&value, &line.a, sizeof value);
-      std::fill_n(to, count, T(value));
-      return;
-    }
+  void fillRow(const Line& line, T* to) const {
+    double value;
+    std::memcpy(&value, &line.a, sizeof value);
+    std::fill_n(to, count, T(value));
+  }
+
+  /** Where a row is; one that has to be computed, or put together, is so in `to`, where constants are already. */
+  const T* computedRow(Slots given, const Line& line, T* to) const {
+    if (line.operation == 0) return to;
     if (line.operation == 1) {
       const T* from = reinterpret_cast<const T*>(given[line.a]) + line.b;
+      if (line.c == 1) return from;
       for (int64_t i = 0; i < count; i++) to[i] = from[i * line.c];
-      return;
+      return to;
     }
     const T *a = rowOf(size_t(line.a)), *b = rowOf(size_t(line.b));
     const auto each = [&](const auto& operation) {
@@ -108,59 +116,73 @@ class Affine {
     else if (line.operation == 3) each([](T x, T y) { return x - y; });
     else if (line.operation == 4) each([](T x, T y) { return x * y; });
     else each([](T x, T y) { return x / y; });
+    return to;
   }
 
-  template <int gates>
-  void applyWith(T* to, const T* from, int64_t n, int64_t feature, int64_t element) const {
-    if (others == 0) applyTo<0, gates>(to, from, n, feature, element);
-    else if (others == 1) applyTo<1, gates>(to, from, n, feature, element);
-    else applyTo<2, gates>(to, from, n, feature, element);
+  template <bool isAcross>
+  void applyAs(T* to, const T* from, int64_t stride, int64_t times, int64_t n, int64_t feature, int64_t element) const {
+    if (gate == 0) applyWith<isAcross, 0>(to, from, stride, times, n, feature, element);
+    else if (gate == 1) applyWith<isAcross, 1>(to, from, stride, times, n, feature, element);
+    else applyWith<isAcross, 2>(to, from, stride, times, n, feature, element);
   }
 
-  template <int terms, int gates>
-  void applyTo(T* to, const T* from, int64_t n, int64_t feature, int64_t element) const {
-    const W factor = splat<W>(rowOf(own)[feature]), offset = splat<W>(rowOf(shift)[feature]);
-    const W least = splat<W>(low), most = splat<W>(high);
-    W by[terms + 1];
-    const T* with[terms + 1];
+  template <bool isAcross, int gates>
+  void applyWith(T* to, const T* from, int64_t stride, int64_t times, int64_t n, int64_t feature, int64_t element) const {
+    if (others == 0) applyTo<isAcross, 0, gates>(to, from, stride, times, n, feature, element);
+    else if (others == 1) applyTo<isAcross, 1, gates>(to, from, stride, times, n, feature, element);
+    else applyTo<isAcross, 2, gates>(to, from, stride, times, n, feature, element);
+  }
+
+  /** `times` rows of `n` elements, all of one feature or, across, of one feature each. */
+  template <bool isAcross, int terms, int gates>
+  void applyTo(T* to, const T* from, int64_t stride, int64_t times, int64_t n, int64_t feature, int64_t element) const {
+    // What is read: of features the own factor, the shift, and factors of the terms; of elements sums, terms, and what opens the gate.
+    constexpr int numbers = 2 + terms, streams = 1 + terms + (gates != 0 ? 1 : 0);
+    const T* row[numbers] = {rowOf(own) + feature, rowOf(shift) + feature};
+    const T* with[streams] = {from};
     for (int term = 0; term < terms; term++) {
-      by[term] = splat<W>(rowOf(factors[term])[feature]);
-      with[term] = at[term] + element;
+      row[2 + term] = rowOf(factors[term]) + feature;
+      with[1 + term] = at[term] + element;
     }
-    // Comparisons let NaN through.
+    if constexpr (gates != 0) with[1 + terms] = gateAt + element;
+    const W least = splat<W>(low), most = splat<W>(high);
     const W signs = splat<W>(sign), bounds = splat<W>(bound), replacements = splat<W>(replacement);
-    const T* gated = gates != 0 ? gateAt + element : nullptr;
-    const auto formula = [&](W sum, const W* other, W through) {
-      W value = sum * factor + offset;
-      for (int term = 0; term < terms; term++) value += other[term] * by[term];
+    // Comparisons let NaN through.
+    const auto formula = [&](const W* by, const W* given) __attribute__((always_inline)) {
+      W value = given[0] * by[0] + by[1];
+      for (int term = 0; term < terms; term++) value += given[1 + term] * by[2 + term];
       value = value <= least ? least : value;
       value = value >= most ? most : value;
-      if constexpr (gates == 1) value = through * signs <= bounds ? replacements : value;
-      if constexpr (gates == 2) value = through * signs > bounds ? value : replacements;
+      if constexpr (gates == 1) value = given[1 + terms] * signs <= bounds ? replacements : value;
+      if constexpr (gates == 2) value = given[1 + terms] * signs > bounds ? value : replacements;
       return value;
     };
-    W other[terms + 1], through{};
-    int64_t i = 0;
-    for (; i + L <= n; i += L) {
-      for (int term = 0; term < terms; term++) other[term] = loadVector<W>(with[term] + i);
-      if constexpr (gates != 0) through = loadVector<W>(gated + i);
-      storeVector(to + i, formula(loadVector<W>(from + i), other, through));
+    const int64_t whole = n / L * L;
+    const size_t bytes = size_t(n - whole) * sizeof(T);
+    const auto restOf = [bytes](const T* of) {
+      W rest{};
+      std::memcpy(&rest, of, bytes);
+      return rest;
+    };
+    W by[numbers], last[numbers], given[streams];
+    for (int number = 0; number < numbers; number++) {
+      if constexpr (isAcross) last[number] = restOf(row[number] + whole);
+      else last[number] = by[number] = splat<W>(*row[number]);
     }
-    if (i == n) return;
-    T rest[L] = {};
-    const size_t bytes = size_t(n - i) * sizeof(T);
-    std::memcpy(rest, from + i, bytes);
-    const W sum = loadVector<W>(rest);
-    for (int term = 0; term < terms; term++) {
-      std::memcpy(rest, with[term] + i, bytes);
-      other[term] = loadVector<W>(rest);
+    for (int64_t time = 0; time < times; time++) {
+      const int64_t start = time * stride;
+      for (int64_t i = 0; i < whole; i += L) {
+        if constexpr (isAcross) {
+          for (int number = 0; number < numbers; number++) by[number] = loadVector<W>(row[number] + i);
+        }
+        for (int stream = 0; stream < streams; stream++) given[stream] = loadVector<W>(with[stream] + start + i);
+        storeVector(to + start + i, formula(by, given));
+      }
+      if (bytes == 0) continue;
+      for (int stream = 0; stream < streams; stream++) given[stream] = restOf(with[stream] + start + whole);
+      const W rest = formula(last, given);
+      std::memcpy(to + start + whole, &rest, bytes);
     }
-    if constexpr (gates != 0) {
-      std::memcpy(rest, gated + i, bytes);
-      through = loadVector<W>(rest);
-    }
-    storeVector(rest, formula(sum, other, through));
-    std::memcpy(to + i, rest, bytes);
   }
 
   std::vector<Line> code;
@@ -175,6 +197,7 @@ class Affine {
   const T* gateAt = nullptr;
   int64_t count = 0;
   std::vector<T> rows;
+  std::vector<const T*> rowAt;
 };
 
 }  // namespace weft

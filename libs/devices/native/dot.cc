@@ -1,32 +1,26 @@
 // `dot.float32`, `dot.float64`: batches of matrix products, with what follows them element by element done while it is hot.
-#include <memory>
 #include "batches.h"
+#include "epilogue.h"
 #include "gemm.h"
-#include "pointwise.h"
 
 namespace weft {
 
-/** Words: see `BatchedProduct`; then 1 and a pointwise step over C's elements, or 0. C is dense. */
+/** Words: see `BatchedProduct`; an epilogue (FeatureEpilogue) over C, whose features are its columns. C is dense. */
 template <class T>
 class Dot final : public Step {
  public:
-  explicit Dot(Reader& reader) : product(reader) {
-    if (reader.next() != 0) {
-      reader.next();  // the kind of the step, which is known
-      epilogue = std::make_unique<Pointwise>(reader);
-      epilogue->findsInCache(product.cSlot, product.cSlot + 1);
-    }
-  }
+  explicit Dot(Reader& reader) : product(reader), epilogue(reader) { findsInCache(product.cSlot, product.cSlot + 1); }
 
   void run(Slots slots) override {
+    epilogue.prepare(slots, product.columns);
     product.forEach([&](int64_t batch) { runRows(slots, batch, 0, product.rows); });
   }
 
   void findsInCache(int64_t first, int64_t last) override {
-    if (epilogue != nullptr) epilogue->findsInCache(first, last);
+    if (epilogue.pointwise != nullptr) epilogue.pointwise->findsInCache(first, last);
   }
 
-  /** Parts are some products each, or blocks of rows of one. */
+  /** Parts are some products each, or blocks of rows of one; what follows them there is no formula. */
   void runParts(Slots slots, int64_t begin, int64_t end, int64_t parts) override {
     const int64_t rows = product.rows * product.batches / parts;
     for (int64_t row = rows * begin, last = rows * end; row < last;) {
@@ -41,15 +35,16 @@ class Dot final : public Step {
     const int64_t columns = product.columns, start = batch * product.rows + first;
     const auto [a, b] = product.operands<T>(slots, batch);
     T* c = reinterpret_cast<T*>(slots[product.cSlot]) + start * columns;
-    if (epilogue == nullptr) return multiply<T>(a.from(first, 0), b, c, columns, last - first, columns, product.depth, NoEpilogue{});
+    if (epilogue.isNone()) return multiply<T>(a.from(first, 0), b, c, columns, last - first, columns, product.depth, NoEpilogue{});
     const auto finish = [&](int64_t rowBegin, int64_t rowEnd, int64_t begin, int64_t end) {
-      epilogue->runRows(slots, (start + rowBegin) * columns + begin, columns, rowEnd - rowBegin, end - begin);
+      const int64_t at = rowBegin * columns + begin;
+      epilogue.finishRows(slots, c + at, columns, rowEnd - rowBegin, end - begin, begin, start * columns + at);
     };
     multiply<T>(a.from(first, 0), b, c, columns, last - first, columns, product.depth, finish);
   }
 
   BatchedProduct product;
-  std::unique_ptr<Pointwise> epilogue;
+  FeatureEpilogue<T> epilogue;
 };
 
 const Register registerDotFloat32("dot.float32", makeStep<Dot<float>>);

@@ -1,5 +1,5 @@
-// What a kernel that makes its result feature by feature does with parts of it as they are finished: a pointwise step over the
-// same elements, or a formula.
+// What a kernel whose result has features in one dimension does with parts of it as they are finished: a pointwise step over the same
+// elements, or a formula.
 #pragma once
 #include <memory>
 #include "affine.h"
@@ -31,6 +31,12 @@ class FeatureEpilogue {
   void finish(Slots slots, T* at, int64_t n, int64_t feature, int64_t element) const {
     if (affine != nullptr) affine->apply(at, at, n, feature, element);
     else if (pointwise != nullptr) pointwise->runRange(slots, element, element + n);
+  }
+
+  /** Features first … first + n - 1 of `rows` rows, which are dense: the first element is `element`, and `stride` are from a row to the next. */
+  void finishRows(Slots slots, T* at, int64_t stride, int64_t rows, int64_t n, int64_t first, int64_t element) const {
+    if (pointwise != nullptr) return pointwise->runRows(slots, element, stride, rows, n);
+    if (affine != nullptr) affine->applyRows(at, stride, rows, n, first, element);
   }
 
   std::unique_ptr<Pointwise> pointwise;

@@ -130,8 +130,13 @@ void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
         }
       }
     }
-    transposeInto<T>(c + first, cRow, sums, width, last - first, rows);
-    epilogue(0, rows, first, last);
+    // Rows at a time, so that what follows finds them in the first-level cache.
+    constexpr int64_t some = 2 * C;
+    for (int64_t r = 0; r < rows; r += some) {
+      const int64_t end = std::min(rows, r + some);
+      transposeInto<T>(c + r * cRow + first, cRow, sums + r, width, last - first, end - r);
+      epilogue(r, end, first, last);
+    }
   });
 }
 

@@ -125,4 +125,12 @@ export const dotFamily: NativeFamily = {
   },
   emit: emitDot,
   takesEpilogue: isPlainDot,
+  affineFeatures(node) {
+    if (!isPlainDot(node)) return undefined;
+    const [left, right] = node.inputs.map((input) => specOf(input).sizes);
+    const plan = dotPlan(node, left.length, right.length);
+    // Products of batches are links of chains, whose parts know no formulas. Features are the columns.
+    if (plan.lhsBatching.length > 0) return undefined;
+    return plan.rhsFree.map((_, index) => plan.lhsFree.length + index);
+  },
 };

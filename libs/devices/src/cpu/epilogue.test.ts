@@ -69,6 +69,52 @@ describe('epilogues of products', () => {
       if ('library' in found) found.library.threads(before);
     }
   });
+  test.each([
+    [1, 70, 33, 1],
+    [1, 70, 33, 0],
+    [4, 37, 600, 1],
+    [70, 10, 300, 1],
+    [100, 70, 300, 1],
+    [33, 600, 20, 0],
+    [150, 37, 40, 1],
+    [230, 300, 20, 0],
+  ])('%d × %d over %d as one formula in registers', async (rows, columns, depth, contracted) => {
+    const full = (b: CoreBuilder, x: Value, value: number) => b.full(value, specOf(x).dtype, specOf(x).sizes);
+    for (const dtype of dtypes) {
+      const source = new Source(columns);
+      const right = contracted === 1 ? [columns, depth] : [depth, columns];
+      const inputs = [[rows, depth], right, [columns], [columns], [rows, columns]].map((shape) => source.tensor(dtype, shape)); // prettier-ignore
+      const spread = (b: CoreBuilder, row: Value) => b.broadcastInDim(row, [rows, columns], [1]);
+      const builds: Build[] = [
+        (b, x, w, bias, scale) => {
+          const y = b.dotGeneral(x, w, { lhsContracting: [1], rhsContracting: [contracted] });
+          const biased = b.add(b.multiply(y, spread(b, scale)), spread(b, bias));
+          return [b.select(b.compare(biased, full(b, y, 0), 'LE'), full(b, y, 0), biased)];
+        },
+        (b, x, w, bias, _scale, through) => {
+          const y = b.add(b.dotGeneral(x, w, { lhsContracting: [1], rhsContracting: [contracted] }), spread(b, bias)); // prettier-ignore
+          return [b.select(b.compare(through, full(b, y, 0.1), 'LE'), full(b, y, 0), y)];
+        },
+        (b, x, w, bias, scale) => {
+          const [residual, y] = [x, b.negate(x)].map((each) => b.dotGeneral(each, w, { lhsContracting: [1], rhsContracting: [contracted] })); // prettier-ignore
+          return [relu(b, b.add(b.add(y, spread(b, bias)), b.multiply(residual, spread(b, scale))))];
+        },
+      ];
+      for (const [index, build] of builds.entries()) await agrees(inputs, build, index === 2 ? 3 : 1);
+    }
+  });
+  test('with features in several dimensions', async () => {
+    const source = new Source(5);
+    const inputs = [
+      [30, 20],
+      [20, 4, 9],
+      [4, 9],
+    ].map((shape) => source.tensor('float32', shape));
+    await agrees(inputs, (b, x, w, bias) => {
+      const y = b.dotGeneral(x, w, product);
+      return [relu(b, b.add(y, b.broadcastInDim(bias, [30, 4, 9], [1, 2])))];
+    }, 1); // prettier-ignore
+  });
   test('in batches, and under another shape', async () => {
     const source = new Source(2);
     const inputs = [source.tensor('float32', [3, 20, 9]), source.tensor('float32', [3, 9, 14]), source.tensor('float32', [14])]; // prettier-ignore

@@ -115,8 +115,17 @@ function epilogueAt(
 function affineOf(node: Node, group: readonly Node[], { accessOf }: Views): AffineEpilogue | undefined {
   const features = nativeFamilyOf(node)!.affineFeatures?.(node);
   if (features === undefined) return undefined;
-  return affineEpilogue(node, features, group, accessOf);
+  const affine = affineEpilogue(node, features, group, accessOf);
+  return affine !== undefined && mayUpdate(affine) ? undefined : affine;
 }
+
+/**
+ * Whether the result of a product may take the place of a tensor that the program is given, as a parameter's update does: a pointwise
+ * step computes it there, a formula needs other memory for the sums.
+ */
+const mayUpdate = ({ node, formula }: AffineEpilogue): boolean =>
+  node.kind === 'core::dot_general' &&
+  [...formula.terms.keys()].some((term) => rootOf(term).node.kind === 'prim::Param');
 
 function isReadIn(units: readonly FusedUnit[], { outputs }: Node): boolean {
   const isResult = (source: Value): boolean => outputs.includes(source);

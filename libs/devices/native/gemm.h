@@ -57,22 +57,19 @@ inline int64_t evenTasks(int64_t least, int64_t tiles) {
   return threads == 1 ? least : std::min(tiles, roundUp(std::max(least, 2 * threads), threads));
 }
 
-/** Calls `task(i)` for 0 … count - 1 on several threads, `grain` of them or more each; a thread calls `prepare()` before its first. */
-template <class Prepare, class Task>
-void shareTasks(int64_t count, int64_t grain, const Prepare& prepare, const Task& task) {
+/** Calls `task(i, state)` for 0 … count - 1 on several threads, `grain` of them or more each; a thread has a state for its tasks. */
+template <class State, class Task>
+void shareTasks(int64_t count, int64_t grain, const Task& task) {
   struct Shared {
-    const Prepare& prepare;
     const Task& task;
     int64_t count;
     std::atomic<int64_t> next{0};
 
     void work() {
-      int64_t at = next.fetch_add(1, std::memory_order_relaxed);
-      if (at >= count) return;
-      prepare();
-      for (; at < count; at = next.fetch_add(1, std::memory_order_relaxed)) task(at);
+      State state{};
+      for (int64_t at = next.fetch_add(1, std::memory_order_relaxed); at < count; at = next.fetch_add(1, std::memory_order_relaxed)) task(at, state);
     }
-  } shared{prepare, task, count};
+  } shared{task, count};
   const int64_t threads = std::min<int64_t>(pool().size(), std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
   if (threads == 1) return shared.work();
   pool().run(threads, &shared, [](const void* context, int64_t) { static_cast<Shared*>(const_cast<void*>(context))->work(); });
@@ -100,15 +97,17 @@ void multiplyTurned(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
     parallelFor(panels, divideUp(1 << 15, C * depth), [&](int64_t begin, int64_t end) { packPanels(to, begin, end); });
     shared = to;
   }
-  const auto prepare = [&] {
-    if (shared == nullptr) packPanels(scratch(), 0, panels);
-  };
   // Columns at a time: their part of Cᵀ stays in the cache until it is turned.
   const int64_t most = std::max<int64_t>(1, 262144 / (width * int64_t(sizeof(T)) * R));
   const int64_t tiles = divideUp(columns, R);
   const int64_t blocks = evenTasks(divideUp(tiles, most), tiles);
   const int64_t wide = divideUp(tiles, blocks);
-  shareTasks(blocks, divideUp(productGrain, rows * depth * wide * R), prepare, [&](int64_t block) {
+  struct State {
+    bool isPacked = false;
+  };
+  shareTasks<State>(blocks, divideUp(productGrain, rows * depth * wide * R), [&](int64_t block, State& state) {
+    if (shared == nullptr && !state.isPacked) packPanels(scratch(), 0, panels);
+    state.isPacked = true;
     const T* packed = shared == nullptr ? scratch() : shared;
     T* sums = reinterpret_cast<T*>(scratchOf(Scratch::sums, (wide + 1) * R * width * int64_t(sizeof(T))));
     T* lines = reinterpret_cast<T*>(scratchOf(Scratch::rows, R * roundUp(kc, lanesOf<T>) * int64_t(sizeof(T))));
@@ -197,53 +196,66 @@ void multiplyBlock(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, i
 template <class T, class Epilogue>
 void multiplyBlocks(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, int64_t columns, int64_t depth, const Epilogue& epilogue) {
   using S = Tiling<T>;
-  constexpr int R = S::rows, C = S::columns;
+  constexpr int R = S::rows, C = S::columns, V = S::vectors;
   const int64_t kc = S::blockDepth(depth, S::deepDepth);
   const int64_t nc = std::min(columns, S::blockColumns);
-  T* shared = reinterpret_cast<T*>(scratchOf(Scratch::panels, roundUp(nc, C) * kc * int64_t(sizeof(T))));
+  const auto scratch = [&] { return reinterpret_cast<T*>(scratchOf(Scratch::panels, roundUp(nc, C) * kc * int64_t(sizeof(T)))); };
   // Blocks of rows, in whole tiles: as many for every thread, as large as the cache takes.
   const int64_t rowTiles = divideUp(rows, R);
   const int64_t rowBlocks = evenTasks(divideUp(rowTiles, S::blockRows / R), rowTiles);
   const int64_t blockRows = divideUp(rowTiles, rowBlocks) * R;
+  // Every thread packs B for itself, in its first tiles, where these are few of its own: what another core has written comes slowly.
+  const bool isOwn = b.columnStride == 1 && rows >= S::blockRows * pool().size();
   for (int64_t j0 = 0; j0 < columns; j0 += nc) {
     const int64_t width = std::min(nc, columns - j0);
     const int64_t panels = divideUp(width, C);
     // Blocks of columns, where rows alone give too few tasks.
-    const int64_t columnBlocks = std::clamp<int64_t>(evenTasks(1, 2 * pool().size()) / rowBlocks, 1, divideUp(panels, 8));
+    const int64_t columnBlocks = isOwn ? 1 : std::clamp<int64_t>(evenTasks(1, 2 * pool().size()) / rowBlocks, 1, divideUp(panels, 8));
     for (int64_t k0 = 0; k0 < depth; k0 += kc) {
       const int64_t there = std::min(kc, depth - k0);
-      parallelFor(panels, divideUp(1 << 15, C * there), [&](int64_t begin, int64_t end) {
-        for (int64_t panel = begin; panel < end; panel++)
-          packColumns<T>(shared + panel * C * there, b.from(k0, j0 + panel * C), there, std::min<int64_t>(C, width - panel * C));
-      });
+      const auto packPanel = [&](T* to, int64_t panel) {
+        packColumns<T>(to + panel * C * there, b.from(k0, j0 + panel * C), there, std::min<int64_t>(C, width - panel * C));
+      };
+      T* shared = isOwn ? nullptr : scratch();
+      if (!isOwn) {
+        parallelFor(panels, divideUp(1 << 15, C * there), [&](int64_t begin, int64_t end) {
+          for (int64_t panel = begin; panel < end; panel++) packPanel(shared, panel);
+        });
+      }
       const int64_t taskWork = std::max<int64_t>(1, rows * width * there / (rowBlocks * columnBlocks));
-      parallelFor(rowBlocks * columnBlocks, divideUp(productGrain, taskWork), [&](int64_t begin, int64_t end) {
+      struct State {
         int64_t packedBlock = -1;
+      };
+      shareTasks<State>(rowBlocks * columnBlocks, divideUp(productGrain, taskWork), [&](int64_t task, State& state) {
+        T* packed = isOwn ? scratch() : shared;
         T* block = reinterpret_cast<T*>(scratchOf(Scratch::rows, (blockRows + R) * there * int64_t(sizeof(T))));
-        for (int64_t task = begin; task < end; task++) {
-          const int64_t rowBlock = task / columnBlocks, columnBlock = task % columnBlocks;
-          const int64_t r0 = rowTiles * rowBlock / rowBlocks * R;
-          const int64_t height = std::min(rows, rowTiles * (rowBlock + 1) / rowBlocks * R) - r0;
-          if (packedBlock != rowBlock) packRows<T>(block, a.from(r0, k0), height, there);
-          packedBlock = rowBlock;
-          const int64_t firstPanel = panels * columnBlock / columnBlocks, lastPanel = panels * (columnBlock + 1) / columnBlocks;
-          // The next panel comes into the second-level cache while this one is used.
-          const int64_t tiles = divideUp(height, R), step = C * int64_t(sizeof(T)) / tiles;
-          for (int64_t panel = firstPanel; panel < lastPanel; panel++) {
-            const T* right = shared + panel * C * there;
-            Ahead ahead{reinterpret_cast<const char*>(right + (panel + 1 < panels ? C * there : 0)), step};
-            const int64_t cols = std::min<int64_t>(C, width - panel * C);
-            const T* left = block;
-            for (int64_t r = 0; r < height;) {
-              const int size = panelRows<T>(height - r);
-              multiplyPanel<T>(size, there, left, right, c + (r0 + r) * cRow + j0 + panel * C, cRow, k0 > 0, height - r, cols, ahead);
-              ahead.at += step * there;
-              left += size * there;
-              r += size;
-            }
+        const int64_t rowBlock = task / columnBlocks, columnBlock = task % columnBlocks;
+        const int64_t r0 = rowTiles * rowBlock / rowBlocks * R;
+        const int64_t height = std::min(rows, rowTiles * (rowBlock + 1) / rowBlocks * R) - r0;
+        const bool packs = isOwn && state.packedBlock < 0;
+        if (state.packedBlock != rowBlock) packRows<T>(block, a.from(r0, k0), height, there);
+        state.packedBlock = rowBlock;
+        const int64_t firstPanel = panels * columnBlock / columnBlocks, lastPanel = panels * (columnBlock + 1) / columnBlocks;
+        // The next panel comes into the second-level cache while this one is used.
+        const int64_t tiles = divideUp(height, R), step = C * int64_t(sizeof(T)) / tiles;
+        for (int64_t panel = firstPanel; panel < lastPanel; panel++) {
+          T* right = packed + panel * C * there;
+          Ahead ahead{reinterpret_cast<const char*>(right + (panel + 1 < panels ? C * there : 0)), step};
+          const int64_t cols = std::min<int64_t>(C, width - panel * C);
+          const bool isCopied = packs && cols == C;
+          if (packs && !isCopied) packPanel(packed, panel);
+          const T* left = block;
+          for (int64_t r = 0; r < height;) {
+            const int size = panelRows<T>(height - r);
+            T* to = c + (r0 + r) * cRow + j0 + panel * C;
+            if (r == 0 && isCopied) multiplyPanelOf<T, V, Read::copying>(size, there, left, b.from(k0, j0 + panel * C).at, b.rowStride, to, cRow, k0 > 0, height, C, {}, right);
+            else multiplyPanel<T>(size, there, left, right, to, cRow, k0 > 0, height - r, cols, ahead);
+            ahead.at += step * there;
+            left += size * there;
+            r += size;
           }
-          if (k0 + there == depth) epilogue(r0, r0 + height, j0 + firstPanel * C, j0 + std::min(width, lastPanel * C));
         }
+        if (k0 + there == depth) epilogue(r0, r0 + height, j0 + firstPanel * C, j0 + std::min(width, lastPanel * C));
       });
     }
   }

@@ -47,6 +47,8 @@ describe('epilogues of products', () => {
     [40, 500, 300, 1],
     [40, 500, 300, 0],
     [230, 300, 20, 0],
+    [620, 77, 530, 0],
+    [620, 77, 530, 1],
     [13, 2000, 40, 1],
     [130, 200, 40, 1],
   ])('%d × %d over %d in pieces of rows on several threads', async (rows, columns, depth, contracted) => {

@@ -25,6 +25,8 @@ class BlockedProduct final : BlockedShape {
     result.images = shape.images;
     result.rows = shape.rows;
     result.channels = shape.channels;
+    result.lastRows = shape.rows;
+    result.lastChannels = shape.channels;
     result.kernelGroup = shape.kernelGroup;
     result.kernelRow = shape.kernelRow;
     result.kernelChannel = shape.kernelChannel;
@@ -130,7 +132,7 @@ class BlockedProduct final : BlockedShape {
     } else {
       from -= x.low * element;
     }
-    const std::vector<BlockedRun> runs = runsOf(line, plane);
+    const std::vector<BlockedRun> runs = runsOf(line, plane, channelsOf(group));
     const int64_t width = range.lastColumn - range.firstColumn, height = range.lastRow - range.firstRow;
     const int64_t outBlock = givesPlanes() ? height * width * L : this->outBlock(L);
     T* held = givesPlanes() ? reinterpret_cast<T*>(scratchOf(Scratch::sums, std::min<int64_t>(blocks, Tiling::blocks) * outBlock * int64_t(sizeof(T)))) : nullptr;
@@ -194,7 +196,7 @@ class BlockedProduct final : BlockedShape {
   }
 
   /** What a position is made of, in the order of the weights. */
-  std::vector<BlockedRun> runsOf(int64_t line, int64_t plane) const {
+  std::vector<BlockedRun> runsOf(int64_t line, int64_t plane, int64_t channels) const {
     std::vector<BlockedRun> runs;
     if (element == 1) {
       // Taps of a row of the window are side by side.
@@ -260,12 +262,17 @@ class BlockedProduct final : BlockedShape {
         const int64_t group = task / parts, part = task % parts;
         const int64_t firstBlock = blocks * part / parts, width = (blocks * (part + 1) / parts - firstBlock) * L;
         T* target = to + (group * blocks + firstBlock) * L * depth;
-        const int64_t first = firstBlock * L, there = std::min(width, rows - first);
+        const int64_t first = firstBlock * L, there = std::min(width, rowsOf(group) - first), channels = channelsOf(group);
+        const int64_t rowsOfPart = rows / merged, channelsOfPart = this->channels / merged;
         const T* from = kernel + group * kernelGroup + first * kernelRow;
         const auto pack = [&](int64_t channel, int64_t ty, int64_t tx) {
-          const T* element = from + channel * kernelChannel + ty * y.kernelStride + tx * x.kernelStride;
-          for (int64_t row = 0; row < there; row++) target[row] = element[row * kernelRow];
-          for (int64_t row = there; row < width; row++) target[row] = T(0);
+          const int64_t within = channel / channelsOfPart;
+          const T* element = from + (channel - within * channelsOfPart) * kernelChannel + ty * y.kernelStride + tx * x.kernelStride;
+          // Only rows of the same group of the kernel.
+          const int64_t begin = std::clamp<int64_t>(within * rowsOfPart - first, 0, there), end = std::clamp<int64_t>((within + 1) * rowsOfPart - first, begin, there);
+          for (int64_t row = 0; row < begin; row++) target[row] = T(0);
+          for (int64_t row = begin; row < end; row++) target[row] = element[row * kernelRow];
+          for (int64_t row = end; row < width; row++) target[row] = T(0);
           target += width;
         };
         if (element == 1) {

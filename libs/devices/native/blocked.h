@@ -9,13 +9,14 @@
 namespace weft {
 
 /**
- * Words: groups, images, output features and input features of a group; the kernel's strides (group, output feature, input feature); the
+ * Words: groups, images, output features and input features of a group; how many groups of the kernel one of these is, with nothing between
+ * them, and features of the last one (output, input), which may have fewer; the kernel's strides (group, output feature, input feature); the
  * strides of the input (image, feature) where it is in planes whose columns are dense, or 0 twice where it is in blocks; height and width
  * as in ConvolutionAxis. Groups are one, or of whole blocks, or of one feature each (depthwise).
  */
 struct BlockedShape {
   explicit BlockedShape(Reader& reader) {
-    for (int64_t* word : {&groups, &images, &rows, &channels, &kernelGroup, &kernelRow, &kernelChannel, &inImage, &inChannel}) *word = reader.next();
+    for (int64_t* word : {&groups, &images, &rows, &channels, &merged, &lastRows, &lastChannels, &kernelGroup, &kernelRow, &kernelChannel, &inImage, &inChannel}) *word = reader.next();
     for (ConvolutionAxis* axis : {&y, &x})
       for (int64_t* word : {&axis->in, &axis->kernel, &axis->out, &axis->step, &axis->low, &axis->inDilation, &axis->kernelDilation, &axis->inStride,
                             &axis->kernelStride, &axis->outStride})
@@ -27,10 +28,12 @@ struct BlockedShape {
   bool isPlanes() const { return inChannel != 0; }
   /** Whether the result is in planes, whose positions are dense. */
   bool givesPlanes() const { return outRow != 0; }
+  int64_t rowsOf(int64_t group) const { return group == groups - 1 ? lastRows : rows; }
+  int64_t channelsOf(int64_t group) const { return group == groups - 1 ? lastChannels : channels; }
   /** Elements of the result that one block has. */
   int64_t outBlock(int64_t lanes) const { return y.out * x.out * lanes; }
 
-  int64_t groups, images, rows, channels, kernelGroup, kernelRow, kernelChannel, inImage, inChannel;
+  int64_t groups, images, rows, channels, merged = 1, lastRows, lastChannels, kernelGroup, kernelRow, kernelChannel, inImage, inChannel;
   /** Where the result is in planes, elements between groups of the input, and of the result between groups, images and features. */
   int64_t inGroup = 0, outGroup = 0, outImage = 0, outRow = 0;
   ConvolutionAxis y, x;

@@ -5,7 +5,7 @@ import { convolutionPlan, dtypes, numel, specOf } from '@weft/ir';
 import { simpleBody } from '../../reference/region.ts';
 import type { NativeLibrary } from '../library.ts';
 import { isPointwise } from '../pointwise.ts';
-import { blocksOf } from './layout.ts';
+import { blockedGroups, blocksOf } from './layout.ts';
 
 export interface Candidate {
   readonly node: Node;
@@ -85,6 +85,9 @@ function rateInPlanes(
 const rateOfDepthwise = (width: number, stride: number, dilation: number): number =>
   [3, 5, 7].includes(width) && stride <= 2 && dilation === 1 ? 0.4 : 0.1;
 
+/** The same of groups of less than a block, in planes. */
+const rateOfSmallGroups = 0.1;
+
 function convolution(node: Node, lanes: number): Candidate | undefined {
   const [input, kernel] = node.inputs;
   const [{ dtype, sizes }, { sizes: weights }, { sizes: result }] = [input, kernel, node.output].map(specOf);
@@ -98,15 +101,16 @@ function convolution(node: Node, lanes: number): Candidate | undefined {
   const groups = plan.featureGroups;
   const [rows, channels] = [result[1] / groups, sizes[1] / groups];
   const isDepthwise = groups > 1 && rows === 1 && channels === 1;
-  if (groups > 1 && !isDepthwise && (rows % lanes !== 0 || channels % lanes !== 0)) return undefined;
+  const merged = isDepthwise ? 1 : blockedGroups(groups, rows, channels, lanes)?.merged;
+  if (merged === undefined) return undefined;
   const taps = weights[plan.kernel[2]] * weights[plan.kernel[3]];
   const positions = result[0] * result[2] * result[3];
   const flops = 2 * positions * result[1] * channels * taps;
   // Lanes that are not there are computed too.
-  const whole =
-    (flops * blocksOf(isDepthwise ? groups : rows, lanes) * lanes) / (isDepthwise ? groups : rows);
+  const filled = isDepthwise ? groups : rows * merged;
+  const whole = (flops * merged * blocksOf(filled, lanes) * lanes) / filled;
   const inBlocks = whole / (isDepthwise ? rateOfDepthwise(weights[plan.kernel[3]], plan.strides[1], plan.rhsDilation[1]) : 0.85); // prettier-ignore
-  const inPlanes = flops / rateInPlanes(rows, channels, taps, plan.strides, result[3]);
+  const inPlanes = flops / (merged > 1 ? rateOfSmallGroups : rateInPlanes(rows, channels, taps, plan.strides, result[3])); // prettier-ignore
   const either = groups === 1 ? { operand: input, cost: 0.1 * inBlocks } : undefined;
   return { node, extra: inBlocks - inPlanes, operands: [input], either, isBlocked: true };
 }

@@ -2,7 +2,7 @@
 import type { Node } from '@weft/ir';
 import { convolutionPlan, numel, specOf } from '@weft/ir';
 import type { NativeFamily, NativeSite, Operand, Word } from '../step.ts';
-import { convolutionIn, isBlockedConvolution, kindOf } from './layout.ts';
+import { blockedGroups, convolutionIn, isBlockedConvolution, kindOf } from './layout.ts';
 
 /** The input in planes, with dense columns, or in dense blocks. */
 function inputOf(site: NativeSite, isPlanes: boolean): Pick<Operand, 'slot' | 'offset' | 'strides'> {
@@ -20,9 +20,19 @@ function emit(site: NativeSite): void {
   const [given, result] = [specOf(convolution.inputs[0]).sizes, specOf(convolution.output).sizes];
   const input = inputOf(site, isPlanes);
   const kernel = site.operand(1);
-  const groups = plan.featureGroups;
+  const { featureGroups } = plan;
+  const [features, depth] = [result[1] / featureGroups, given[1] / featureGroups];
+  const isDepthwise = featureGroups > 1 && features === 1 && depth === 1;
+  const whole = isDepthwise ? undefined : blockedGroups(featureGroups, features, depth, lanes);
+  const { groups, rows, channels, merged, lastRows, lastChannels } = whole ?? {
+    groups: featureGroups,
+    rows: features,
+    channels: depth,
+    merged: 1,
+    lastRows: features,
+    lastChannels: depth,
+  };
   const [kernelRow, kernelChannel] = [kernel.strides[plan.kernel[0]], kernel.strides[plan.kernel[1]]];
-  const rows = result[1] / groups;
   const axis = (index: number): Word[] => [
     given[index + 2],
     kernel.sizes[plan.kernel[index + 2]],
@@ -45,7 +55,10 @@ function emit(site: NativeSite): void {
     groups,
     result[0],
     rows,
-    given[1] / groups,
+    channels,
+    merged,
+    lastRows,
+    lastChannels,
     rows * kernelRow,
     kernelRow,
     kernelChannel,

@@ -15,6 +15,49 @@ export const kindOf = (lanes: number): string => `blocked_convolution.${lanes}.f
 
 export const blocksOf = (channels: number, lanes: number): number => Math.ceil(channels / lanes);
 
+/** Groups of a convolution as blocks see them. */
+export interface BlockedGroups {
+  /** Groups that are computed as one, each with zeros for the weights between its parts. */
+  readonly merged: number;
+  readonly groups: number;
+  /** Features of a whole one, and of the last. */
+  readonly rows: number;
+  readonly channels: number;
+  readonly lastRows: number;
+  readonly lastChannels: number;
+}
+
+/** Groups that are merged at most: so many times as much is computed. */
+const mostMerged = 4;
+
+/** Groups of so many output and input features, so that each begins with a block; undefined where they cannot be, or should not. */
+export function blockedGroups(
+  groups: number,
+  rows: number,
+  channels: number,
+  lanes: number,
+): BlockedGroups | undefined {
+  const plan = (merged: number): BlockedGroups => {
+    const last = groups % merged === 0 ? merged : groups % merged;
+    return {
+      merged,
+      groups: Math.ceil(groups / merged),
+      rows: rows * merged,
+      channels: channels * merged,
+      lastRows: rows * last,
+      lastChannels: channels * last,
+    };
+  };
+  if (groups === 1) return plan(1);
+  for (let merged = 1; merged <= mostMerged; merged++) {
+    if ((rows * merged) % lanes !== 0 || (channels * merged) % lanes !== 0) continue;
+    // The last one may be a part of a block, not have fewer blocks.
+    const isOneBlock = rows * merged === lanes && channels * merged === lanes;
+    if (groups % merged === 0 || isOneBlock) return plan(merged);
+  }
+  return undefined;
+}
+
 /** The sizes of the blocked form. */
 export function blockedSizes([images, channels, height, width]: readonly number[], lanes: number): number[] {
   return [images, blocksOf(channels, lanes), height, width, lanes];

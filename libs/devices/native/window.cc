@@ -36,6 +36,14 @@ class ReduceWindow final : public Step {
       lines *= axis.out;
       outerTaps *= axis.kernel;
     }
+    for (int64_t tap = 0; tap < outerTaps; tap++) {
+      int64_t rest = outerTaps, number = tap;
+      for (const ConvolutionAxis& axis : axes) {
+        rest /= axis.kernel;
+        tapsOfAxes.push_back(number / rest);
+        number %= rest;
+      }
+    }
     for (int64_t tap = 0; tap < inner.kernel; tap++)
       runs.push_back(insideOf(0, inner.out, tap * inner.kernelDilation - inner.low, inner.step, inner.in, inner.inDilation));
   }
@@ -46,6 +54,17 @@ class ReduceWindow final : public Step {
     T* target = reinterpret_cast<T*>(slots[to]);
     const bool countsPadding = Op::widens && start != Op::template identity<A>();
     const int64_t length = inner.out * width;
+    if constexpr (!Op::widens) {
+      if (fitsRegisters()) {
+        parallelFor(lines, divideUp(8192, length * outerTaps * inner.kernel), [&](int64_t begin, int64_t end) {
+          for (int64_t line = begin; line < end; line++) {
+            if (width > 1 || inner.out >= L) foldWindows<L>(source, line, start, target + line * length);
+            else foldWindows<few>(source, line, start, target + line * length);
+          }
+        });
+        return;
+      }
+    }
     parallelFor(lines, divideUp(8192, length * outerTaps * inner.kernel), [&](int64_t begin, int64_t end) {
       A* sums = reinterpret_cast<A*>(scratchOf(Scratch::sums, length * int64_t(sizeof(A))));
       T* row = reinterpret_cast<T*>(scratchOf(Scratch::rows, (inner.out + inner.in) * int64_t(sizeof(T))));
@@ -62,6 +81,78 @@ class ReduceWindow final : public Step {
 
  private:
   using A = AccumulatorOf<Op, T>;
+
+  /** Lanes of vectors, and of those for short rows. */
+  static constexpr int L = lanesOf<T>, few = std::max(16 / int(sizeof(T)), L / 4);
+  static constexpr int64_t mostRows = 64;
+
+  /** Whether vectors of neighbouring results have operands that are neighbours, or every second one. */
+  bool fitsRegisters() const {
+    return inner.inDilation == 1 && outerTaps <= mostRows && (width >= L || (width == 1 && inner.inStride == 1 && inner.step <= 2 && inner.out >= few));
+  }
+
+  /** Operators that may fold in any order, and as they are: a window in registers, for a vector of results at a time. */
+  template <int N>
+  void foldWindows(const T* source, int64_t line, T start, T* result) const {
+    using W = Vector<T, N>;
+    int64_t at[16];
+    locate(line, at);
+    const T* rows[mostRows];
+    int64_t count = 0;
+    for (int64_t outer = 0; outer < outerTaps; outer++) {
+      const int64_t base = baseOf(at, outer);
+      if (base != outside) rows[count++] = source + base;
+    }
+    const auto fold = [&](int64_t first, int64_t taps, auto load, auto sum) {
+      for (int64_t row = 0; row < count; row++) {
+        const T* from = rows[row] + first * inner.inStride;
+        for (int64_t tap = 0; tap < taps; tap++, from += inner.kernelDilation * inner.inStride) sum = Op::template apply<T, decltype(sum)>(sum, load(from));
+      }
+      return sum;
+    };
+    // Where the taps of a position that are inside begin, and how many they are.
+    const auto inside = [&](int64_t o, int64_t& first) {
+      const int64_t shift = o * inner.step - inner.low, skipped = shift < 0 ? divideUp(-shift, inner.kernelDilation) : 0;
+      first = shift + skipped * inner.kernelDilation;
+      return first >= inner.in ? 0 : std::max<int64_t>(0, std::min(inner.kernel - skipped, (inner.in - 1 - first) / inner.kernelDilation + 1));
+    };
+    using Few = Vector<T, 16 / int(sizeof(T))>;
+    const auto foldOne = [&](int64_t first, int64_t taps) {
+      Few one{};
+      one[0] = start;
+      return fold(first, taps, [](const T* from) { Few element{}; element[0] = *from; return element; }, one)[0];
+    };
+    const auto vectorOf = [](const T* from) { return loadVector<W>(from); };
+    if (width > 1) {
+      for (int64_t o = 0; o < inner.out; o++, result += width) {
+        int64_t first;
+        const int64_t taps = inside(o, first);
+        for (int64_t beside = 0; beside < width;) {
+          // The last vector may begin in the one before.
+          const int64_t place = std::min(beside, width - N);
+          storeVector(result + place, fold(first, taps, [&](const T* from) { return loadVector<W>(from + place); }, splat<W>(start)));
+          beside = place + N;
+        }
+      }
+      return;
+    }
+    const int64_t reach = inner.low - (inner.kernel - 1) * inner.kernelDilation;
+    const int64_t firstWhole = divideUp(std::max<int64_t>(0, inner.low), inner.step), lastWhole = std::min(inner.out, divideFloor(inner.in - 1 + reach, inner.step) + 1);
+    for (int64_t o = 0; o < inner.out;) {
+      // The last vector may begin in the one before.
+      const int64_t place = o >= firstWhole ? std::min(o, lastWhole - N) : -1;
+      if (place >= firstWhole && place + N > o) {
+        const int64_t first = place * inner.step - inner.low;
+        storeVector(result + place, inner.step == 1 ? fold(first, inner.kernel, vectorOf, splat<W>(start))
+                                                    : fold(first, inner.kernel, [](const T* from) { return everySecond<T, N>(from); }, splat<W>(start)));
+        o = place + N;
+        continue;
+      }
+      int64_t first;
+      const int64_t taps = inside(o, first);
+      result[o++] = foldOne(first, taps);
+    }
+  }
 
   /** Operators that may fold in any order, and as they are: whole rows of the operand first, then along the row that they give. */
   void foldRows(const T* source, int64_t line, A* sums, T* row, T* whole) const {
@@ -97,9 +188,9 @@ class ReduceWindow final : public Step {
   /** Where the row of the operand under a tap of the outer dimensions begins, or `outside`. */
   int64_t baseOf(const int64_t* at, int64_t tap) const {
     int64_t base = 0;
-    for (size_t axis = axes.size(); axis-- > 0;) {
-      const int64_t index = axes[axis].at(at[axis], tap % axes[axis].kernel);
-      tap /= axes[axis].kernel;
+    const int64_t* taps = tapsOfAxes.data() + tap * int64_t(axes.size());
+    for (size_t axis = 0; axis < axes.size(); axis++) {
+      const int64_t index = axes[axis].at(at[axis], taps[axis]);
       if (index < 0) return outside;
       base += index * axes[axis].inStride;
     }
@@ -155,6 +246,8 @@ class ReduceWindow final : public Step {
   std::vector<ConvolutionAxis> axes;
   ConvolutionAxis inner;
   std::vector<ConvolutionRun> runs;
+  /** For each tap of the outer dimensions, the one along each of them. */
+  std::vector<int64_t> tapsOfAxes;
 };
 
 /**

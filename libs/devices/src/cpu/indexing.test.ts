@@ -110,6 +110,40 @@ describe('windows', () => {
       });
     }
   });
+  test('extremes of rows of every length, and of channels beside each other', async () => {
+    const source = new Source(10);
+    for (const [window, stride, low, high, dilation] of [
+      [3, 2, 0, 0, 1],
+      [3, 2, 1, 1, 1],
+      [2, 2, 0, 1, 1],
+      [3, 1, 1, 1, 2],
+      [5, 1, 4, 4, 1],
+      [2, 1, -1, 0, 3],
+    ]) {
+      // prettier-ignore
+      const along = (rank: number, dims: readonly number[], number: number, rest: number): number[] =>
+        Array.from({ length: rank }, (_, dim) => (dims.includes(dim) ? number : rest));
+      const pooled = (b: CoreBuilder, x: Value, dims: readonly number[]): Value[] => {
+        const { dtype, sizes } = specOf(x);
+        const options = {
+          windowDimensions: along(sizes.length, dims, window, 1),
+          windowStrides: along(sizes.length, dims, stride, 1),
+          windowDilations: along(sizes.length, dims, dilation, 1),
+          padding: sizes.map((_, dim) => (dims.includes(dim) ? [low, high] : [0, 0]) as [number, number]),
+        };
+        return (['maximum', 'minimum'] as const).flatMap((kind) =>
+          b.reduceWindow([x], [b.full(kind === 'maximum' ? -3 : 3, dtype)], options, (r, p, q) => [
+            r[kind](p, q),
+          ]),
+        );
+      };
+      for (const width of [17, 18, 31, 33, 34, 35, 36, 37, 53, 66, 67, 80])
+        await agrees(`rows of ${width}`, [source.tensor('float32', [2, 9, width])], (b, x) => pooled(b, x, [1, 2])); // prettier-ignore
+      for (const channels of [16, 21, 40])
+        await agrees(`${channels} channels`, [source.tensor('float32', [1, 9, 11, channels])], (b, x) => pooled(b, x, [1, 2])); // prettier-ignore
+      await agrees('integers', [source.tensor('int64', [3, 40])], (b, x) => pooled(b, x, [1]));
+    }
+  });
   test('dilated, over other dimensions', async () => {
     const source = new Source(7);
     await agrees('dilated', [source.tensor('float32', [9, 20, 33])], (b, x) =>

@@ -167,27 +167,50 @@ void multiplyBlock(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, i
   using S = Tiling<T>;
   constexpr int R = S::rows, C = S::columns, V = S::vectors;
   const int64_t kc = S::blockDepth(depth), panels = divideUp(columns, C);
-  T* block = reinterpret_cast<T*>(scratchOf(Scratch::rows, (rows + R) * kc * int64_t(sizeof(T))));
-  for (int64_t k0 = 0; k0 < depth; k0 += kc) {
-    const int64_t there = std::min(kc, depth - k0);
-    packRows<T>(block, a.from(0, k0), rows, there);
-    parallelFor(panels, divideUp(productGrain, rows * there * C), [&](int64_t begin, int64_t end) {
+  // Depth at a time, of which A is packed: all blocks of it one after the other, in memory that stays near.
+  const int64_t most = std::min(depth, std::max<int64_t>(1, (int64_t(1) << 20) / (rows * kc * int64_t(sizeof(T)))) * kc), height = rows + R;
+  const auto scratch = [&] { return reinterpret_cast<T*>(scratchOf(Scratch::rows, height * most * int64_t(sizeof(T)))); };
+  // Every thread packs A for itself where that is little beside its share of the product.
+  const bool isOwn = columns >= 128 * pool().size();
+  for (int64_t start = 0; start < depth; start += most) {
+    const int64_t end = std::min(depth, start + most);
+    const auto packTiles = [&](T* to, int64_t begin, int64_t last) {
+      for (int64_t k0 = start; k0 < end; k0 += kc) {
+        const int64_t there = std::min(kc, end - k0);
+        packRows<T>(to + (k0 - start) * height + begin * R * there, a.from(begin * R, k0), std::min(rows, last * R) - begin * R, there);
+      }
+    };
+    T* shared = isOwn ? nullptr : scratch();
+    const int64_t tiles = divideUp(rows, R);
+    if (!isOwn) parallelFor(tiles, divideUp(1 << 15, R * (end - start)), [&](int64_t begin, int64_t last) { packTiles(shared, begin, last); });
+    struct State {
+      bool isPacked = false;
+    };
+    const int64_t tasks = evenTasks(1, panels);
+    shareTasks<State>(tasks, divideUp(productGrain, std::max<int64_t>(1, rows * (end - start) * columns / tasks)), [&](int64_t task, State& state) {
+      T* blocks = isOwn ? scratch() : shared;
+      if (isOwn && !state.isPacked) packTiles(blocks, 0, tiles);
+      state.isPacked = true;
       T* packed = reinterpret_cast<T*>(scratchOf(Scratch::panels, C * kc * int64_t(sizeof(T))));
-      for (int64_t panel = begin; panel < end; panel++) {
-        const Matrix<T> right = b.from(k0, panel * C);
-        const int64_t cols = std::min<int64_t>(C, columns - panel * C);
-        if (cols < C) packColumns<T>(packed, right, there, cols);
-        const T* left = block;
-        for (int64_t r = 0; r < rows;) {
-          const int size = panelRows<T>(rows - r);
-          T* to = c + r * cRow + panel * C;
-          if (r == 0 && cols == C) multiplyPanelOf<T, V, Read::copying>(size, there, left, right.at, right.rowStride, to, cRow, k0 > 0, rows, C, {}, packed);
-          else multiplyPanel<T>(size, there, left, packed, to, cRow, k0 > 0, rows - r, cols, {reinterpret_cast<const char*>(packed), 0});
-          left += size * there;
-          r += size;
+      const int64_t first = panels * task / tasks, last = panels * (task + 1) / tasks;
+      for (int64_t k0 = start; k0 < end; k0 += kc) {
+        const int64_t there = std::min(kc, end - k0);
+        for (int64_t panel = first; panel < last; panel++) {
+          const Matrix<T> right = b.from(k0, panel * C);
+          const int64_t cols = std::min<int64_t>(C, columns - panel * C);
+          if (cols < C) packColumns<T>(packed, right, there, cols);
+          const T* left = blocks + (k0 - start) * height;
+          for (int64_t r = 0; r < rows;) {
+            const int size = panelRows<T>(rows - r);
+            T* to = c + r * cRow + panel * C;
+            if (r == 0 && cols == C) multiplyPanelOf<T, V, Read::copying>(size, there, left, right.at, right.rowStride, to, cRow, k0 > 0, rows, C, {}, packed);
+            else multiplyPanel<T>(size, there, left, packed, to, cRow, k0 > 0, rows - r, cols, {reinterpret_cast<const char*>(packed), 0});
+            left += size * there;
+            r += size;
+          }
         }
       }
-      if (k0 + there == depth) epilogue(0, rows, begin * C, std::min(columns, end * C));
+      if (end == depth) epilogue(0, rows, first * C, std::min(columns, last * C));
     });
   }
 }
@@ -248,7 +271,8 @@ void multiplyBlocks(Matrix<T> a, Matrix<T> b, T* c, int64_t cRow, int64_t rows, 
           for (int64_t r = 0; r < height;) {
             const int size = panelRows<T>(height - r);
             T* to = c + (r0 + r) * cRow + j0 + panel * C;
-            if (r == 0 && isCopied) multiplyPanelOf<T, V, Read::copying>(size, there, left, b.from(k0, j0 + panel * C).at, b.rowStride, to, cRow, k0 > 0, height, C, {}, right);
+            const T* from = b.from(k0, j0 + panel * C).at;
+            if (r == 0 && isCopied) multiplyPanelOf<T, V, Read::copying>(size, there, left, from, b.rowStride, to, cRow, k0 > 0, height, C, {}, right);
             else multiplyPanel<T>(size, there, left, right, to, cRow, k0 > 0, height - r, cols, ahead);
             ahead.at += step * there;
             left += size * there;

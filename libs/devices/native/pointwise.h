@@ -68,7 +68,9 @@ class Pointwise final : public Step {
     }
     work = reader.nextDouble();
     planTiles();
-    findsInCache(0, 0);
+    if (!isLong) return;
+    for (const Load& load : loads)
+      if (load.isLinear) fetched.push_back({load.slot, load.offset, load.bytes});
   }
 
   void run(Slots slots) override {
@@ -84,9 +86,7 @@ class Pointwise final : public Step {
   }
 
   void findsInCache(int64_t first, int64_t last) override {
-    for (Load& load : loads)
-      if (load.slot >= first && load.slot < last) load.isFetched = false;
-    fetched = std::count_if(loads.begin(), loads.end(), [](const Load& load) { return load.isFetched; });
+    std::erase_if(fetched, [&](const Fetched& load) { return load.slot >= first && load.slot < last; });
   }
 
   /** Computes elements begin … end - 1, in row-major order of the sizes. */
@@ -211,11 +211,13 @@ class Pointwise final : public Step {
           to = tiles + store.tileAt;
         }
       }
-      const int64_t next = start + (ahead.distance != 0 ? ahead.distance : n);
-      const int64_t fetch = isLong && fetched > 0 ? std::min(n, ahead.end - next) : 0;
-      for (size_t number = 0; number < code.size(); number++) {
-        const Line& line = code[number];
-        if (fetch > 0) fetchAhead(slots, next, fetch, int64_t(number));
+      int64_t next = start + (ahead.distance != 0 ? ahead.distance : n);
+      const int64_t nextEnd = fetched.empty() ? next : std::min(next + n, ahead.end), share = fetchedAtOnce(n);
+      for (const Line& line : code) {
+        if (next < nextEnd) {
+          fetchAhead(slots, next, std::min(share, nextEnd - next));
+          next += share;
+        }
         Lanes lanes{at[line.d], at[line.a], at[line.b], at[line.c], at[line.e], step[line.a], step[line.b], step[line.c], step[line.e], n};
         if (rows == 1 || (continues[line.d] && continues[line.a] && continues[line.b] && continues[line.c] && continues[line.e])) {
           line.run(lanes);
@@ -250,11 +252,12 @@ class Pointwise final : public Step {
     int64_t slot, bytes, offset;
     int64_t strides[mostAxes];
     bool isLinear, isScalar;
-    /** Whether it is dense in memory that is in no cache as far as is known. */
-    bool isFetched;
     /** Elements after which what is gathered repeats; 0: it does not. */
     int64_t period;
     int64_t tileAt;
+  };
+  struct Fetched {
+    int64_t slot, offset, bytes;
   };
   struct Constant {
     alignas(64) char bytes[vectorBytes];
@@ -287,7 +290,6 @@ class Pointwise final : public Step {
       dense *= sizes[axis];
     }
     if (load.isScalar) load.isLinear = false;
-    load.isFetched = load.isLinear;
     // The outer axes that it does not walk along.
     load.period = count;
     for (int axis = 0; axis < rank && load.strides[axis] == 0; axis++) load.period /= sizes[axis] > 0 ? sizes[axis] : 1;
@@ -350,17 +352,13 @@ class Pointwise final : public Step {
     }
   }
 
-  /**
-   * What is read of `n` elements comes into the cache while others are computed: a part of each operand with each instruction, since only
-   * so many lines can be on their way at once.
-   */
-  void fetchAhead(Slots slots, int64_t start, int64_t n, int64_t instruction) const {
-    const int64_t parts = int64_t(code.size());
-    for (const Load& load : loads) {
-      if (!load.isFetched) continue;
+  /** Elements that come into the cache with each instruction on `n`: not all at once, since only so many lines can be on their way. */
+  int64_t fetchedAtOnce(int64_t n) const { return roundUp(n / int64_t(code.size()) + 1, alignment); }
+
+  void fetchAhead(Slots slots, int64_t start, int64_t n) const {
+    for (const Fetched& load : fetched) {
       const char* from = slots[load.slot] + (load.offset + start) * load.bytes;
-      const int64_t lines = divideUp(n * load.bytes, alignment), last = lines * (instruction + 1) / parts;
-      for (int64_t line = lines * instruction / parts; line < last; line++) fetchLine(from + line * alignment);
+      for (int64_t at = 0; at < n * load.bytes; at += alignment) fetchLine(from + at);
     }
   }
 
@@ -558,9 +556,10 @@ class Pointwise final : public Step {
   int64_t tile = 0, tileMemory = 0, traffic = 0;
   /** Tiles end with rows, so that dense rows and scalars of a row are read in place. */
   bool byRows = false;
-  /** Whether operands and results leave the cache of a core; and how many operands are fetched ahead then. */
+  /** Whether operands and results leave the cache of a core. */
   bool isLong = false;
-  int64_t fetched = 0;
+  /** What is fetched ahead then: dense operands that are in no cache as far as is known. */
+  std::vector<Fetched> fetched;
   /** Whether a result is written otherwise than densely. */
   bool scatters = false;
 };

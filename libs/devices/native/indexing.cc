@@ -3,6 +3,7 @@
 #include <algorithm>
 #include "fold.h"
 #include "program.h"
+#include "work.h"
 
 namespace weft {
 
@@ -167,8 +168,9 @@ class Scatter final : public Step, private Indexing {
     const T* slices = reinterpret_cast<const T*>(slots[sliceSlot]);
     // What threads share must be apart: columns of the windows, or vectors that have parts of the operand of their own.
     if (inner.size >= 64) {
-      const int64_t work = vectorCount * windowLines;
-      parallelFor(divideUp(inner.size, 16), divideUp(16384, 16 * work), [&](int64_t begin, int64_t end) {
+      const int64_t blocks = divideUp(inner.size, 16), threads = double(inner.size) * double(vectorCount * windowLines) < sharedOperations ? 1 : pool().size();
+      // Each thread walks all vectors once.
+      parallelFor(blocks, std::max<int64_t>(1, blocks / threads), [&](int64_t begin, int64_t end) {
         update(operand, indices, slices, 0, vectorCount, begin * 16, std::min(inner.size, end * 16));
       });
     } else if (!vectors.empty() && vectors[0].operand != 0) {

@@ -5,6 +5,7 @@ import { specOf } from '@weft/ir';
 import { Source, againstReference } from '../conformance/random-cases.ts';
 import { graphOfCase, runCase } from '../conformance/run.ts';
 import { CpuDevice, cpuDevice } from './device.ts';
+import { nativeLibrary } from './library.ts';
 
 const device = cpuDevice();
 type Build = (b: CoreBuilder, ...values: Value[]) => Value[];
@@ -88,6 +89,26 @@ describe('scatter', () => {
       await agrees(`${name} along a dimension`, along, (b, x, at, updates) => [
         b.scatter(x, at, updates, { updateWindowDims: [], insertedWindowDims: [2], inputBatchingDims: [0, 1], scatterIndicesBatchingDims: [0, 1], scatterDimsToOperandDims: [2], indexVectorDim: 3 }, region), // prettier-ignore
       ]);
+    }
+  });
+  test('of many rows, whose columns threads share', async () => {
+    const source = new Source(5);
+    const found = nativeLibrary();
+    const before = 'library' in found ? found.library.threads(0) : 1;
+    try {
+      for (const [threads, width] of [
+        [2, 250],
+        [3, 65],
+      ]) {
+        if ('library' in found) found.library.threads(threads);
+        const count = Math.ceil(700000 / width);
+        const inputs = [source.tensor('float32', [8, width]), source.tensor('int64', [count]), source.tensor('float32', [count, width])]; // prettier-ignore
+        await agrees('rows', inputs, (b, x, at, updates) => [
+          b.scatter(x, at, updates, { updateWindowDims: [1], insertedWindowDims: [0], scatterDimsToOperandDims: [0], indexVectorDim: 1 }, combine.add), // prettier-ignore
+        ]);
+      }
+    } finally {
+      if ('library' in found) found.library.threads(before);
     }
   });
 });

@@ -405,6 +405,30 @@ describe('a variant with open sizes', () => {
     expect(() => noGrad(() => (module as unknown as Rows).looked(randint(0, 20, [2, 10]).sub(30)))).toThrow(/out of range/); // prettier-ignore
   });
 
+  test('is not made again and again where its guard keeps failing', () => {
+    manualSeed(8);
+    const module = script(new Attention());
+    const make = (n: int): Tensor[] => [randn([2, 1, 6]), randn([2, 2, 2, n, 3]), zeros([1, 1])];
+    compare(module, 'forward', make, [17, 18, 19]);
+    for (const scale of [1, 2, 3, 4, 5]) {
+      expect(isOpen(module, 'forward')).toBe(true);
+      (module as unknown as Attention).scale = scale;
+      compare(module, 'forward', make, [19 + scale]);
+    }
+    expect(isOpen(module, 'forward')).toBe(false);
+    expect(reasons(module, 'forward')).toEqual(['its guard keeps failing']);
+  });
+
+  test('leaves few behind: as many as there are variants otherwise', () => {
+    setExecutor({ maxVariants: 2 });
+    const module = script(new Rows());
+    compare(module, 'perceptron', rows, [9, 10, 11, 17, 18, 19, 25, 26, 27, 33, 34, 35, 9]);
+    const open = executorState(module.method('perceptron'), module.object).flatMap(
+      ({ openSizes }) => openSizes ?? [],
+    );
+    expect(open.map(({ bound }) => bound)).toEqual([12, 48]);
+  });
+
   test('keeps to what there is room for', () => {
     const module = script(new Rows());
     compare(module, 'placed', rows, [9, 10, 11]);

@@ -25,6 +25,8 @@ class Family {
   /** The last one that fitted comes first. */
   readonly variants: OpenVariant[] = [];
   private readonly refused = new Set<string>();
+  /** Variants whose module changed, and runs that were thrown away. */
+  private misses = 0;
   reason: string | undefined;
 
   note(tensors: readonly Tensor[]): void {
@@ -47,8 +49,10 @@ class Family {
     return undefined;
   }
 
+  /** Gives a variant up that did not stand for a call; after a few such, nothing more is made. */
   drop(variant: OpenVariant): void {
     this.variants.splice(this.variants.indexOf(variant), 1);
+    if (++this.misses > executorSettings.maxMisses) this.reason = 'its guard keeps failing';
   }
 
   /** Makes a variant for calls like this one, once enough came that are alike. @returns whether it did */
@@ -58,7 +62,8 @@ class Family {
     tensors: readonly Tensor[],
     openAfter: number,
   ): boolean {
-    if (this.refused.size >= fewRefusals || this.seen.size < openAfter) return false;
+    const isGivenUp = this.refused.size >= fewRefusals || this.misses > executorSettings.maxMisses;
+    if (isGivenUp || this.seen.size < openAfter) return false;
     const { places, values } = this.openPlaces(tensors);
     if (values.length === 0 || values.length > mostSizes || values.includes(1)) return false;
     const ranges = values.map(rangeAround);
@@ -67,7 +72,7 @@ class Family {
     const within = [...this.seen.values()].filter((sizes) => isWithin(sizes, places, ranges));
     const most = ranges.reduce((product, { least, bound }) => product * (bound - least + 1), 1);
     if (within.length < Math.min(openAfter, most)) return false;
-    const { unrollLimit, memoryLimit, maxVariants } = executorSettings;
+    const { unrollLimit, memoryLimit } = executorSettings;
     const options = { unrollLimit, memoryLimit };
     const made =
       this.attempt(() => new OpenVariant(callee, args, tensors, ranges, places, options)) ??
@@ -78,7 +83,6 @@ class Family {
       return false;
     }
     this.variants.unshift(made);
-    if (this.variants.length > maxVariants) this.variants.pop();
     return true;
   }
 
@@ -212,8 +216,24 @@ export class OpenCalls {
       family.drop(found.variant);
       found = undefined;
     }
-    if (found === undefined && family.extend(callee, args, tensors, openAfter)) found = family.find(tensors);
-    return found?.variant.run(args, tensors, found.point);
+    if (found === undefined && family.extend(callee, args, tensors, openAfter)) {
+      this.keepFew();
+      found = family.find(tensors);
+    }
+    if (found === undefined) return undefined;
+    const result = found.variant.run(args, tensors, found.point);
+    if (result === undefined) family.drop(found.variant);
+    return result;
+  }
+
+  /** Forgets variants of families that no call was of lately, where there are many. */
+  private keepFew(): void {
+    const { maxVariants } = executorSettings;
+    let count = 0;
+    for (const { variants } of [...this.families.values()].reverse()) {
+      variants.splice(Math.max(0, maxVariants - count));
+      count += variants.length;
+    }
   }
 
   states(): ExecutorState[] {

@@ -61,8 +61,8 @@ export function withTensors(args: readonly IValue[], tensors: readonly IValue[])
 
 /**
  * What calls have in common that differ in the sizes of their tensors alone, as text, and their tensors in the order of the walk;
- * undefined for calls that no graph with open sizes is made for: tensors that are not row-major or require gradients, or other
- * values than numbers, text and objects.
+ * undefined for calls that no graph with open sizes is made for: tensors that are not row-major, require gradients or are on a device that
+ * does not show its memory, or other values than numbers, text and objects.
  */
 export function familyOf(
   args: readonly IValue[],
@@ -75,9 +75,11 @@ export function familyOf(
 
 function familyKey(value: IValue, tensors: Tensor[]): string | undefined {
   if (value instanceof Tensor) {
+    const { storage } = value;
     if (!value.isRowMajor || value.requiresGrad || value.isNested) return undefined;
+    if (storage.buffer.bytes === undefined) return undefined;
     tensors.push(value);
-    return `${value.dtype} ${value.sizes.length} ${numberOf(value.storage.device)}`;
+    return `${value.dtype} ${value.sizes.length} ${numberOf(storage.device)}`;
   }
   if (Array.isArray(value) || value instanceof TupleValue || value instanceof Map) {
     const items =

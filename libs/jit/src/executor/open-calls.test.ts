@@ -133,6 +133,14 @@ class Rows extends nn.Module {
   whole(x: Tensor): Tensor {
     return x.div(x.sum(0).size(0)).floor();
   }
+  /** Nothing is divided by zero but what means nothing. */
+  divided(x: Tensor, y: Tensor): Tensor[] {
+    return [x.floorDivide(y), x.remainder(y), x.fmod(y), x.cumsum(1)];
+  }
+  /** Positions in what is left open, from its end too. */
+  picked(x: Tensor, at: Tensor): Tensor[] {
+    return [x.indexSelect(0, at), x.argmax(1), x.sort(1)[0], F.oneHot(at, 12).sum(0)];
+  }
   // What cannot be left open.
   loop(x: Tensor): Tensor {
     let total = x.select(0, 0);
@@ -308,6 +316,8 @@ describe('what a method does for every size', () => {
     ['records', rows],
     ['pair', rows],
     ['remembering', rows],
+    ['divided', (n) => [randint(-9, 9, [n, 3]), randint(1, 9, [n, 3])]],
+    ['picked', (n) => [randn([n, 6]), randint(0, n, [5])]],
     ['branching', rows],
     ['least', rows],
     ['whole', rows],

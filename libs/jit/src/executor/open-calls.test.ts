@@ -141,6 +141,17 @@ class Rows extends nn.Module {
   picked(x: Tensor, at: Tensor): Tensor[] {
     return [x.indexSelect(0, at), x.argmax(1), x.sort(1)[0], F.oneHot(at, 12).sum(0)];
   }
+  /** Numbers that are alike, in as many places as there are of two sizes. */
+  alike(x: Tensor, y: Tensor): Tensor[] {
+    const n = x.size(0) * y.size(0);
+    const products = x.unsqueeze(1).mul(y.unsqueeze(0)).reshape([n, 6]);
+    const shares = softmax(ones([n]).mul(3), 0);
+    return [
+      products.mul(shares.unsqueeze(1)).sum(0),
+      matmul(shares, products),
+      ones([n]).mul(0.5).unsqueeze(0).matmul(products),
+    ];
+  }
   // What cannot be left open.
   loop(x: Tensor): Tensor {
     let total = x.select(0, 0);
@@ -318,6 +329,7 @@ describe('what a method does for every size', () => {
     ['remembering', rows],
     ['divided', (n) => [randint(-9, 9, [n, 3]), randint(1, 9, [n, 3])]],
     ['picked', (n) => [randn([n, 6]), randint(0, n, [5])]],
+    ['alike', (n) => [randn([n, 6]), randn([21 - n, 6])]],
     ['branching', rows],
     ['least', rows],
     ['whole', rows],

@@ -52,6 +52,10 @@ export function agreed(a: Dimension, b: Dimension, samples: Samples): Dimension 
   return isUniform(a) ? b : isUniform(b) ? a : undefined;
 }
 
+/** The dimension where elements beyond a size are others. */
+export const varied = (dimension: Dimension): Dimension =>
+  dimension.map(({ length, form }) => (form === undefined ? { length } : { length, form }));
+
 const isUniform = (dimension: Dimension): boolean => dimension.every((part) => part.isUniform === true);
 
 /**

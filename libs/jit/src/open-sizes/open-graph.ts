@@ -17,7 +17,7 @@ import {
 } from '@weft/ir';
 import { attributeKey } from '../passes/node-key.ts';
 import type { Dimension } from './dimension.ts';
-import { dimensionOf, isOpen, lengthAt } from './dimension.ts';
+import { dimensionOf, isOpen, lengthAt, varied } from './dimension.ts';
 import { ruleOf } from './rules.ts';
 import type { Samples } from './samples.ts';
 import { SizeValues, openOnes } from './size-values.ts';
@@ -137,7 +137,7 @@ export class Opener {
           : b.broadcastTo(neutral, sizes);
       return b.select(this.sizes.mask(dimensions, open), value, beyond);
     });
-    this.dimensions.set(filled, dimensions);
+    this.dimensions.set(filled, dimensions.map((dimension, dim) => (open.includes(dim) ? varied(dimension) : dimension))); // prettier-ignore
     this.others.set(filled, this.partners(value));
     if (neutral === 'zero') this.setZeroBeyond(filled, open);
     node.replaceInput(operand, filled);
@@ -353,7 +353,7 @@ export class Opener {
     if (!open.includes(dim)) return undefined;
     this.fill(node, 0, [dim], 'lowest');
     if (name === 'softmax') this.setZeroBeyond(node.outputs[0], [dim]);
-    return [dimensions];
+    return [this.of(node.inputs[0])];
   }
 }
 

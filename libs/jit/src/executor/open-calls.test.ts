@@ -137,6 +137,15 @@ class Rows extends nn.Module {
   divided(x: Tensor, y: Tensor): Tensor[] {
     return [x.floorDivide(y), x.remainder(y), x.fmod(y), x.cumsum(1)];
   }
+  /** Results of which what means something lies apart. */
+  apart(x: Tensor): Tensor[] {
+    const steps: Tensor[] = [];
+    for (let step = 0; step < 3; step++) steps.push(x.mul(step + 1));
+    const all = cat(steps, 0);
+    const whole = all.mul(2);
+    const turned = stack(steps, 1).mul(2).reshape([-1, 6]);
+    return [all, whole.slice(0, x.size(0), 2 * x.size(0)).neg(), turned, turned.t().neg(), whole.sum(0)];
+  }
   /** Positions in what is left open, from its end too. */
   picked(x: Tensor, at: Tensor): Tensor[] {
     return [x.indexSelect(0, at), x.argmax(1), x.sort(1)[0], F.oneHot(at, 12).sum(0)];
@@ -328,6 +337,7 @@ describe('what a method does for every size', () => {
     ['pair', rows],
     ['remembering', rows],
     ['divided', (n) => [randint(-9, 9, [n, 3]), randint(1, 9, [n, 3])]],
+    ['apart', rows],
     ['picked', (n) => [randn([n, 6]), randint(0, n, [5])]],
     ['alike', (n) => [randn([n, 6]), randn([21 - n, 6])]],
     ['branching', rows],

@@ -276,20 +276,24 @@ function copyBeginning(from: Tensor, to: Tensor): void {
   );
 }
 
-/** The part of a result that means something at these sizes, in memory without gaps. */
+/** What of a result means something at these sizes, in memory without gaps. */
 function beginningOf(output: Tensor, dimensions: readonly Dimension[], point: Point): Tensor {
   if (!dimensions.some(isOpen)) return output;
   const sizes = dimensions.map((dimension) => lengthAt(dimension, point));
   if (String(sizes) === String(output.sizes)) return output;
   const { dtype, strides, storage } = output;
-  if (isRowMajor(sizes, strides))
+  const order = memoryOrder(output.sizes, strides);
+  const parts = order.flatMap((dim) => dimensions[dim]);
+  const bounds = parts.map(({ length }) => length);
+  const there = parts.map((part) => lengthAt([part], point));
+  const last = there.findLastIndex((length, at) => length !== bounds[at]);
+  const isInFront = there.slice(0, last).every((length) => length === 1);
+  if (isInFront && isRowMajor(output.sizes, strides))
     return output.onStorage({ sizes, strides: contiguousStrides(sizes), offset: 0 });
   const width = dtypes[dtype].bytes;
-  const order = memoryOrder(output.sizes, strides);
   const own = Storage.allocate(storage.device, numel(sizes) * width, true);
-  const inMemory = (all: readonly number[]): number[] => order.map((dim) => all[dim]);
   const bytes = storage.read(0, storage.byteLength);
-  eachRun(inMemory(sizes), inMemory(output.sizes), inMemory(sizes), (start, target, count) =>
+  eachRun(there, bounds, there, (start, target, count) =>
     own.write(target * width, bytes.subarray(start * width, (start + count) * width)),
   );
   return new Tensor(own, dtype, sizes, orderedStrides(sizes, order), 0);

@@ -13,7 +13,17 @@ import {
   specOf,
 } from '@weft/ir';
 import type { Dimension } from './dimension.ts';
-import { agreed, dimensionOf, isOpen, lengthOf, onlyPart, regroup, staticDimension } from './dimension.ts';
+import {
+  agreed,
+  dimensionOf,
+  equalDimensions,
+  isOpen,
+  lengthOf,
+  onlyPart,
+  regroup,
+  staticDimension,
+  varied,
+} from './dimension.ts';
 import type { Fill, Opener } from './open-graph.ts';
 import type { LinearForm, Samples } from './samples.ts';
 import { sumOf, valueAt } from './samples.ts';
@@ -274,6 +284,8 @@ const slice: OpenRule = {
       const isWhole =
         strides[dim] === 1 && start.every((at) => at === 0) && limit.every((end, at) => end === sizeAt(opener, dimension, at)); // prettier-ignore
       if (isWhole) return dimension;
+      const some = strides[dim] === 1 ? outermostOf(opener, dimension, start, limit) : undefined;
+      if (some !== undefined) return some;
       if (isOpen(dimension) && onlyPart(dimension) === undefined)
         refuse(node, `takes a part of dimension ${dim}, which is open inside`);
       if (!areEqual(start)) {
@@ -303,6 +315,22 @@ const slice: OpenRule = {
     return [{ value, dimensions }];
   },
 };
+
+/** Some of the elements of an outermost part of fixed length, each with all that is inside it: steps of a sequence of batches. */
+function outermostOf(
+  opener: Opener,
+  [outermost, ...rest]: Dimension,
+  start: readonly number[],
+  limit: readonly number[],
+): Dimension | undefined {
+  if (!isOpen(rest) || outermost.form !== undefined) return undefined;
+  const inside = start.map((_, at) => sizeAt(opener, rest, at));
+  const [first, ...others] = start.map((from, at) => from / inside[at]);
+  const [end, ...ends] = limit.map((to, at) => to / inside[at]);
+  if (!Number.isInteger(first) || !Number.isInteger(end)) return undefined;
+  if (others.some((each) => each !== first) || ends.some((each) => each !== end)) return undefined;
+  return [...staticDimension(end - first), ...rest];
+}
 
 const sizeAt = ({ samples }: Opener, dimension: Dimension, point: number): number =>
   dimension.reduce(
@@ -349,6 +377,10 @@ const concatenate: OpenRule = {
     );
     const length = specOf(node.output).sizes[along];
     if (!parts.some(isOpen)) return results(node, [others.with(along, staticDimension(length))]);
+    // Alike, they lie one behind the other as they are.
+    const [one] = parts;
+    if (parts.every((dimension) => equalDimensions(dimension, one)))
+      return results(node, [others.with(along, [{ length: parts.length }, ...varied(one)])]);
     const forms = parts.map((dimension) => {
       if (!isOpen(dimension)) return opener.samples.constant(lengthOf(dimension));
       return (

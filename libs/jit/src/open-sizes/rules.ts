@@ -18,6 +18,7 @@ import {
   dimensionOf,
   equalDimensions,
   isOpen,
+  lengthAt,
   lengthOf,
   onlyPart,
   regroup,
@@ -26,7 +27,7 @@ import {
 } from './dimension.ts';
 import type { Fill, Opener } from './open-graph.ts';
 import type { LinearForm, Samples } from './samples.ts';
-import { sumOf, valueAt } from './samples.ts';
+import { sumOf } from './samples.ts';
 
 /** An output, or what stands in its place. */
 export interface OpenResult {
@@ -282,7 +283,7 @@ const slice: OpenRule = {
       const [start, limit] = [starts[dim], limits[dim]];
       const lengths = limit.map((end, at) => Math.ceil((end - start[at]) / strides[dim]));
       const isWhole =
-        strides[dim] === 1 && start.every((at) => at === 0) && limit.every((end, at) => end === sizeAt(opener, dimension, at)); // prettier-ignore
+        strides[dim] === 1 && start.every((at) => at === 0) && limit.every((end, at) => end === lengthAt(dimension, opener.samples.points[at])); // prettier-ignore
       if (isWhole) return dimension;
       const some = strides[dim] === 1 ? outermostOf(opener, dimension, start, limit) : undefined;
       if (some !== undefined) return some;
@@ -324,20 +325,13 @@ function outermostOf(
   limit: readonly number[],
 ): Dimension | undefined {
   if (!isOpen(rest) || outermost.form !== undefined) return undefined;
-  const inside = start.map((_, at) => sizeAt(opener, rest, at));
+  const inside = start.map((_, at) => lengthAt(rest, opener.samples.points[at]));
   const [first, ...others] = start.map((from, at) => from / inside[at]);
   const [end, ...ends] = limit.map((to, at) => to / inside[at]);
   if (!Number.isInteger(first) || !Number.isInteger(end)) return undefined;
   if (others.some((each) => each !== first) || ends.some((each) => each !== end)) return undefined;
   return [...staticDimension(end - first), ...rest];
 }
-
-const sizeAt = ({ samples }: Opener, dimension: Dimension, point: number): number =>
-  dimension.reduce(
-    (product, { length, form }) =>
-      product * (form === undefined ? length : valueAt(form, samples.points[point])),
-    1,
-  );
 
 const pad: OpenRule = {
   sized: ['edge_padding_high'],

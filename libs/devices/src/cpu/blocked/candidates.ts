@@ -101,7 +101,7 @@ function convolution(node: Node, lanes: number): Candidate | undefined {
   const groups = plan.featureGroups;
   const [rows, channels] = [result[1] / groups, sizes[1] / groups];
   const isDepthwise = groups > 1 && rows === 1 && channels === 1;
-  const merged = isDepthwise ? 1 : blockedGroups(groups, rows, channels, lanes)?.merged;
+  const merged = blockedGroups(groups, rows, channels, lanes)?.merged;
   if (merged === undefined) return undefined;
   const taps = weights[plan.kernel[2]] * weights[plan.kernel[3]];
   const positions = result[0] * result[2] * result[3];

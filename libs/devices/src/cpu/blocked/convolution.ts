@@ -21,17 +21,12 @@ function emit(site: NativeSite): void {
   const input = inputOf(site, isPlanes);
   const kernel = site.operand(1);
   const { featureGroups } = plan;
-  const [features, depth] = [result[1] / featureGroups, given[1] / featureGroups];
-  const isDepthwise = featureGroups > 1 && features === 1 && depth === 1;
-  const whole = isDepthwise ? undefined : blockedGroups(featureGroups, features, depth, lanes);
-  const { groups, rows, channels, merged, lastRows, lastChannels } = whole ?? {
-    groups: featureGroups,
-    rows: features,
-    channels: depth,
-    merged: 1,
-    lastRows: features,
-    lastChannels: depth,
-  };
+  const { groups, rows, channels, merged, lastRows, lastChannels } = blockedGroups(
+    featureGroups,
+    result[1] / featureGroups,
+    given[1] / featureGroups,
+    lanes,
+  )!;
   const [kernelRow, kernelChannel] = [kernel.strides[plan.kernel[0]], kernel.strides[plan.kernel[1]]];
   const axis = (index: number): Word[] => [
     given[index + 2],

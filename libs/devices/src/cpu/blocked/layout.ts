@@ -30,7 +30,10 @@ export interface BlockedGroups {
 /** Groups that are merged at most: so many times as much is computed. */
 const mostMerged = 4;
 
-/** Groups of so many output and input features, so that each begins with a block; undefined where they cannot be, or should not. */
+/**
+ * Groups of so many output and input features, so that each begins with a block, or of one feature (depthwise), which are lanes; undefined
+ * where they cannot be, or should not.
+ */
 export function blockedGroups(
   groups: number,
   rows: number,
@@ -48,7 +51,8 @@ export function blockedGroups(
       lastChannels: channels * last,
     };
   };
-  if (groups === 1) return plan(1);
+  const isDepthwise = rows === 1 && channels === 1;
+  if (groups === 1 || isDepthwise) return plan(1);
   for (let merged = 1; merged <= mostMerged; merged++) {
     if ((rows * merged) % lanes !== 0 || (channels * merged) % lanes !== 0) continue;
     // The last one may be a part of a block, not have fewer blocks.
